@@ -1,0 +1,1 @@
+//! The hart: registers, CSRs, traps, semantics, block cache

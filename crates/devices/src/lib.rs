@@ -1,0 +1,1 @@
+//! Things on a bus: UART, ACLINT, PLIC, RTC, finisher, virtio-mmio

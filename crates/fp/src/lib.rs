@@ -1,0 +1,1 @@
+//! IEEE 754 arithmetic for RISC-V F, D, Zfh and Zfa, bit-exact with flags

@@ -1,0 +1,13 @@
+//! What the RISC-V manuals say: address spaces, modes, causes, PTE bits, instructions, CSRs,
+//! extensions. Every fact has one row in one table; everything else is derived from it.
+//!
+//! This crate has no behaviour and no state: it never executes, translates or stores anything.
+
+mod addr;
+mod cause;
+mod mode;
+pub mod pte;
+
+pub use addr::{Gpa, PAGE_BITS, PAGE_BYTES, Pa, Va};
+pub use cause::{Cause, Exception, Interrupt};
+pub use mode::{Mode, Privilege};

@@ -1,0 +1,1 @@
+//! A board: wires, loads, boots and runs harts and devices

@@ -1,0 +1,1 @@
+//! From an address to bytes: the walker, TLBs, fences, PMP, guest RAM

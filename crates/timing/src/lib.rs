@@ -1,0 +1,1 @@
+//! Cycle models, fed with events; they know nothing of the engine

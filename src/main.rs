@@ -1,0 +1,2 @@
+//! The nestwalk command.
+fn main() {}
