@@ -5,9 +5,15 @@
 
 mod addr;
 mod cause;
+pub mod ext;
+mod isa_string;
 mod mode;
+mod nearest;
 pub mod pte;
 
 pub use addr::{Gpa, PAGE_BITS, PAGE_BYTES, Pa, Va};
 pub use cause::{Cause, Exception, Interrupt};
+pub use ext::{Ext, ExtSet};
+pub use isa_string::IsaError;
 pub use mode::{Mode, Privilege};
+pub use nearest::nearest;
