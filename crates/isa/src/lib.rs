@@ -6,6 +6,7 @@
 mod addr;
 mod cause;
 pub mod ext;
+pub mod insn;
 mod isa_string;
 mod mode;
 mod nearest;
@@ -14,6 +15,7 @@ pub mod pte;
 pub use addr::{Gpa, PAGE_BITS, PAGE_BYTES, Pa, Va};
 pub use cause::{Cause, Exception, Interrupt};
 pub use ext::{Ext, ExtSet};
+pub use insn::{Decoder, Insn, Op};
 pub use isa_string::IsaError;
 pub use mode::{Mode, Privilege};
 pub use nearest::nearest;
