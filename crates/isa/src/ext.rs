@@ -6,6 +6,15 @@
 
 use std::fmt;
 
+/// What a row of another table needs: `(Zbb | Zbkb)`, `(Zabha & Zacas)`. The sets of extensions each of
+/// which suffices.
+macro_rules! needs {
+    (($($($ext:ident)&+)|+)) => {
+        &[$($crate::ext::ExtSet::of(&[$($crate::ext::Ext::$ext),+])),+]
+    };
+}
+pub(crate) use needs;
+
 /// Whether an umbrella and its parts are the same thing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Umbrella {

@@ -5,7 +5,9 @@
 
 mod addr;
 mod cause;
+pub mod csr;
 pub mod ext;
+pub mod field;
 pub mod insn;
 mod isa_string;
 mod mode;

@@ -8,11 +8,11 @@ use super::{
     NO_OPERANDS, Op, Row,
     pattern::{Operands, Pattern},
 };
-use crate::ext::{Ext, ExtSet};
+use crate::ext::needs;
 
 macro_rules! compressed {
     ($($name:literal $encoding:literal $operands:literal
-       $op:ident($($field:ident = $value:literal),*) ($($($ext:ident)&+)|+))*) => {
+       $op:ident($($field:ident = $value:literal),*) $needs:tt)*) => {
         /// Every 16-bit instruction.
         pub static COMPRESSED: &[Row] = &[$(Row {
             op: Op::$op,
@@ -20,7 +20,7 @@ macro_rules! compressed {
             encoding: $encoding,
             pattern: Pattern::parse($encoding),
             operands: $operands,
-            needs: &[$(ExtSet::of(&[$(Ext::$ext),+])),+],
+            needs: needs!($needs),
             fixed: Operands { $($field: $value,)* ..NO_OPERANDS },
         }),*];
     };

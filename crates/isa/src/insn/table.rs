@@ -5,11 +5,11 @@
 //! case of the other and wins while its extension is on: `pause` over `fence`, `zext.h` over `packw`.
 
 use super::{Row, pattern::Pattern};
-use crate::ext::{Ext, ExtSet};
+use crate::ext::needs;
 
 macro_rules! instructions {
     ($($op:ident $name:literal $encoding:literal $operands:literal
-       ($($($ext:ident)&+)|+))*) => {
+       $needs:tt)*) => {
         /// An operation: what a 32-bit instruction does. Compressed instructions stand for one of these.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u16)]
@@ -24,7 +24,7 @@ macro_rules! instructions {
             encoding: $encoding,
             pattern: Pattern::parse($encoding),
             operands: $operands,
-            needs: &[$(ExtSet::of(&[$(Ext::$ext),+])),+],
+            needs: needs!($needs),
             fixed: super::NO_OPERANDS,
         }),*];
     };
