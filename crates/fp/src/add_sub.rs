@@ -3,22 +3,31 @@
 use crate::format::{
     Finite, Format, Operand, infinity, invalid, is_negative, nan_result, unpack, zero,
 };
+use crate::native::in_nearest;
 use crate::round::{Flags, Rounding, round_and_pack, shift_right_jam};
 
 /// a + b.
 #[inline]
 pub fn add<F: Format>(a: F::Bits, b: F::Bits, rm: Rounding) -> (F::Bits, Flags) {
-    add_wide::<F>(a.into(), b.into(), rm)
+    add_signed::<F>(a.into(), b.into(), rm)
 }
 
 /// a − b.
 #[inline]
 pub fn sub<F: Format>(a: F::Bits, b: F::Bits, rm: Rounding) -> (F::Bits, Flags) {
     // Flipping the sign of a NaN changes neither the result nor the flags.
-    add_wide::<F>(a.into(), b.into() ^ F::SIGN, rm)
+    add_signed::<F>(a.into(), b.into() ^ F::SIGN, rm)
 }
 
-fn add_wide<F: Format>(a: u64, b: u64, rm: Rounding) -> (F::Bits, Flags) {
+#[inline]
+fn add_signed<F: Format>(a: u64, b: u64, rm: Rounding) -> (F::Bits, Flags) {
+    match in_nearest::<F>(rm, || F::native_add(a, b)) {
+        Some(sum) => sum,
+        None => add_wide::<F>(a, b, rm),
+    }
+}
+
+pub(crate) fn add_wide<F: Format>(a: u64, b: u64, rm: Rounding) -> (F::Bits, Flags) {
     use Operand::{Finite, Infinite, Nan, Zero};
     let (a_sign, b_sign) = (is_negative::<F>(a), is_negative::<F>(b));
     match (unpack::<F>(a), unpack::<F>(b)) {

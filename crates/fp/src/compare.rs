@@ -119,15 +119,16 @@ fn choose_number<F: Format>(
     before: impl Fn(i64, i64) -> bool,
 ) -> (F::Bits, Flags) {
     let (wide_a, wide_b) = (a.into(), b.into());
-    let flags = signaling_flags::<F, 2>([wide_a, wide_b]);
-    let chosen = match (is_nan::<F>(wide_a), is_nan::<F>(wide_b)) {
+    let number = match (is_nan::<F>(wide_a), is_nan::<F>(wide_b)) {
+        (false, false) => {
+            let first = before(rank::<F>(wide_a), rank::<F>(wide_b));
+            return (if first { a } else { b }, Flags::NONE);
+        }
         (true, true) => canonical_nan::<F>(),
         (true, false) => b,
         (false, true) => a,
-        (false, false) if before(rank::<F>(wide_a), rank::<F>(wide_b)) => a,
-        (false, false) => b,
     };
-    (chosen, flags)
+    (number, signaling_flags::<F, 2>([wide_a, wide_b]))
 }
 
 #[inline]

@@ -3,15 +3,20 @@
 use crate::format::{
     Finite, Format, Operand, infinity, invalid, is_negative, nan_result, unpack, zero,
 };
+use crate::native::in_nearest;
 use crate::round::{Flags, Rounding, round_and_pack};
 
 /// a ÷ b.
 #[inline]
 pub fn div<F: Format>(a: F::Bits, b: F::Bits, rm: Rounding) -> (F::Bits, Flags) {
-    div_wide::<F>(a.into(), b.into(), rm)
+    let (a, b) = (a.into(), b.into());
+    match in_nearest::<F>(rm, || F::native_div(a, b)) {
+        Some(quotient) => quotient,
+        None => div_wide::<F>(a, b, rm),
+    }
 }
 
-fn div_wide<F: Format>(a: u64, b: u64, rm: Rounding) -> (F::Bits, Flags) {
+pub(crate) fn div_wide<F: Format>(a: u64, b: u64, rm: Rounding) -> (F::Bits, Flags) {
     use Operand::{Finite, Infinite, Nan, Zero};
     let sign = is_negative::<F>(a ^ b);
     match (unpack::<F>(a), unpack::<F>(b)) {

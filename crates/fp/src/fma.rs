@@ -3,15 +3,20 @@
 use crate::format::{
     Finite, Format, Operand, infinity, invalid, is_negative, nan_result, unpack, zero,
 };
+use crate::native::in_nearest;
 use crate::round::{Flags, Rounding, narrow_jam, round_and_pack, shift_right_jam_wide};
 
 /// a × b + c with one rounding. ∞ × 0 is invalid even if c is a quiet NaN (norm:fma_nv_flag).
 #[inline]
 pub fn fma<F: Format>(a: F::Bits, b: F::Bits, c: F::Bits, rm: Rounding) -> (F::Bits, Flags) {
-    fma_wide::<F>(a.into(), b.into(), c.into(), rm)
+    let (a, b, c) = (a.into(), b.into(), c.into());
+    match in_nearest::<F>(rm, || F::native_fma(a, b, c)) {
+        Some(sum) => sum,
+        None => fma_wide::<F>(a, b, c, rm),
+    }
 }
 
-fn fma_wide<F: Format>(a: u64, b: u64, c: u64, rm: Rounding) -> (F::Bits, Flags) {
+pub(crate) fn fma_wide<F: Format>(a: u64, b: u64, c: u64, rm: Rounding) -> (F::Bits, Flags) {
     use Operand::{Finite, Infinite, Nan, Zero};
     let sign = is_negative::<F>(a ^ b);
     let c_sign = is_negative::<F>(c);

@@ -6,10 +6,11 @@
 use std::fmt::{Debug, LowerHex};
 use std::hash::Hash;
 
+use crate::native::Native;
 use crate::round::Flags;
 
 /// A binary interchange format of IEEE 754, as a type that has no values.
-pub trait Format: Copy + Debug + Sized + 'static {
+pub trait Format: Native + Copy + Debug + Sized + 'static {
     /// The unsigned integer that holds one pattern.
     type Bits: Copy + Eq + Ord + Hash + Debug + LowerHex + Into<u64> + Send + Sync + 'static;
 

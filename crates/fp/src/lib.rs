@@ -19,6 +19,7 @@ mod div;
 mod fma;
 mod format;
 mod mul;
+mod native;
 mod round;
 mod sqrt;
 mod zfa;

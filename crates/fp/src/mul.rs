@@ -1,15 +1,20 @@
 //! `fmul`.
 
 use crate::format::{Format, Operand, infinity, invalid, is_negative, nan_result, unpack, zero};
+use crate::native::in_nearest;
 use crate::round::{Flags, Rounding, narrow_jam, round_and_pack};
 
 /// a × b.
 #[inline]
 pub fn mul<F: Format>(a: F::Bits, b: F::Bits, rm: Rounding) -> (F::Bits, Flags) {
-    mul_wide::<F>(a.into(), b.into(), rm)
+    let (a, b) = (a.into(), b.into());
+    match in_nearest::<F>(rm, || F::native_mul(a, b)) {
+        Some(product) => product,
+        None => mul_wide::<F>(a, b, rm),
+    }
 }
 
-fn mul_wide<F: Format>(a: u64, b: u64, rm: Rounding) -> (F::Bits, Flags) {
+pub(crate) fn mul_wide<F: Format>(a: u64, b: u64, rm: Rounding) -> (F::Bits, Flags) {
     use Operand::{Finite, Infinite, Nan, Zero};
     let sign = is_negative::<F>(a ^ b);
     match (unpack::<F>(a), unpack::<F>(b)) {

@@ -1,15 +1,20 @@
 //! `fsqrt`.
 
 use crate::format::{Format, Operand, infinity, invalid, is_negative, nan_result, unpack};
+use crate::native::in_nearest;
 use crate::round::{Flags, Rounding, round_and_pack};
 
 /// The square root of a; that of −0 is −0.
 #[inline]
 pub fn sqrt<F: Format>(a: F::Bits, rm: Rounding) -> (F::Bits, Flags) {
-    sqrt_wide::<F>(a.into(), rm)
+    let a = a.into();
+    match in_nearest::<F>(rm, || F::native_sqrt(a)) {
+        Some(root) => root,
+        None => sqrt_wide::<F>(a, rm),
+    }
 }
 
-fn sqrt_wide<F: Format>(a: u64, rm: Rounding) -> (F::Bits, Flags) {
+pub(crate) fn sqrt_wide<F: Format>(a: u64, rm: Rounding) -> (F::Bits, Flags) {
     match unpack::<F>(a) {
         Operand::Nan => nan_result::<F, 1>([a]),
         Operand::Zero => (F::from_wide(a), Flags::NONE),
