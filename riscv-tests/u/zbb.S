@@ -1,0 +1,60 @@
+// Law: Zbb counts, compares, extends, rotates and combines bytes as its table says, at the edges too.
+#include "test.h"
+BEGIN
+    RR(andn, 0xf0f00000f0f00000, 0xfff0ff00fff0ff00, 0x0f00ff000f00ff00 + 0x00000000000000ff)
+    RR(andn, 0xf0, 0xff, 0x0f)
+    RR(orn, -1, 0, 0)
+    RR(orn, 0xfffffffffffffff0, 0x0, 0x0f)
+    RR(xnor, -1, 0x55, 0x55)
+    RR(xnor, 0xffffffffffffff00, 0x55, 0xaa)
+
+    R1(clz, 64, 0)
+    R1(clz, 0, -1)
+    R1(clz, 63, 1)
+    R1(clzw, 32, 0xffffffff00000000)
+    R1(clzw, 0, 0x80000000)
+    R1(ctz, 64, 0)
+    R1(ctz, 63, 0x8000000000000000)
+    R1(ctz, 0, -1)
+    R1(ctzw, 32, 0xffffffff00000000)
+    R1(ctzw, 31, 0x80000000)
+    R1(cpop, 64, -1)
+    R1(cpop, 0, 0)
+    R1(cpop, 32, 0xaaaaaaaa55555555)
+    R1(cpopw, 16, 0xffffffff55555555)
+
+    RR(max, 1, -1, 1)
+    RR(maxu, -1, -1, 1)
+    RR(min, -1, -1, 1)
+    RR(minu, 1, -1, 1)
+    RR(max, 0x7fffffffffffffff, 0x7fffffffffffffff, 0x8000000000000000)
+    RR(minu, 0x7fffffffffffffff, 0x7fffffffffffffff, 0x8000000000000000)
+
+    R1(sext.b, 0xffffffffffffff80, 0x1280)
+    R1(sext.b, 0x7f, 0xff7f)
+    R1(sext.h, 0xffffffffffff8000, 0x128000)
+    R1(zext.h, 0x8000, 0xffffffffffff8000)
+
+    RR(rol, 1, 0x8000000000000000, 1)
+    RR(rol, 0x8000000000000000, 1, -1)
+    RR(ror, 0x8000000000000000, 1, 1)
+    RR(ror, 1, 1, 64)
+    RR(rolw, 1, 0x80000000, 1)
+    RR(rolw, 0xffffffff80000000, 0x1234567840000000, 33)
+    RR(rorw, 0xffffffff80000000, 1, 1)
+    RI(rori, 0x8000000000000000, 1, 1)
+    RI(rori, 2, 1, 63)
+    RI(roriw, 0xffffffff80000000, 1, 1)
+    RI(roriw, 0xffffffff80000000, 0x7000000080000000, 0)
+
+    R1(orc.b, 0xff00ff00ff00ff, 0x0080000100400010)
+    R1(orc.b, 0, 0)
+    R1(rev8, 0xefcdab8967452301, 0x0123456789abcdef)
+
+    // rs2 fields that name no instruction of these groups.
+    ILLEGAL_BITS(0x60351513)
+    ILLEGAL_BITS(0x6035151b)
+    ILLEGAL_BITS(0x28655513)
+    ILLEGAL_BITS(0x6b955513)
+    ILLEGAL_BITS(0x69855513)
+    PASS
