@@ -17,7 +17,7 @@ pub mod pte;
 pub use addr::{Gpa, PAGE_BITS, PAGE_BYTES, Pa, Va};
 pub use cause::{Cause, Exception, Interrupt};
 pub use ext::{Ext, ExtSet};
-pub use insn::{Decoder, Insn, Op};
+pub use insn::{Decoder, Insn, Op, expand};
 pub use isa_string::IsaError;
 pub use mode::{Mode, Privilege};
 pub use nearest::nearest;

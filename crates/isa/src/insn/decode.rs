@@ -164,6 +164,27 @@ impl Decoder {
     }
 }
 
+/// The row of a 16-bit instruction, whatever extensions a hart has; `None` if it is reserved.
+pub(crate) fn compressed_row(bits: u32) -> Option<&'static Row> {
+    let row = COMPRESSED
+        .iter()
+        .filter(|row| row.pattern.matches(bits & 0xffff))
+        .max_by_key(|row| row.pattern.mask.count_ones())?;
+    row.pattern.extract(bits).map(|_| row)
+}
+
+/// The 32-bit encoding of what `bits` does, whatever extensions a hart has. Bits that are 32-bit or
+/// reserved stay as they are. For rare use: it searches; see [`Insn::expanded`].
+pub fn expand(bits: u32) -> u32 {
+    if bits & 3 == 3 {
+        return bits;
+    }
+    let operands = |row: &Row| Some(row.with_fixed(row.pattern.extract(bits)?));
+    compressed_row(bits)
+        .and_then(|row| Some(row.op.row().pattern.insert(&operands(row)?)))
+        .unwrap_or(bits)
+}
+
 #[inline]
 fn find<'a>(table: &'a [Row], rows: &[u16], bits: u32) -> Option<&'a Row> {
     rows.iter().map(|&row| &table[usize::from(row)]).find(|row| row.pattern.matches(bits))
@@ -259,6 +280,7 @@ mod tests {
                 let again = decoder.decode(insn.expanded()).unwrap();
                 let same = Insn { len: 2, bits, ..again };
                 assert_eq!(same, insn, "{bits:#06x}");
+                assert_eq!(expand(bits), insn.expanded());
             }
         }
     }

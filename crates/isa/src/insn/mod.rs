@@ -1,13 +1,19 @@
-//! Instructions: a table of the 32-bit ones, a table of the 16-bit ones, and the decoder made from them.
+//! Instructions: a table of the 32-bit ones, of the 16-bit ones and of pseudo-instructions; the decoder
+//! and the disassembler made from them.
 
+mod alias;
 mod compressed;
 mod decode;
+mod disasm;
 pub mod pattern;
+pub(crate) mod syntax;
 mod table;
 
+pub use alias::ALIASES;
 pub use compressed::COMPRESSED;
-pub use decode::{Decoder, Insn};
+pub use decode::{Decoder, Insn, expand};
 use pattern::{Operands, Pattern};
+pub use syntax::{F_NAMES, X_NAMES};
 pub use table::{INSTRUCTIONS, Op};
 
 use crate::ext::ExtSet;

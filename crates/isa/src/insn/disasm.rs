@@ -1,0 +1,173 @@
+//! Instructions as text, in the manner of `objdump`: ABI names, pseudo-instructions where they fit, a
+//! 16-bit instruction as what it stands for.
+
+use std::fmt;
+
+use super::pattern::Operands;
+use super::syntax::{CONSTANTS, F_NAMES, Operand, ROUNDING, Register, X_NAMES, operands};
+use super::{ALIASES, Insn, Row};
+use crate::csr;
+
+impl Insn {
+    /// The text with targets as addresses, for an instruction at `pc`.
+    pub fn display_at(&self, pc: u64) -> impl fmt::Display + use<> {
+        InsnText { insn: *self, pc: Some(pc) }
+    }
+}
+
+impl fmt::Display for Insn {
+    /// The text with targets relative to the instruction, as in `j .+16`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&InsnText { insn: *self, pc: None }.to_string())
+    }
+}
+
+/// An instruction, perhaps with its address.
+struct InsnText {
+    insn: Insn,
+    pc: Option<u64>,
+}
+
+impl fmt::Display for InsnText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.insn.expanded();
+        let mut rows =
+            ALIASES.iter().filter(|row| row.op == self.insn.op).chain([self.insn.op.row()]);
+        let fits = |row: &'static Row| {
+            let operands = row.pattern.matches(bits).then(|| row.pattern.extract(bits))??;
+            Some(RowText { row, operands, pc: self.pc })
+        };
+        match rows.find_map(fits) {
+            Some(text) => text.fmt(f),
+            // Not from a decoder: someone made up the fields.
+            None => write!(f, ".word {bits:#010x}"),
+        }
+    }
+}
+
+/// A row with operands.
+pub(crate) struct RowText {
+    pub(crate) row: &'static Row,
+    pub(crate) operands: Operands,
+    pub(crate) pc: Option<u64>,
+}
+
+impl fmt::Display for RowText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.row.name.strip_suffix("{n}") {
+            Some(stem) => write!(f, "{stem}{}", self.operands.imm)?,
+            None => f.write_str(self.row.name)?,
+        }
+        f.write_str(match (self.operands.aq, self.operands.rl) {
+            (false, false) => "",
+            (true, false) => ".aq",
+            (false, true) => ".rl",
+            (true, true) => ".aqrl",
+        })?;
+        let mut separator = " ";
+        for operand in operands(self.row.operands) {
+            if operand == Operand::Rounding(self.operands.rm) {
+                continue;
+            }
+            f.write_str(separator)?;
+            separator = ", ";
+            self.operand(operand, f)?;
+        }
+        Ok(())
+    }
+}
+
+impl RowText {
+    fn register(&self, register: Register) -> usize {
+        let number = match register {
+            Register::Rd => self.operands.rd,
+            Register::Rs1 => self.operands.rs1,
+            Register::Rs2 => self.operands.rs2,
+            Register::Rs3 => self.operands.rs3,
+        };
+        usize::from(number & 31)
+    }
+
+    fn operand(&self, operand: Operand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let imm = self.operands.imm;
+        let rs1 = self.register(Register::Rs1);
+        match operand {
+            Operand::X(register) => f.write_str(X_NAMES[self.register(register)]),
+            Operand::F(register) => f.write_str(F_NAMES[self.register(register)]),
+            Operand::Imm => write!(f, "{imm}"),
+            Operand::Upper => write!(f, "{:#x}", imm as u32 >> 12),
+            Operand::Shamt => write!(f, "{imm:#x}"),
+            Operand::Csr => match csr::by_number(imm as u16) {
+                Some(row) => f.write_str(row.name),
+                None => write!(f, "{imm:#x}"),
+            },
+            Operand::Uimm => write!(f, "{rs1}"),
+            Operand::Target => match self.pc {
+                Some(pc) => write!(f, "{:#x}", pc.wrapping_add_signed(i64::from(imm))),
+                None => write!(f, ".{imm:+}"),
+            },
+            Operand::Memory => write!(f, "{imm}({})", X_NAMES[rs1]),
+            Operand::Stack => write!(f, "{imm}(sp)"),
+            Operand::Address => write!(f, "({})", X_NAMES[rs1]),
+            Operand::Rounding(_) => f.write_str(ROUNDING[usize::from(self.operands.rm & 7)]),
+            Operand::Fence => fence(imm as u32, f),
+            Operand::Constant => f.write_str(CONSTANTS[rs1]),
+            Operand::Word(word) => f.write_str(word),
+        }
+    }
+}
+
+/// Predecessors, successors and, if it is not 0, fm.
+fn fence(imm: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let set = |bits: u32, f: &mut fmt::Formatter<'_>| {
+        if bits & 0xf == 0 {
+            return f.write_str("0");
+        }
+        [(8, "i"), (4, "o"), (2, "r"), (1, "w")]
+            .iter()
+            .filter(|&&(bit, _)| bits & bit != 0)
+            .try_for_each(|&(_, letter)| f.write_str(letter))
+    };
+    set(imm >> 4, f)?;
+    f.write_str(", ")?;
+    set(imm, f)?;
+    match imm >> 8 {
+        0 => Ok(()),
+        fm => write!(f, ", {fm}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Decoder, ExtSet};
+
+    fn text(bits: u32) -> String {
+        Decoder::new(&ExtSet::default_set()).decode(bits).unwrap().to_string()
+    }
+
+    #[test]
+    fn instructions_read_as_people_write_them() {
+        assert_eq!(text(0xffd5_8513), "addi a0, a1, -3");
+        assert_eq!(text(0x1141), "addi sp, sp, -16");
+        assert_eq!(text(0x8082), "ret");
+        assert_eq!(text(0x1234_5537), "lui a0, 0x12345");
+        assert_eq!(text(0x1800_10f3), "csrrw ra, satp, zero");
+        assert_eq!(text(0x1800_2573), "csrr a0, satp");
+        assert_eq!(text(0x7c05_9073), "csrw 0x7c0, a1");
+        assert_eq!(text(0x0ff0_000f), "fence");
+        assert_eq!(text(0x0310_000f), "fence rw, w");
+        assert_eq!(text(0x8330_000f), "fence.tso");
+        assert_eq!(text(0x02b5_75d3), "fadd.d fa1, fa0, fa1");
+        assert_eq!(text(0x02b5_15d3), "fadd.d fa1, fa0, fa1, rtz");
+        assert_eq!(text(0x1605_252f), "lr.w.aqrl a0, (a0)");
+        assert_eq!(text(0x6c05_c573), "hlv.d a0, (a1)");
+        assert_eq!(text(0x0215_e013), "prefetch.r 32(a1)");
+    }
+
+    #[test]
+    fn targets_are_relative_without_a_pc_and_absolute_with_one() {
+        let insn = Decoder::new(&ExtSet::default_set()).decode(0xfeb5_0ee3).unwrap();
+        assert_eq!(insn.to_string(), "beq a0, a1, .-4");
+        assert_eq!(insn.display_at(0x8000_0004).to_string(), "beq a0, a1, 0x80000000");
+    }
+}
