@@ -20,6 +20,7 @@ pub mod rtc;
 pub mod test_output;
 mod time;
 pub mod uart;
+pub mod virtio;
 
 pub use access::BusFault;
 pub use aclint::Aclint;
