@@ -5,20 +5,22 @@ use std::fmt;
 
 use super::pattern::Operands;
 use super::syntax::{CONSTANTS, F_NAMES, Operand, ROUNDING, Register, X_NAMES, operands};
-use super::{ALIASES, Insn, Row};
+use super::{ALIASES, Insn, Op, Row, compressed_row};
 use crate::csr;
 
 impl Insn {
-    /// The text with targets as addresses, for an instruction at `pc`.
+    /// The text with targets as addresses, for an instruction at `pc`. With `{:#}` it is exactly what is
+    /// there: no pseudo-instruction, and the name of the 16-bit instruction.
     pub fn display_at(&self, pc: u64) -> impl fmt::Display + use<> {
         InsnText { insn: *self, pc: Some(pc) }
     }
 }
 
 impl fmt::Display for Insn {
-    /// The text with targets relative to the instruction, as in `j .+16`.
+    /// The text with targets relative to the instruction, as in `j .+16`. With `{:#}` it is exactly what is
+    /// there: no pseudo-instruction, and the name of the 16-bit instruction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&InsnText { insn: *self, pc: None }.to_string())
+        InsnText { insn: *self, pc: None }.fmt(f)
     }
 }
 
@@ -30,18 +32,40 @@ struct InsnText {
 
 impl fmt::Display for InsnText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self.insn.expanded();
-        let mut rows =
-            ALIASES.iter().filter(|row| row.op == self.insn.op).chain([self.insn.op.row()]);
-        let fits = |row: &'static Row| {
-            let operands = row.pattern.matches(bits).then(|| row.pattern.extract(bits))??;
-            Some(RowText { row, operands, pc: self.pc })
-        };
-        match rows.find_map(fits) {
-            Some(text) => text.fmt(f),
+        let text = if f.alternate() { self.exact() } else { self.readable() };
+        // `pad` honours the width of `{:<32}` in traces.
+        match text {
+            Some(text) => f.pad(&text.to_string()),
             // Not from a decoder: someone made up the fields.
-            None => write!(f, ".word {bits:#010x}"),
+            None => write!(f, ".word {:#010x}", self.insn.bits),
         }
+    }
+}
+
+impl InsnText {
+    fn exact(&self) -> Option<RowText> {
+        let row = match self.insn.len {
+            2 => compressed_row(self.insn.bits)?,
+            _ => self.insn.op.row(),
+        };
+        self.fit(row, self.insn.bits)
+    }
+
+    fn readable(&self) -> Option<RowText> {
+        let Insn { op, rd, rs1, rs2, len, .. } = self.insn;
+        if len == 2 && op == Op::Add && rs1 == 0 {
+            // c.mv: the same as `addi rd, rs2, 0`, which is the 32-bit mv.
+            let mv = Insn { op: Op::Addi, rd, rs1: rs2, rs2: 0, ..self.insn };
+            return Self { insn: mv, pc: self.pc }.readable();
+        }
+        let bits = self.insn.expanded();
+        let mut rows = ALIASES.iter().filter(|row| row.op == op).chain([op.row()]);
+        rows.find_map(|row| self.fit(row, bits))
+    }
+
+    fn fit(&self, row: &'static Row, bits: u32) -> Option<RowText> {
+        let operands = row.pattern.matches(bits).then(|| row.pattern.extract(bits))??;
+        Some(RowText { row, operands: row.with_fixed(operands), pc: self.pc })
     }
 }
 
@@ -150,6 +174,7 @@ mod tests {
         assert_eq!(text(0xffd5_8513), "addi a0, a1, -3");
         assert_eq!(text(0x1141), "addi sp, sp, -16");
         assert_eq!(text(0x8082), "ret");
+        assert_eq!(text(0x852e), "mv a0, a1");
         assert_eq!(text(0x1234_5537), "lui a0, 0x12345");
         assert_eq!(text(0x1800_10f3), "csrrw ra, satp, zero");
         assert_eq!(text(0x1800_2573), "csrr a0, satp");
@@ -162,6 +187,18 @@ mod tests {
         assert_eq!(text(0x1605_252f), "lr.w.aqrl a0, (a0)");
         assert_eq!(text(0x6c05_c573), "hlv.d a0, (a1)");
         assert_eq!(text(0x0215_e013), "prefetch.r 32(a1)");
+    }
+
+    #[test]
+    fn the_alternate_form_names_what_is_there() {
+        let exact =
+            |bits| format!("{:#}", Decoder::new(&ExtSet::default_set()).decode(bits).unwrap());
+        assert_eq!(exact(0x8082), "c.jr ra");
+        assert_eq!(exact(0x852e), "c.mv a0, a1");
+        assert_eq!(exact(0x6095), "c.lui ra, 0x5");
+        assert_eq!(exact(0x6281), "c.mop.5");
+        assert_eq!(exact(0x0000_8067), "jalr zero, 0(ra)");
+        assert_eq!(exact(0x1800_2573), "csrrs a0, satp, zero");
     }
 
     #[test]

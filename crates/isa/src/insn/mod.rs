@@ -11,6 +11,7 @@ mod table;
 
 pub use alias::ALIASES;
 pub use compressed::COMPRESSED;
+use decode::compressed_row;
 pub use decode::{Decoder, Insn, expand};
 use pattern::{Operands, Pattern};
 pub use syntax::{F_NAMES, X_NAMES};
