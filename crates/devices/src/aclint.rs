@@ -2,7 +2,8 @@
 //! that software for either finds them: `msip` at 0, `mtimecmp` at 0x4000, `mtime` at 0xbff8.
 //!
 //! It holds registers and answers questions about them; which pin of which hart an answer moves
-//! is the machine's business. Registers of harts that do not exist read 0 and ignore writes.
+//! is the machine's business, and so are the deadlines, of which there is one for each hart.
+//! Registers of harts that do not exist read 0 and ignore writes.
 
 use crate::access::{admit, part, with_part};
 use crate::{BusFault, Device, Ticks};

@@ -86,6 +86,7 @@ impl Request {
 pub struct Htif {
     state: State,
     sink: Box<dyn Sink>,
+    warned: bool,
 }
 
 /// What a snapshot of the interface holds.
@@ -100,7 +101,7 @@ pub struct State {
 impl Htif {
     /// An interface that prints to `sink`.
     pub fn new(sink: Box<dyn Sink>) -> Self {
-        Self { state: State::default(), sink }
+        Self { state: State::default(), sink, warned: false }
     }
 
     /// Serves a value of `tohost` that is not 0. Returns the exit code where it was an exit.
@@ -111,7 +112,7 @@ impl Htif {
                 Call::Exit { code } => return Some(code),
                 Call::Done { result } => {
                     if dma.write_u64(block, result as u64).is_err() {
-                        tracing::warn!(%block, "the HTIF call block is not in RAM");
+                        self.warn(tohost);
                     }
                     self.reply_later(1);
                 }
@@ -121,9 +122,20 @@ impl Htif {
                 self.state.waiting = true;
                 self.answer_input();
             }
-            Request::Unknown => tracing::warn!(tohost, "an HTIF command that nobody serves"),
+            Request::Unknown => self.warn(tohost),
         }
         None
+    }
+
+    /// Once: a guest can repeat its mistake as fast as it can store.
+    fn warn(&mut self, tohost: u64) {
+        if !self.warned {
+            self.warned = true;
+            tracing::warn!(
+                tohost = format_args!("{tohost:#x}"),
+                "`tohost` holds neither a command nor the address of a call in RAM"
+            );
+        }
     }
 
     /// What to store to `fromhost`, which the guest has emptied.

@@ -136,6 +136,17 @@ fn iir_tells_a_16550a_by_two_fifo_bits() {
 }
 
 #[test]
+fn ier_has_four_bits_and_scratch_has_eight() {
+    let mut p = Port::new();
+    p.write(IER_DLM, 0xff);
+    p.write(SCR, 0xa5);
+    assert_eq!((p.read(IER_DLM), p.read(SCR)), (0x0f, 0xa5));
+    p.write(LSR, 0);
+    p.write(MSR, 0);
+    assert_eq!((p.read(LSR), p.read(MSR)), (LSR_THRE | LSR_TEMT, MSR_CTS | MSR_DSR | MSR_DCD));
+}
+
+#[test]
 fn loopback_ties_outputs_to_modem_inputs() {
     let mut p = Port::new();
     assert_eq!(p.read(MSR) & 0xf0, MSR_CTS | MSR_DSR | MSR_DCD);

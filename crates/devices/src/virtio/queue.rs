@@ -1,5 +1,8 @@
 //! The split virtqueue, device side [virtio 2.7]: takes chains from the available ring, returns
 //! them in the used ring, and says whether the driver wants an interrupt for it.
+//!
+//! The driver's hart waits while its notifying store is served. Were harts to run meanwhile, the
+//! indices would need fences, and a look at the available index after `avail_event` was written.
 
 use super::chain::{Chain, ChainError, Table};
 use super::spec::{AVAIL_NO_INTERRUPT, desc};

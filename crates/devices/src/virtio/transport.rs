@@ -35,6 +35,7 @@ impl Device for EmptySlot {
 pub struct Mmio<F> {
     function: F,
     dma: Arc<dyn Dma>,
+    warned: bool,
     state: State,
 }
 
@@ -109,7 +110,7 @@ impl<F: Function> Mmio<F> {
     /// A device that reaches memory through `dma`.
     pub fn new(function: F, dma: Arc<dyn Dma>) -> Self {
         let state = State::new(function.queues());
-        Self { function, dma, state }
+        Self { function, dma, warned: false, state }
     }
 
     /// What stands behind the transport.
@@ -160,7 +161,13 @@ impl<F: Function> Mmio<F> {
 
     /// The driver did what it must not: from here on only a reset helps [virtio 2.1.2].
     fn fail(&mut self, error: QueueError) {
-        tracing::warn!(device = self.function.id(), %error, "a virtio device needs a reset");
+        let device = self.function.id();
+        if self.warned {
+            tracing::debug!(device, %error, "a virtio device needs a reset again");
+        } else {
+            self.warned = true;
+            tracing::warn!(device, %error, "a virtio device needs a reset");
+        }
         self.state.status |= status::NEEDS_RESET;
         if self.state.has(status::DRIVER_OK) {
             self.state.interrupt_status |= interrupt::CONFIG;

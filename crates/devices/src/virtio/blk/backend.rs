@@ -2,12 +2,13 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 /// The bytes behind a disk.
 pub trait BlockBackend: Send {
-    /// Fills `out` from `offset` on. What lies beyond the end reads 0.
+    /// Fills `out` from `offset` on. The rest of a last sector that is there only in part reads 0;
+    /// nobody asks for what lies further on.
     ///
     /// # Errors
     /// The bytes cannot be had.
@@ -85,14 +86,16 @@ impl FileBackend {
     /// The file cannot be opened, or another process uses it in a way that excludes ours.
     pub fn open(path: &Path, mode: FileMode) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { path: path.into(), source };
+        // Asked first, because merely opening a pipe could wait for ever.
+        let kind = std::fs::metadata(path).map_err(io)?.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(OpenError::NotBytes { path: path.into() });
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(mode == FileMode::ReadWrite)
             .open(path)
             .map_err(io)?;
-        if file.metadata().map_err(io)?.is_dir() {
-            return Err(OpenError::NotBytes { path: path.into() });
-        }
         let locked = match mode {
             FileMode::ReadOnly => file.try_lock_shared(),
             FileMode::ReadWrite => file.try_lock(),
@@ -103,8 +106,7 @@ impl FileBackend {
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         // The metadata of a block device does not tell its length.
-        let bytes =
-            file.seek(SeekFrom::End(0)).map_err(|_| OpenError::NotBytes { path: path.into() })?;
+        let bytes = file.seek(SeekFrom::End(0)).map_err(io)?;
         Ok(Self { file, path: path.into(), bytes, mode })
     }
 }
