@@ -1,0 +1,117 @@
+//! The first root file system: busybox, our init, the kernel's modules, and a script to run.
+//!
+//! Built in memory from the inputs; the same inputs and script give the same bytes.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::cpio::Archive;
+use crate::inputs::Inputs;
+use crate::modules;
+
+/// What init prints once user space runs.
+pub const READY: &str = "nestwalk-init: ready";
+
+/// What init prints, followed by the exit status, when the script has ended.
+pub const SCRIPT_EXIT: &str = "nestwalk-init: script exit ";
+
+const INIT: &str = include_str!("init.sh");
+
+const DIRECTORIES: &[&str] = &[
+    "bin",
+    "dev",
+    "etc",
+    "lib",
+    "lib/modules",
+    "mnt",
+    "proc",
+    "root",
+    "run",
+    "sbin",
+    "sys",
+    "tmp",
+    "usr",
+    "usr/bin",
+    "usr/sbin",
+];
+
+/// Small files of the system: (path, text). `mount` without a type tries what `etc/filesystems` names, and the
+/// kernel then loads the module.
+const FILES: &[(&str, &str)] = &[
+    ("etc/filesystems", "ext4\n*\n"),
+    ("etc/group", "root:x:0:\n"),
+    ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+];
+
+/// The archive for these inputs, uncompressed: to unpack it would be work for the machine. With a script, init runs
+/// it and powers off; without one it starts a shell on the console.
+pub fn build(inputs: &Inputs, script: Option<&str>) -> Result<Vec<u8>> {
+    let busybox = inputs.busybox();
+    let busybox =
+        fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
+    let mut archive = Archive::new();
+    for path in DIRECTORIES {
+        archive.directory(path, 0o755)?;
+    }
+    archive.character_device("dev/console", 0o600, (5, 1))?;
+    archive.file("bin/busybox", 0o755, &busybox)?;
+    archive.symlink("bin/sh", "busybox")?;
+    for (path, text) in FILES {
+        archive.file(path, 0o644, text.as_bytes())?;
+    }
+    archive.file("init", 0o755, INIT.as_bytes())?;
+    if let Some(script) = script {
+        archive.file("script", 0o755, script.as_bytes())?;
+    }
+    if let Some(found) = inputs.modules()? {
+        let folder = format!("lib/modules/{}", found.release);
+        let modules = modules::read_all(&found.directory)?;
+        archive.directory(&folder, 0o755)?;
+        for module in &modules {
+            archive.file(&format!("{folder}/{}.ko", module.name), 0o644, &module.bytes)?;
+        }
+        let index = [
+            ("modules.dep", modules::dependency_index(&modules)),
+            ("modules.alias", modules::alias_index(&modules)),
+        ];
+        for (name, text) in index {
+            archive.file(&format!("{folder}/{name}"), 0o644, text.as_bytes())?;
+        }
+    }
+    Ok(archive.finish())
+}
+
+/// Builds the archive and writes it to `path`.
+pub fn write(inputs: &Inputs, script: Option<&str>, path: &Path) -> Result<()> {
+    let archive = build(inputs, script)?;
+    fs::write(path, archive).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The exit status that init reported for the script, if the console shows one.
+pub fn script_exit(console: &[u8]) -> Option<u8> {
+    let text = String::from_utf8_lossy(console);
+    let (_, after) = text.rsplit_once(SCRIPT_EXIT)?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn init_prints_the_words_that_are_looked_for() {
+        assert!(INIT.contains(READY) && INIT.contains(SCRIPT_EXIT));
+        assert!(INIT.starts_with("#!/bin/busybox sh\n"));
+    }
+
+    #[test]
+    fn script_exit_is_the_last_one_reported() {
+        let console = b"nestwalk-init: script exit 1\r\nnestwalk-init: script exit 37\r\n[ 1.0] x";
+        assert_eq!(script_exit(console), Some(37));
+        assert_eq!(script_exit(b"nestwalk-init: ready\r\n"), None);
+        assert_eq!(script_exit(b"nestwalk-init: script exit 999"), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! Chores of this workspace as a library: what the command `cargo xtask` does, and how tests find the inputs that it
+//! fetched.
+//!
+//! * [`inputs`] where the kernel, busybox, modules and firmware are; fetched by [`apt`] under a private state
+//! * [`initramfs`] the first root file system, written by [`cpio`], with kernel [`modules`]
+//! * [`linux`] boots: what is run with what
+//! * [`process`] running other programs
+
+pub mod apt;
+pub mod cpio;
+pub mod initramfs;
+pub mod inputs;
+pub mod linux;
+pub mod modules;
+pub mod process;
+pub mod sources;
+pub mod version;

@@ -1,0 +1,187 @@
+//! Running other programs: found by name, watched, and explained when they fail.
+//!
+//! Every helper here turns a failure into one message that names the program, what it was asked to do and the
+//! last lines it said. Nothing here kills a program it did not start.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// How many closing lines of a failed program its error message repeats.
+const TAIL_LINES: usize = 12;
+
+/// Tells the user what is being done, on stderr: stdout belongs to the machine's console.
+pub fn say(text: &str) {
+    eprintln!("==> {text}");
+}
+
+/// The path of a program on `PATH`, or `None`.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let paths = env::var_os("PATH")?;
+    env::split_paths(&paths).map(|dir| dir.join(program)).find(|path| path.is_file())
+}
+
+/// The `cargo` that started us, or the one on `PATH`.
+pub fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs a program that shares our terminal; an unsuccessful exit is an error.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {}", describe(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", describe(command));
+    }
+    Ok(())
+}
+
+/// Runs a program quietly and returns what it wrote to stdout; when it fails, the error carries the end of its stderr.
+pub fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} failed ({})\n{}", describe(command), output.status, tail(&said));
+    }
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{} wrote bytes that are not UTF-8", describe(command)))
+}
+
+/// What a watched program did.
+pub struct Watched {
+    /// Its exit status; `None` when it was stopped because the time was up.
+    pub status: Option<ExitStatus>,
+    /// Everything it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// Everything it wrote to stderr.
+    pub stderr: Vec<u8>,
+    /// Wall time from start to end.
+    pub elapsed: Duration,
+}
+
+/// Runs a program without input, keeps both its streams (and repeats them as they come when `echo` is set), and
+/// stops it once `limit` has passed.
+pub fn watch(command: &mut Command, limit: Option<Duration>, echo: bool) -> Result<Watched> {
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    let out = child.stdout.take().context("the program has no stdout")?;
+    let err = child.stderr.take().context("the program has no stderr")?;
+    let out = thread::spawn(move || copy(out, echo.then(io::stdout)));
+    let err = thread::spawn(move || copy(err, echo.then(io::stderr)));
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if limit.is_some_and(|limit| start.elapsed() > limit) {
+            child.kill()?;
+            child.wait()?;
+            break None;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    let gone = |_| anyhow::anyhow!("a thread that reads the program's output ended early");
+    Ok(Watched {
+        status,
+        stdout: out.join().map_err(gone)??,
+        stderr: err.join().map_err(gone)??,
+        elapsed: start.elapsed(),
+    })
+}
+
+/// Runs a program that shares our stderr, repeats its stdout line by line and hands each line to `each`.
+pub fn lines(command: &mut Command, mut each: impl FnMut(&str)) -> Result<ExitStatus> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    let out = child.stdout.take().context("the program has no stdout")?;
+    let mut reader = BufReader::new(out);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        print!("{text}");
+        each(text.trim_end());
+        line.clear();
+    }
+    Ok(child.wait()?)
+}
+
+/// The last lines of a text, indented, for an error message.
+pub fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.len().saturating_sub(TAIL_LINES);
+    lines[from..].iter().map(|line| format!("    {line}\n")).collect()
+}
+
+fn copy<W: Write>(mut from: impl Read, mut echo: Option<W>) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(kept),
+            Ok(count) => {
+                kept.extend_from_slice(&buffer[..count]);
+                if let Some(echo) = &mut echo {
+                    echo.write_all(&buffer[..count])?;
+                    echo.flush()?;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn describe(command: &Command) -> String {
+    let mut text = format!("`{}", command.get_program().display());
+    for argument in command.get_args().take(6) {
+        text.push(' ');
+        text.push_str(&argument.to_string_lossy());
+    }
+    if command.get_args().len() > 6 {
+        text.push_str(" …");
+    }
+    text + "`"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_of_a_failed_program_is_in_the_error() {
+        let error = output(Command::new("sh").args(["-c", "echo no such thing >&2; exit 3"]));
+        let text = format!("{:#}", error.unwrap_err());
+        assert!(text.contains("no such thing") && text.contains("3"), "{text}");
+    }
+
+    #[test]
+    fn a_program_is_stopped_when_its_time_is_up() {
+        let mut sleeper = Command::new("sleep");
+        let watched = watch(sleeper.arg("60"), Some(Duration::from_millis(50)), false).unwrap();
+        assert!(watched.status.is_none());
+        assert!(watched.elapsed < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn both_streams_of_a_watched_program_are_kept() {
+        let mut shell = Command::new("sh");
+        let watched = watch(shell.args(["-c", "echo out; echo err >&2"]), None, false).unwrap();
+        assert!(watched.status.unwrap().success());
+        assert_eq!(watched.stdout, b"out\n");
+        assert_eq!(watched.stderr, b"err\n");
+    }
+}
