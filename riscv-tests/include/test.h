@@ -370,7 +370,7 @@ has_h:
 // An instruction that is illegal in M-mode, given as its bits; tval is the bits.
 .macro illegal_bits bits
     in_mode IN_M, 0
-    .insn \bits
+    .4byte \bits
     out_of_mode
     got ILLEGAL
     trap_field_equals TRAP_TVAL, \bits
