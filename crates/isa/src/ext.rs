@@ -1,19 +1,25 @@
 //! Extensions: one row each, with what it implies and whether a default hart has it.
 //!
 //! An extension that another one implies is also required by it, so switching one off takes its
-//! dependents with it. An *umbrella* (A, B, C, M, Sha) stands for its parts: switching it off takes the
-//! parts too. Nothing here says what an extension does; that is the hart's.
+//! dependents with it. An *umbrella* (A, B, C, M, Sha) stands for its parts: switching it off takes
+//! the parts too. Nothing here says what an extension does; that is the hart's.
 
 use std::fmt;
 
-/// What a row of another table needs: `(Zbb | Zbkb)`, `(Zabha & Zacas)`. The sets of extensions each of
-/// which suffices.
+/// What a row of another table needs: `(Zbb | Zbkb)`, `(Zabha & Zacas)`. The sets of extensions
+/// each of which suffices.
 macro_rules! needs {
     (($($($ext:ident)&+)|+)) => {
         &[$($crate::ext::ExtSet::of(&[$($crate::ext::Ext::$ext),+])),+]
     };
 }
 pub(crate) use needs;
+
+/// What a row of another table needs, in words: `zbb or zbkb`, `zabha and zacas`.
+pub fn describe_needs(needs: &[ExtSet]) -> String {
+    let all = |set: &ExtSet| set.iter().map(Ext::name).collect::<Vec<_>>().join(" and ");
+    needs.iter().map(all).collect::<Vec<_>>().join(" or ")
+}
 
 /// Whether an umbrella and its parts are the same thing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +45,8 @@ pub struct ExtRow {
     pub umbrella: Umbrella,
     /// Whether a default hart has it.
     pub default: bool,
-    /// Whether the device tree lists it. Privilege levels and the translation modes, which are told in
-    /// other ways, are not listed.
+    /// Whether the device tree lists it. Privilege levels and the translation modes, which are told
+    /// in other ways, are not listed.
     pub in_device_tree: bool,
     /// What it is, in a line.
     pub doc: &'static str,
@@ -195,8 +201,8 @@ impl fmt::Debug for Ext {
     }
 }
 
-/// A set of extensions. Sets made by [`ExtSet::parse`], [`ExtSet::default_set`], [`ExtSet::insert`] and
-/// [`ExtSet::remove`] from closed sets are closed under implication.
+/// A set of extensions. Sets made by [`ExtSet::parse`], [`ExtSet::default_set`], [`ExtSet::insert`]
+/// and [`ExtSet::remove`] from closed sets are closed under implication.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ExtSet(u128);
 
@@ -219,10 +225,10 @@ impl ExtSet {
 
     /// All that a default hart has: everything that is built except Smepmp.
     ///
-    /// Both Svade and Svadu are in it, as in a core that follows RVA23, which demands Svade, and takes its
-    /// Svadu option. Software then finds `menvcfg.ADUE` = 0, sets A and D itself, and may turn hardware
-    /// updating on through the firmware (SBI FWFT). With Svadu alone, updating is on from reset; see
-    /// [`ExtSet::updates_ad_at_reset`].
+    /// Both Svade and Svadu are in it, as in a core that follows RVA23, which demands Svade, and
+    /// takes its Svadu option. Software then finds `menvcfg.ADUE` = 0, sets A and D itself, and may
+    /// turn hardware updating on through the firmware (SBI FWFT). With Svadu alone, updating is on
+    /// from reset; see [`ExtSet::updates_ad_at_reset`].
     pub fn default_set() -> Self {
         EXTENSIONS.iter().filter(|row| row.default).map(|row| row.ext).collect()
     }
@@ -281,8 +287,8 @@ impl ExtSet {
         EXTENSIONS.iter().map(|row| row.ext).filter(move |&ext| set.contains(ext))
     }
 
-    /// Whether `menvcfg.ADUE` is 1 after reset: with Svadu and without Svade, which the device-tree binding
-    /// defines as "hardware updating is always on".
+    /// Whether `menvcfg.ADUE` is 1 after reset: with Svadu and without Svade, which the device-tree
+    /// binding defines as "hardware updating is always on".
     pub const fn updates_ad_at_reset(&self) -> bool {
         self.contains(Ext::Svadu) && !self.contains(Ext::Svade)
     }
@@ -350,6 +356,12 @@ mod tests {
             assert_eq!(row.ext as usize, index);
             assert_eq!(Ext::by_name(row.name), Some(row.ext));
         }
+    }
+
+    #[test]
+    fn needs_read_as_words() {
+        assert_eq!(describe_needs(needs!((Zbb | Zbkb))), "zbb or zbkb");
+        assert_eq!(describe_needs(crate::Op::AmocasB.row().needs), "zabha and zacas");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Fields of CSRs: masks, the lowest bit of fields wider than one bit, and the encodings they hold.
 //!
-//! Each module is one register; [`Field`] rows let debuggers and documentation name what they show. Fields
-//! of extensions that are not built are absent.
+//! Each module is one register; [`Field`] rows let debuggers and documentation name what they show.
+//! Fields of extensions that are not built are absent.
 
 /// A field of a register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,7 +71,7 @@ register! {
         MPP  12 .. 11 MPP_SHIFT "Privilege before the trap to M"
         FS   14 .. 13 FS_SHIFT  "State of the floating-point unit"
         XS   16 .. 15 XS_SHIFT  "State of further user extensions"
-        MPRV 17                 "M-mode loads and stores act with privilege MPP and virtualization MPV"
+        MPRV 17                 "M-mode loads and stores act as privilege MPP, V as MPV"
         SUM  18                 "S-mode may load from and store to user pages"
         MXR  19                 "Loads from executable pages are permitted"
         TVM  20                 "satp, hgatp, SFENCE.VMA and HFENCE.GVMA trap in S-mode"
@@ -143,7 +143,7 @@ register! {
         CBCFE 6                 "CBO.CLEAN and CBO.FLUSH are enabled below M"
         CBZE  7                 "CBO.ZERO is enabled below M"
         ADUE  61                "Hardware updates A and D, in S-mode and G-stage translation"
-        PBMTE 62                "Page-based memory types are enabled, in S-mode and G-stage translation"
+        PBMTE 62                "Page-based memory types are on, in S-mode and G-stage translation"
         STCE  63                "stimecmp is enabled below M"
     }
 }
@@ -267,7 +267,8 @@ register! {
 }
 
 register! {
-    /// `mhpmevent3` to `mhpmevent31` with Sscofpmf; `mcyclecfg` and `minstretcfg` without OF [priv: Smcntrpmf].
+    /// `mhpmevent3` to `mhpmevent31` with Sscofpmf; `mcyclecfg` and `minstretcfg` without OF [priv:
+    /// Smcntrpmf].
     mhpmevent {
         VUINH 58 "Not counted in VU-mode"
         VSINH 59 "Not counted in VS-mode"

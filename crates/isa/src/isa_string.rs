@@ -1,8 +1,8 @@
 //! ISA strings: `rv64gc_zba_sstc`, and QEMU's comma form `rv64,h=true,sstc=off`.
 //!
-//! A string names what the hart has. The manual's strings say nothing of privilege levels, counters and
-//! translation modes, so those are there unless switched off: S, U, Zicsr, Zicntr, Zihpm, and Sv39, Sv48
-//! and Sv57 unless the string names one of these. `rv64` alone is the default hart.
+//! A string names what the hart has. The manual's strings say nothing of privilege levels, counters
+//! and translation modes, so those are there unless switched off: S, U, Zicsr, Zicntr, Zihpm, and
+//! Sv39, Sv48 and Sv57 unless the string names one of these. `rv64` alone is the default hart.
 
 use crate::ext::{EXTENSIONS, Ext, ExtSet};
 use thiserror::Error;
@@ -19,7 +19,7 @@ pub enum IsaError {
     #[error("extension '{0}' is not built into this emulator")]
     NotBuilt(String),
     /// A name that nobody knows.
-    #[error("unknown extension '{name}' in the ISA string{}", hint(.nearest))]
+    #[error("unknown extension '{name}' in the ISA string{}", crate::nearest::hint(*nearest))]
     Unknown {
         /// The bad word.
         name: String,
@@ -40,10 +40,6 @@ pub enum IsaError {
         /// What was refused.
         off: &'static str,
     },
-}
-
-fn hint(nearest: &Option<&'static str>) -> String {
-    nearest.map(|name| format!("; did you mean '{name}'?")).unwrap_or_default()
 }
 
 /// Names of ratified extensions and common profiles' names that exist but are not built.
@@ -148,8 +144,8 @@ const MODES: ExtSet = ExtSet::of(&[Ext::Sv39, Ext::Sv48, Ext::Sv57]);
 const NEEDED: ExtSet = ExtSet::of(&[Ext::I, Ext::Zicsr]);
 
 impl ExtSet {
-    /// The set that an ISA string or a comma form describes, closed under implication. Letter case does
-    /// not matter; version numbers are accepted and ignored.
+    /// The set that an ISA string or a comma form describes, closed under implication. Letter case
+    /// does not matter; version numbers are accepted and ignored.
     pub fn parse(isa_string: &str) -> Result<Self, IsaError> {
         let lower = isa_string.trim().to_ascii_lowercase();
         let mut items = lower.split(',').map(str::trim);
@@ -174,7 +170,8 @@ impl ExtSet {
                 _ => return Err(IsaError::Switch(item.into())),
             }
         }
-        // The order of the switches does not matter: one of a pair that excludes the other is an error.
+        // The order of the switches does not matter: one of a pair that excludes the other is an
+        // error.
         for &on in &asked {
             for &off in &refused {
                 if !set.contains(on) || set.contains(off) {
@@ -185,8 +182,8 @@ impl ExtSet {
         Ok(set)
     }
 
-    /// The canonical ISA string: everything by name, then what a string would otherwise take for granted
-    /// as `,name=off`. [`ExtSet::parse`] gives the same set back.
+    /// The canonical ISA string: everything by name, then what a string would otherwise take for
+    /// granted as `,name=off`. [`ExtSet::parse`] gives the same set back.
     pub fn isa_string(&self) -> String {
         let mut text = join(self.iter().filter(|&ext| !matches!(ext, Ext::S | Ext::U)));
         let mut parsed = parse_base(&text).unwrap_or_default();
@@ -243,7 +240,8 @@ fn parse_base(base: &str) -> Result<ExtSet, IsaError> {
     Ok(named.iter().chain(unsaid).collect())
 }
 
-/// One part between underscores: letters, perhaps with versions, and at most one longer name at the end.
+/// One part between underscores: letters, perhaps with versions, and at most one longer name at the
+/// end.
 fn parse_chunk(chunk: &str, named: &mut ExtSet) -> Result<(), IsaError> {
     let mut rest = chunk;
     while let Some(letter) = rest.chars().next() {
@@ -383,7 +381,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_closed_set_prints_and_parses_to_itself(off in proptest::collection::vec(0..EXTENSIONS.len(), 0..12)) {
+        fn any_closed_set_prints_and_parses_to_itself(
+            off in proptest::collection::vec(0..EXTENSIONS.len(), 0..12),
+        ) {
             let mut set: ExtSet = EXTENSIONS.iter().map(|row| row.ext).collect();
             for index in off {
                 if !NEEDED.contains(EXTENSIONS[index].ext) {

@@ -4,6 +4,7 @@
 //! This crate has no behaviour and no state: it never executes, translates or stores anything.
 
 mod addr;
+pub mod asm;
 mod cause;
 pub mod csr;
 pub mod ext;

@@ -1,7 +1,7 @@
 //! The nearest known word to a misspelt one. Every table that users write words of answers with it.
 
-/// The known word with the smallest edit distance to `word`, if at most a third of its letters (and at
-/// least one) differ. Words longer than 64 bytes have no neighbours.
+/// The known word with the smallest edit distance to `word`, if at most a third of its letters (and
+/// at least one) differ. Words longer than 64 bytes have no neighbours.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > 64 {
         return None;
@@ -12,6 +12,11 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         .filter(|&(distance, _)| distance <= limit)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// How an error message names the nearest known word, or nothing.
+pub(crate) fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|word| format!("; did you mean '{word}'?")).unwrap_or_default()
 }
 
 /// Levenshtein distance in characters.

@@ -1,7 +1,8 @@
 //! The disassembler agrees with GNU objdump on every instruction that objdump knows.
 //!
-//! objdump is an oracle of others' making; where GNU binutils for RISC-V are not installed the test says so
-//! and checks nothing (with CI=true it fails). It checks both what people read (pseudo-instructions) and the exact names.
+//! objdump is an oracle of others' making; where GNU binutils for RISC-V are not installed the test
+//! says so and checks nothing (with CI=true it fails). It checks both what people read
+//! (pseudo-instructions) and the exact names.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -13,10 +14,10 @@ use isa::{Decoder, ExtSet, Insn};
 
 const AS: &str = "riscv64-linux-gnu-as";
 const OBJDUMP: &str = "riscv64-linux-gnu-objdump";
-/// What objdump is told the code may use. Extensions younger than binutils 2.40 are left out; what is then
-/// unknown to objdump is listed, and must be no more than the extensions in `YOUNG`.
-const ARCH: &str = "rv64imafdch_zicsr_zifencei_zihintpause_zicbom_zicbop_zicboz_zawrs_zba_zbb_zbc_zbs_zbkb_\
-                    zbkc_zbkx_zfh_zfhmin_svinval";
+/// What objdump is told the code may use. Extensions younger than binutils 2.40 are left out; what
+/// is then unknown to objdump is listed, and must be no more than the extensions in `YOUNG`.
+const ARCH: &str = "rv64imafdch_zicsr_zifencei_zihintpause_zicbom_zicbop_zicboz_zawrs_\
+                    zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_zfh_zfhmin_svinval";
 const YOUNG: &[&str] = &["zfa", "zicond", "zacas", "zabha", "zcb", "zimop", "zcmop"];
 const SAMPLES_PER_ROW: usize = 24;
 
@@ -78,7 +79,8 @@ fn plain(text: &str, row: &Row) -> String {
     format!("{mnemonic} {operands}")
 }
 
-/// objdump's readable form drops the i of immediates: add, sllw and csrrw for addi, slliw and csrrwi.
+/// objdump's readable form drops the i of immediates: add, sllw and csrrw for addi, slliw and
+/// csrrwi.
 fn without_i(text: String) -> String {
     match text.split_once(' ') {
         Some((mnemonic, operands)) => {
@@ -89,15 +91,17 @@ fn without_i(text: String) -> String {
     }
 }
 
-/// Whether objdump has an excuse for not knowing the instruction: its extension is young, it is a `fence`
-/// with a reserved fm, or an exact conversion with a rounding mode, which this objdump does not accept.
+/// Whether objdump has an excuse for not knowing the instruction: its extension is young, it is a
+/// `fence` with a reserved fm, or an exact conversion with a rounding mode, which this objdump does
+/// not accept.
 fn excusable(row: &Row) -> bool {
     row.needs.iter().all(|set| set.iter().any(|ext| YOUNG.contains(&ext.name())))
         || row.name == "fence"
         || row.operands.ends_with("rm=rne")
 }
 
-/// CSRs that objdump names and we do not build, or the other way round, print as numbers on one side.
+/// CSRs that objdump names and we do not build, or the other way round, print as numbers on one
+/// side.
 fn names_a_csr_unknown_to_one_side(insn: &Insn) -> bool {
     format!("{insn:#}").starts_with("csrr") && isa::csr::by_number(insn.imm as u16).is_none()
 }
@@ -154,7 +158,8 @@ fn text_is_what_objdump_prints() {
         let text = insn.display_at(*pc);
         let (ours, ours_exact) = (plain(&format!("{text}"), row), plain(&format!("{text:#}"), row));
         let (theirs, theirs_exact) = (plain(readable, row), plain(exact, row));
-        // What objdump takes for an instruction where the manual has a pseudo-instruction, or reversed.
+        // What objdump takes for an instruction where the manual has a pseudo-instruction, or
+        // reversed.
         let exact_is_right =
             theirs_exact == ours_exact || theirs_exact == ours || row.name == "c.nop";
         let hint = row.name == "c.addi" && insn.rd == 0;

@@ -1,5 +1,5 @@
-//! The CSRs: one row each, or one for a run of alike registers with consecutive numbers. A register's
-//! name is its constant's in lower case.
+//! The CSRs: one row each, or one for a run of alike registers with consecutive numbers. A
+//! register's name is its constant's in lower case.
 
 use super::CsrRow;
 use crate::ext::needs;

@@ -1,5 +1,6 @@
-//! Pseudo-instructions: other names of some encodings of the instructions, for people. The disassembler
-//! prints the first that fits, the assembler takes them all; they decode as the instruction they are.
+//! Pseudo-instructions: other names of some encodings of the instructions, for people. The
+//! disassembler prints the first that fits, the assembler takes them all; they decode as the
+//! instruction they are.
 
 use super::{INSTRUCTIONS, NO_OPERANDS, Op, Row, pattern::Pattern};
 

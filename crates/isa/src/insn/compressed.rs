@@ -1,8 +1,8 @@
-//! The 16-bit instructions: one row each, with the operation it stands for and that operation's fixed
-//! operands. Operands that appear neither in the encoding nor in parentheses are 0.
+//! The 16-bit instructions: one row each, with the operation it stands for and that operation's
+//! fixed operands. Operands that appear neither in the encoding nor in parentheses are 0.
 //!
-//! Reserved encodings have no row, or a `!` that refuses them; HINTs decode as what they look like, which
-//! then writes x0 or changes nothing.
+//! Reserved encodings have no row, or a `!` that refuses them; HINTs decode as what they look like,
+//! which then writes x0 or changes nothing.
 
 use super::{
     NO_OPERANDS, Op, Row,
@@ -28,7 +28,7 @@ macro_rules! compressed {
 
 #[rustfmt::skip]
 compressed! {
-    // mnemonic    encoding                              operands              stands for          extensions
+    // mnemonic    encoding                              operands              stands for           extensions
     "c.addi4spn"   "000 u![5:4|9:6|2|3] rd' 00"          "rd, 'sp, imm"        Addi(rs1 = 2)       (Zca)
     "c.fld"        "001 u[5:3] rs1' u[7:6] rd' 00"       "frd, imm(rs1)"       Fld()               (Zcd)
     "c.lw"         "010 u[5:3] rs1' u[2|6] rd' 00"       "rd, imm(rs1)"        Lw()                (Zca)

@@ -1,20 +1,23 @@
-//! Decoding: from the bits at a pc to an operation and its operands, or nothing if they are illegal with
-//! these extensions.
+//! Decoding: from the bits at a pc to an operation and its operands, or nothing if they are illegal
+//! with these extensions.
 //!
-//! A decoder indexes the rows of its extensions once, by the bits that tell most of them apart, so that a
-//! lookup tries one or two rows. Among rows that match, the one with the most fixed bits decides.
+//! A decoder indexes the rows of its extensions once, by the bits that tell most of them apart, so
+//! that a lookup tries one or two rows. Among rows that match, the one with the most fixed bits
+//! decides.
 
 use super::{COMPRESSED, INSTRUCTIONS, Op, Row, pattern::Operands};
 use crate::ext::ExtSet;
 
-/// A decoded instruction. A register number, `rm` or immediate that the encoding has no place for is 0.
+/// A decoded instruction. A register number, `rm` or immediate that the encoding has no place for
+/// is 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Insn {
     /// What it does.
     pub op: Op,
     /// Destination register, integer or floating-point as the operation says.
     pub rd: u8,
-    /// First source register; the 5-bit immediate of `csrrwi`, `csrrsi` and `csrrci`; the entry of `fli`.
+    /// First source register; the 5-bit immediate of `csrrwi`, `csrrsi` and `csrrci`; the entry of
+    /// `fli`.
     pub rs1: u8,
     /// Second source register.
     pub rs2: u8,
@@ -22,8 +25,8 @@ pub struct Insn {
     pub rs3: u8,
     /// Rounding mode: never the reserved 5 and 6; 7 is dynamic. 0 where the operation has none.
     pub rm: u8,
-    /// The immediate, sign-extended: an offset in bytes; the upper immediate in place (`lui`, `auipc`); a
-    /// shift amount; a CSR number; fm, pred and succ of `fence`; the number of a `mop`.
+    /// The immediate, sign-extended: an offset in bytes; the upper immediate in place (`lui`,
+    /// `auipc`); a shift amount; a CSR number; fm, pred and succ of `fence`; the number of a `mop`.
     pub imm: i32,
     /// 2 or 4 bytes.
     pub len: u8,
@@ -32,8 +35,9 @@ pub struct Insn {
 }
 
 impl Insn {
-    /// The 32-bit encoding of what this instruction does: its own, or for a 16-bit one the one it stands
-    /// for [priv: hypervisor, "Transformed Instruction or Pseudoinstruction for mtinst or htinst"].
+    /// The 32-bit encoding of what this instruction does: its own, or for a 16-bit one the one it
+    /// stands for [priv: hypervisor, "Transformed Instruction or Pseudoinstruction for mtinst or
+    /// htinst"].
     pub fn expanded(&self) -> u32 {
         if self.len == 4 {
             return self.bits;
@@ -69,8 +73,8 @@ impl Insn {
     }
 }
 
-/// Rows by a few bits of the instruction: the rows for key `k` are `rows[starts[k]..starts[k + 1]]`, most
-/// fixed bits first.
+/// Rows by a few bits of the instruction, its key. The rows of a key stand together, from where its
+/// entry in `starts` says to where the next one does, most fixed bits first.
 #[derive(Clone, Debug)]
 struct Index {
     starts: Box<[u16]>,
@@ -147,8 +151,8 @@ impl Decoder {
         }
     }
 
-    /// The instruction in `bits`, or `None` if it is illegal. Where the two lowest bits are not 3 it is a
-    /// 16-bit one and the high half is ignored.
+    /// The instruction in `bits`, or `None` if it is illegal. Where the two lowest bits are not 3
+    /// it is a 16-bit one and the high half is ignored.
     #[inline]
     pub fn decode(&self, bits: u32) -> Option<Insn> {
         if bits & 3 == 3 {
@@ -291,7 +295,8 @@ mod tests {
             if let Some(insn) = default().decode(bits) {
                 let row = insn.op.row();
                 if insn.len == 4 {
-                    prop_assert_eq!(row.pattern.insert(&insn.operands()), bits & !row.pattern.ignored);
+                    let again = row.pattern.insert(&insn.operands());
+                    prop_assert_eq!(again, bits & !row.pattern.ignored);
                 }
             }
         }

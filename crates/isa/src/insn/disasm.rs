@@ -1,5 +1,5 @@
-//! Instructions as text, in the manner of `objdump`: ABI names, pseudo-instructions where they fit, a
-//! 16-bit instruction as what it stands for.
+//! Instructions as text, in the manner of `objdump`: ABI names, pseudo-instructions where they fit,
+//! a 16-bit instruction as what it stands for.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use super::{ALIASES, Insn, Op, Row, compressed_row};
 use crate::csr;
 
 impl Insn {
-    /// The text with targets as addresses, for an instruction at `pc`. With `{:#}` it is exactly what is
-    /// there: no pseudo-instruction, and the name of the 16-bit instruction.
+    /// The text with targets as addresses, for an instruction at `pc`. With `{:#}` it is exactly
+    /// what is there: no pseudo-instruction, and the name of the 16-bit instruction.
     pub fn display_at(&self, pc: u64) -> impl fmt::Display + use<> {
         InsnText { insn: *self, pc: Some(pc) }
     }
 }
 
 impl fmt::Display for Insn {
-    /// The text with targets relative to the instruction, as in `j .+16`. With `{:#}` it is exactly what is
-    /// there: no pseudo-instruction, and the name of the 16-bit instruction.
+    /// The text with targets relative to the instruction, as in `j .+16`. With `{:#}` it is exactly
+    /// what is there: no pseudo-instruction, and the name of the 16-bit instruction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         InsnText { insn: *self, pc: None }.fmt(f)
     }
@@ -90,7 +90,12 @@ impl fmt::Display for RowText {
         })?;
         let mut separator = " ";
         for operand in operands(self.row.operands) {
-            if operand == Operand::Rounding(self.operands.rm) {
+            let understood = match operand {
+                Operand::Rounding(rm) => rm == self.operands.rm,
+                Operand::FenceMode => self.operands.imm >> 8 == 0,
+                _ => false,
+            };
+            if understood {
                 continue;
             }
             f.write_str(separator)?;
@@ -134,31 +139,24 @@ impl RowText {
             Operand::Stack => write!(f, "{imm}(sp)"),
             Operand::Address => write!(f, "({})", X_NAMES[rs1]),
             Operand::Rounding(_) => f.write_str(ROUNDING[usize::from(self.operands.rm & 7)]),
-            Operand::Fence => fence(imm as u32, f),
+            Operand::Predecessors => fence_set(imm >> 4, f),
+            Operand::Successors => fence_set(imm, f),
+            Operand::FenceMode => write!(f, "{}", imm >> 8),
             Operand::Constant => f.write_str(CONSTANTS[rs1]),
             Operand::Word(word) => f.write_str(word),
         }
     }
 }
 
-/// Predecessors, successors and, if it is not 0, fm.
-fn fence(imm: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let set = |bits: u32, f: &mut fmt::Formatter<'_>| {
-        if bits & 0xf == 0 {
-            return f.write_str("0");
-        }
-        [(8, "i"), (4, "o"), (2, "r"), (1, "w")]
-            .iter()
-            .filter(|&&(bit, _)| bits & bit != 0)
-            .try_for_each(|&(_, letter)| f.write_str(letter))
-    };
-    set(imm >> 4, f)?;
-    f.write_str(", ")?;
-    set(imm, f)?;
-    match imm >> 8 {
-        0 => Ok(()),
-        fm => write!(f, ", {fm}"),
+/// A set of `i`, `o`, `r` and `w`.
+fn fence_set(bits: i32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if bits & 0xf == 0 {
+        return f.write_str("0");
     }
+    [(8, "i"), (4, "o"), (2, "r"), (1, "w")]
+        .iter()
+        .filter(|&&(bit, _)| bits & bit != 0)
+        .try_for_each(|&(_, letter)| f.write_str(letter))
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! Instructions: a table of the 32-bit ones, of the 16-bit ones and of pseudo-instructions; the decoder
-//! and the disassembler made from them.
+//! Instructions: a table of the 32-bit ones, of the 16-bit ones and of pseudo-instructions; the
+//! decoder and the disassembler made from them.
 
 mod alias;
 mod compressed;
 mod decode;
-mod disasm;
+pub(crate) mod disasm;
 pub mod pattern;
 pub(crate) mod syntax;
 mod table;
 
 pub use alias::ALIASES;
 pub use compressed::COMPRESSED;
-use decode::compressed_row;
+pub(crate) use decode::compressed_row;
 pub use decode::{Decoder, Insn, expand};
 use pattern::{Operands, Pattern};
 pub use syntax::{F_NAMES, X_NAMES};

@@ -1,7 +1,8 @@
-//! An encoding, written as the manual draws it and parsed at compile time: `"s[11:0] rs1 000 rd 0010011"`.
+//! An encoding, written as the manual draws it and parsed at compile time: `"s[11:0] rs1 000 rd
+//! 0010011"`.
 //!
-//! Bits run from the highest to the lowest, and all 16 or 32 must be accounted for, or the crate does not
-//! compile. The parts, separated by spaces:
+//! Bits run from the highest to the lowest, and all 16 or 32 must be accounted for, or the crate
+//! does not compile. The parts, separated by spaces:
 //!
 //! | part | bits | meaning |
 //! | --- | --- | --- |
@@ -323,8 +324,8 @@ impl Pattern {
         Some(operands)
     }
 
-    /// The instruction with these operands. Operands that there is no field for are left out, bits of an
-    /// operand that do not fit its field are lost; compare with [`Pattern::extract`] to know.
+    /// The instruction with these operands. Operands that there is no field for are left out, bits
+    /// of an operand that do not fit its field are lost; compare with [`Pattern::extract`] to know.
     pub fn insert(&self, operands: &Operands) -> u32 {
         let mut bits = self.value;
         for field in self.fields() {
@@ -338,7 +339,8 @@ impl Pattern {
                 Slot::Aq => u32::from(operands.aq),
                 Slot::Rl => u32::from(operands.rl),
             };
-            // Subtracting 8 from a register number is flipping its bit 3, which the field does not hold.
+            // Subtracting 8 from a register number is flipping its bit 3, which the field does not
+            // hold.
             bits |= (value >> field.shift & ((1u32 << field.bits) - 1)) << field.at;
         }
         bits

@@ -1,5 +1,5 @@
-//! How operands are written. A row's `operands` is a list of the words in [`Operand::parse`]; printing and
-//! reading an instruction both follow it.
+//! How operands are written. A row's `operands` is a list of the words in [`Operand::parse`];
+//! printing and reading an instruction both follow it.
 
 /// One operand in assembly.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,8 +28,12 @@ pub(crate) enum Operand {
     Address,
     /// A rounding mode, left out if it is this one.
     Rounding(u8),
-    /// Predecessors and successors.
-    Fence,
+    /// What a fence orders before itself.
+    Predecessors,
+    /// What a fence orders after itself.
+    Successors,
+    /// The mode of a fence, left out if it is 0.
+    FenceMode,
     /// A constant of `fli`.
     Constant,
     /// A fixed word.
@@ -46,6 +50,11 @@ pub(crate) enum Register {
 }
 
 impl Operand {
+    /// Whether it may be left out.
+    pub(crate) const fn is_optional(self) -> bool {
+        matches!(self, Self::Rounding(_) | Self::FenceMode)
+    }
+
     /// The operand that a table's word stands for.
     fn parse(word: &'static str) -> Option<Self> {
         use Register::*;
@@ -68,7 +77,9 @@ impl Operand {
             "(rs1)" => Self::Address,
             "rm" => Self::Rounding(7),
             "rm=rne" => Self::Rounding(0),
-            "fence" => Self::Fence,
+            "pred" => Self::Predecessors,
+            "succ" => Self::Successors,
+            "fm" => Self::FenceMode,
             "fli" => Self::Constant,
             _ => Self::Word(word.strip_prefix('\'')?),
         })

@@ -83,7 +83,7 @@ instructions! {
     Sllw          "sllw"            "0000000 rs2 rs1 001 rd 0111011"                         "rd, rs1, rs2"             (I)
     Srlw          "srlw"            "0000000 rs2 rs1 101 rd 0111011"                         "rd, rs1, rs2"             (I)
     Sraw          "sraw"            "0100000 rs2 rs1 101 rd 0111011"                         "rd, rs1, rs2"             (I)
-    Fence         "fence"           "u[11:0] _____ 000 _____ 0001111"                        "fence"                    (I)
+    Fence         "fence"           "u[11:0] _____ 000 _____ 0001111"                        "pred, succ, fm"           (I)
     Pause         "pause"           "0000 0001 0000 00000 000 00000 0001111"                 ""                         (Zihintpause)
     Ecall         "ecall"           "000000000000 00000 000 00000 1110011"                   ""                         (I)
     Ebreak        "ebreak"          "000000000001 00000 000 00000 1110011"                   ""                         (I)
