@@ -154,20 +154,24 @@ impl ExtSet {
         let (mut asked, mut refused) = (Vec::new(), Vec::new());
         for item in items {
             let (name, value) = item.split_once('=').unwrap_or((item, "on"));
-            let ext = find(name.trim())?;
-            match value.trim() {
-                "on" | "true" | "yes" | "1" => {
-                    set.insert(ext);
-                    asked.push(ext);
-                }
-                "off" | "false" | "no" | "0" if NEEDED.contains(ext) => {
-                    return Err(IsaError::Needed(ext.name().into()));
-                }
-                "off" | "false" | "no" | "0" => {
-                    set.remove(ext);
-                    refused.push(ext);
-                }
+            let on = match value.trim() {
+                "on" | "true" | "yes" | "1" => true,
+                "off" | "false" | "no" | "0" => false,
                 _ => return Err(IsaError::Switch(item.into())),
+            };
+            let ext = match find(name.trim()) {
+                // What is not built is off already.
+                Err(IsaError::NotBuilt(_)) if !on => continue,
+                found => found?,
+            };
+            if on {
+                set.insert(ext);
+                asked.push(ext);
+            } else if NEEDED.contains(ext) {
+                return Err(IsaError::Needed(ext.name().into()));
+            } else {
+                set.remove(ext);
+                refused.push(ext);
             }
         }
         // The order of the switches does not matter: one of a pair that excludes the other is an
@@ -346,6 +350,11 @@ mod tests {
         default.remove(Ext::Sstc);
         assert_eq!(set, default);
         assert_eq!(parse("rv64"), ExtSet::default_set());
+        assert_eq!(
+            parse("rv64,v=false"),
+            ExtSet::default_set(),
+            "what is not built may be refused"
+        );
         assert!(!parse("rv64gc,sv39=off").contains(Ext::Sv57));
     }
 
