@@ -19,7 +19,7 @@ pub const HARTS_MAX: usize = 8;
 /// What a region is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Part {
-    /// The reset vector, read-only.
+    /// What firmware is told, read-only.
     BootRom,
     /// The test finisher: power off and reset.
     Finisher,
@@ -106,14 +106,14 @@ struct Row {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rights {
-    Rx,
+    R,
     Rw,
 }
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     //    part                  name           base         bytes       count             irq       rights      doc
-    row(|_| Part::BootRom,    "boot-rom",    0x0000_1000, 0xf000,      1,               None,     Rights::Rx, "Reset vector and the information block for firmware"),
+    row(|_| Part::BootRom,    "boot-rom",    0x0000_1000, 0xf000,      1,               None,     Rights::R,  "Information block for firmware"),
     row(|_| Part::Finisher,   "finisher",    0x0010_0000, 0x1000,      1,               None,     Rights::Rw, "Test finisher: power off, exit code, reset"),
     row(|_| Part::Rtc,        "rtc",         0x0010_1000, 0x1000,      1,               Some(11), Rights::Rw, "Goldfish real-time clock"),
     row(|_| Part::Aclint,     "clint",       0x0200_0000, 0x1_0000,    1,               None,     Rights::Rw, "ACLINT MTIMER and MSWI in the layout of the CLINT"),
@@ -145,7 +145,7 @@ impl Row {
             base: Pa(self.base + u64::from(index) * self.bytes),
             bytes: self.bytes,
             irq: self.irq.map(|irq| irq + index),
-            executable: self.rights == Rights::Rx,
+            executable: false,
             writable: self.rights == Rights::Rw,
             doc: self.doc,
         }

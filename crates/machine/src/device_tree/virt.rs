@@ -166,10 +166,10 @@ impl BoardTree<'_> {
             Part::Finisher => node.cells("phandle", [self.finisher_phandle()]),
             Part::Uart => node.cells("clock-frequency", [UART_HZ]),
             // Software and timer interrupt of M-mode.
-            Part::Aclint => self.to_harts(node, [3, 7]),
+            Part::Aclint => self.wired_to_harts(node, [3, 7]),
             // External interrupts of M-mode and S-mode: contexts 2 * hart and 2 * hart + 1.
             Part::Plic => self
-                .to_harts(node, [11, 9])
+                .wired_to_harts(node, [11, 9])
                 .cells("#address-cells", [0])
                 .cells("#interrupt-cells", [1])
                 .flag("interrupt-controller")
@@ -180,7 +180,7 @@ impl BoardTree<'_> {
     }
 
     /// Says which interrupts of every hart a device raises.
-    fn to_harts(&self, node: Node, interrupts: [u32; 2]) -> Node {
+    fn wired_to_harts(&self, node: Node, interrupts: [u32; 2]) -> Node {
         let wires = self.harts().flat_map(|hart| {
             let controller = self.interrupt_controller_of(hart);
             interrupts.into_iter().flat_map(move |interrupt| [controller, interrupt])

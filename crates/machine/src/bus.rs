@@ -1,0 +1,188 @@
+//! The bus: harts' accesses to devices, interrupt lines to the PLIC, and the wires back to harts.
+//!
+//! Devices are brought up to a moment only when a hart reaches one, or when one of them asked for
+//! that moment; between, nothing is polled.
+
+use cpu::{Platform, Wires};
+use devices::{Aclint, Device, Finish, Plic, Ticks};
+use isa::{Interrupt, Pa};
+use mmu::{Bus, BusFault};
+use timing::Clock;
+
+use crate::board::{Board, Part, Region};
+
+/// A device in its place.
+pub(crate) struct Slot {
+    pub(crate) region: Region,
+    pub(crate) device: Box<dyn Device>,
+}
+
+/// All that is not a hart and not main memory.
+pub(crate) struct MachineBus {
+    slots: Vec<Slot>,
+    pub(crate) aclint: Aclint,
+    aclint_region: Region,
+    pub(crate) plic: Plic,
+    plic_region: Region,
+    clock: Clock,
+    now: Ticks,
+    /// The earliest moment a device asked for.
+    device_deadline: Option<Ticks>,
+    finish: Option<Finish>,
+    /// The scheduler wants the running hart back.
+    pub(crate) yield_now: bool,
+}
+
+impl MachineBus {
+    /// A bus with the interrupt controllers of `board` and these devices.
+    pub(crate) fn new(board: &Board, mut slots: Vec<Slot>, clock: Clock) -> Option<Self> {
+        slots.sort_by_key(|slot| slot.region.base);
+        Some(Self {
+            slots,
+            aclint: Aclint::new(board.harts()),
+            aclint_region: *board.region(Part::Aclint)?,
+            plic: Plic::new(board.harts() * 2),
+            plic_region: *board.region(Part::Plic)?,
+            clock,
+            now: Ticks(0),
+            device_deadline: None,
+            finish: None,
+            yield_now: false,
+        })
+    }
+
+    /// The device in a place of the board.
+    pub(crate) fn device(&mut self, part: Part) -> Option<&mut (dyn Device + 'static)> {
+        let slot = self.slots.iter_mut().find(|slot| slot.region.part == part)?;
+        Some(slot.device.as_mut())
+    }
+
+    /// All devices but the interrupt controllers.
+    pub(crate) fn devices(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut()
+    }
+
+    /// The moment the bus is at.
+    pub(crate) fn now(&self) -> Ticks {
+        self.now
+    }
+
+    /// How the guest asked the machine to end, once.
+    pub(crate) fn take_finish(&mut self) -> Option<Finish> {
+        self.finish.take()
+    }
+
+    /// Brings the devices to `cycle`: ticks those that asked for a moment that has come.
+    pub(crate) fn advance_devices(&mut self, cycle: u64) {
+        let now = Ticks(self.clock.ticks(cycle));
+        // Harts run in turn, so one may be a little behind another; devices never go back.
+        self.now = self.now.max(now);
+        if self.device_deadline.is_some_and(|deadline| deadline <= self.now) {
+            for slot in &mut self.slots {
+                if slot.device.deadline().is_some_and(|deadline| deadline <= self.now) {
+                    slot.device.tick(self.now);
+                }
+            }
+            self.refresh();
+        }
+    }
+
+    /// Reads the lines and wishes of all devices anew: after anything happened to one of them.
+    pub(crate) fn refresh(&mut self) {
+        let mut deadline: Option<Ticks> = None;
+        for slot in &mut self.slots {
+            if let Some(irq) = slot.region.irq {
+                self.plic.set_line(u32::from(irq), slot.device.irq());
+            }
+            let wish = slot.device.deadline();
+            deadline = match (deadline, wish) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            if self.finish.is_none() {
+                self.finish = slot.device.take_finish();
+            }
+        }
+        self.device_deadline = deadline;
+    }
+
+    /// The cycle of the next moment that matters to `hart` or to a device; `u64::MAX` for never.
+    pub(crate) fn deadline(&self, hart: usize) -> u64 {
+        let timer = self.aclint.timer_deadline(hart, self.now);
+        let soonest = [timer, self.device_deadline].into_iter().flatten().min();
+        soonest.map_or(u64::MAX, |ticks| self.clock.cycles(ticks.0))
+    }
+
+    fn lines(&self, hart: usize) -> u64 {
+        let mut lines = 0;
+        if self.aclint.msip(hart) {
+            lines |= Interrupt::MachineSoftware.bit();
+        }
+        if self.aclint.mtip(hart, self.now) {
+            lines |= Interrupt::MachineTimer.bit();
+        }
+        if self.plic.context_pending(2 * hart) {
+            lines |= Interrupt::MachineExternal.bit();
+        }
+        if self.plic.context_pending(2 * hart + 1) {
+            lines |= Interrupt::SupervisorExternal.bit();
+        }
+        lines
+    }
+
+    fn slot_at(&mut self, pa: Pa) -> Option<(&mut Slot, u64)> {
+        let after = self.slots.partition_point(|slot| slot.region.base <= pa);
+        let slot = self.slots.get_mut(after.checked_sub(1)?)?;
+        let offset = slot.region.offset_of(pa)?;
+        Some((slot, offset))
+    }
+}
+
+impl Bus for MachineBus {
+    fn read(&mut self, pa: Pa, size: u8) -> Result<u64, BusFault> {
+        let now = self.now;
+        let value = if let Some(offset) = self.aclint_region.offset_of(pa) {
+            self.aclint.read(offset, size, now)
+        } else if let Some(offset) = self.plic_region.offset_of(pa) {
+            self.plic.read(offset, size, now)
+        } else {
+            let (slot, offset) = self.slot_at(pa).ok_or(BusFault)?;
+            let value = slot.device.read(offset, size, now);
+            self.refresh();
+            value
+        };
+        value.map_err(|_| BusFault)
+    }
+
+    fn write(&mut self, pa: Pa, size: u8, value: u64) -> Result<(), BusFault> {
+        let now = self.now;
+        let done = if let Some(offset) = self.aclint_region.offset_of(pa) {
+            self.aclint.write(offset, size, value, now)
+        } else if let Some(offset) = self.plic_region.offset_of(pa) {
+            self.plic.write(offset, size, value, now)
+        } else {
+            let (slot, offset) = self.slot_at(pa).ok_or(BusFault)?;
+            let done = slot.device.write(offset, size, value, now);
+            self.refresh();
+            done
+        };
+        done.map_err(|_| BusFault)
+    }
+}
+
+impl Platform for MachineBus {
+    fn sync(&mut self, hartid: u64, cycle: u64) -> Wires {
+        let hart = usize::try_from(hartid).unwrap_or(usize::MAX);
+        self.advance_devices(cycle);
+        Wires {
+            lines: self.lines(hart),
+            guest_lines: 0,
+            deadline: self.deadline(hart),
+            stop: self.finish.is_some() || self.yield_now,
+        }
+    }
+
+    fn advance(&mut self, cycle: u64) {
+        self.advance_devices(cycle);
+    }
+}

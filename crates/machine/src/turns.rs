@@ -1,0 +1,113 @@
+//! Who runs when: harts in turn, a fixed number of instructions each, and time skipped while all of
+//! them wait.
+//!
+//! A round takes every hart from one moment of virtual time to the next. Nothing here depends on
+//! the wall clock or on how long a turn took.
+
+use cpu::{Exit, Hart};
+
+use crate::bus::MachineBus;
+
+/// Instructions a hart runs before the next one's turn, where there are several.
+pub(crate) const TURN_INSNS: u64 = 5_000;
+/// The same for a single hart: how often the machine looks at console input.
+pub(crate) const SOLO_TURN_INSNS: u64 = 100_000;
+
+/// What a round ended with, beside having passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Round {
+    /// All harts are at the round's end.
+    Passed,
+    /// Every hart waits, and nothing that is known will wake one.
+    Asleep,
+    /// The machine was asked to stop: by a device, or by a hart that cannot go on.
+    Stop(Exit),
+}
+
+/// The harts and what decides their turns.
+pub(crate) struct Turns {
+    pub(crate) harts: Vec<Hart>,
+    /// Harts that HSM holds stopped take no turns.
+    pub(crate) started: Vec<bool>,
+    /// The moment up to which all harts have run, in cycles.
+    pub(crate) cycle: u64,
+    turn_insns: u64,
+}
+
+impl Turns {
+    pub(crate) fn new(harts: Vec<Hart>, turn_insns: u64) -> Self {
+        let started = vec![true; harts.len()];
+        Self { harts, started, cycle: 0, turn_insns }
+    }
+
+    /// Instructions retired by all harts.
+    pub(crate) fn retired(&self) -> u64 {
+        self.harts.iter().map(Hart::retired).sum()
+    }
+
+    /// Runs one round of at most `budget` instructions a hart. `firmware` is called when a trap to
+    /// M-mode leaves a hart.
+    pub(crate) fn round(
+        &mut self,
+        bus: &mut MachineBus,
+        budget: u64,
+        mut firmware: impl FnMut(&mut Self, &mut MachineBus, usize),
+    ) -> Round {
+        let retired_before = self.retired();
+        let end = self.cycle + self.turn_insns.min(budget).max(1);
+        let several = self.harts.len() > 1;
+        for index in 0..self.harts.len() {
+            if several {
+                // What other harts wrote in between may have been the reserved bytes.
+                self.harts[index].clear_reservation();
+            }
+            while self.started[index] && self.harts[index].cycle() < end {
+                let hart = &mut self.harts[index];
+                let left = end - hart.cycle();
+                match hart.run(bus, left) {
+                    Exit::Budget => {}
+                    Exit::Wfi => break,
+                    Exit::Firmware => firmware(self, bus, index),
+                    exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => return Round::Stop(exit),
+                }
+            }
+        }
+        if self.retired() == retired_before && self.all_wait() {
+            return self.skip_idle_time(bus);
+        }
+        // A lone hart that has come to wait may wake at any cycle: its time is not rounded up.
+        self.cycle = if several { end } else { self.harts[0].cycle() };
+        self.bring_harts_to(self.cycle);
+        Round::Passed
+    }
+
+    fn all_wait(&self) -> bool {
+        self.harts.iter().zip(&self.started).all(|(hart, &started)| !started || hart.waiting())
+    }
+
+    fn bring_harts_to(&mut self, cycle: u64) {
+        for hart in &mut self.harts {
+            if hart.cycle() < cycle {
+                hart.set_cycle(cycle);
+            }
+        }
+    }
+
+    /// Moves on to the next event that a device or a comparator has in store. Called after a round
+    /// in which every hart was asked and none woke.
+    fn skip_idle_time(&mut self, bus: &MachineBus) -> Round {
+        let mut next = u64::MAX;
+        for (index, hart) in self.harts.iter().enumerate() {
+            next = next.min(bus.deadline(index));
+            if self.started[index] {
+                next = next.min(hart.comparator_deadline());
+            }
+        }
+        if next == u64::MAX {
+            return Round::Asleep;
+        }
+        self.cycle = next.max(self.cycle + 1);
+        self.bring_harts_to(self.cycle);
+        Round::Passed
+    }
+}
