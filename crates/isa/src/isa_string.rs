@@ -164,23 +164,19 @@ impl ExtSet {
                 Err(IsaError::NotBuilt(_)) if !on => continue,
                 found => found?,
             };
-            if on {
-                set.insert(ext);
-                asked.push(ext);
-            } else if NEEDED.contains(ext) {
+            if !on && NEEDED.contains(ext) {
                 return Err(IsaError::Needed(ext.name().into()));
-            } else {
-                set.remove(ext);
-                refused.push(ext);
             }
+            if on { &mut asked } else { &mut refused }.push(ext);
         }
-        // The order of the switches does not matter: one of a pair that excludes the other is an
-        // error.
-        for &on in &asked {
-            for &off in &refused {
-                if !set.contains(on) || set.contains(off) {
-                    return Err(IsaError::Conflict { on: on.name(), off: off.name() });
-                }
+        // All that goes before all that comes: the order of the switches does not matter.
+        for &off in &refused {
+            set.remove(off);
+        }
+        for on in asked {
+            set.insert(on);
+            if let Some(off) = refused.iter().find(|&&off| set.contains(off)) {
+                return Err(IsaError::Conflict { on: on.name(), off: off.name() });
             }
         }
         Ok(set)
@@ -372,7 +368,10 @@ mod tests {
         assert_eq!(error("rv32gc"), IsaError::Base("rv32gc".into()));
         assert_eq!(error("rv64,sstc=maybe"), IsaError::Switch("sstc=maybe".into()));
         assert_eq!(error("rv64,i=off"), IsaError::Needed("i".into()));
-        assert_eq!(error("rv64,h=on,s=off"), IsaError::Conflict { on: "h", off: "s" });
+        let conflict = IsaError::Conflict { on: "h", off: "s" };
+        assert_eq!(error("rv64,zba=off,h=on,s=off"), conflict);
+        assert_eq!(error("rv64,s=off,h=on"), conflict);
+        assert_eq!(parse("rv64,zca=on,c=off"), parse("rv64,c=off,zca=on"));
         assert_eq!(error(""), IsaError::Base(String::new()));
     }
 
