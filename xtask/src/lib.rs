@@ -2,11 +2,13 @@
 //! fetched.
 //!
 //! * [`inputs`] where the kernel, busybox, modules and firmware are; fetched by [`apt`] under a private state
+//! * [`test`] every test, in groups, with [`tools`] they need, [`boots`] of Linux, and a [`tally`]
 //! * [`initramfs`] the first root file system, written by [`cpio`], with kernel [`modules`]
 //! * [`linux`] boots: what is run with what
 //! * [`process`] running other programs
 
 pub mod apt;
+pub mod boots;
 pub mod cpio;
 pub mod initramfs;
 pub mod inputs;
@@ -14,4 +16,7 @@ pub mod linux;
 pub mod modules;
 pub mod process;
 pub mod sources;
+pub mod tally;
+pub mod test;
+pub mod tools;
 pub mod version;

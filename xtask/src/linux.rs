@@ -160,6 +160,11 @@ pub fn linux(args: &LinuxArgs) -> Result<ExitCode> {
     let inputs = get(&args.inputs)?;
     say("building nestwalk");
     let nestwalk = build_nestwalk()?;
+    // A session follows the wall clock, so that an idle machine waits; a script runs in virtual time, which can be
+    // repeated.
+    let clock: &[&str] = if script.is_some() { &[] } else { &["--clock", "native"] };
+    let extra: Vec<String> =
+        clock.iter().map(|&word| word.to_owned()).chain(args.extra.iter().cloned()).collect();
     let boot = |initramfs: &Path| -> Result<Command> {
         let boot = Boot {
             inputs: &inputs,
@@ -168,7 +173,7 @@ pub fn linux(args: &LinuxArgs) -> Result<ExitCode> {
             harts: args.harts,
             memory: &args.memory,
             append: &args.append,
-            extra: &args.extra,
+            extra: &extra,
         };
         let command = boot.command(&nestwalk)?;
         say(&shown(&command));

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::linux::{self, InputArgs, LinuxArgs};
+use xtask::test::{self, TestArgs};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Chores of the Nestwalk workspace")]
+#[command(name = "xtask", bin_name = "cargo xtask", about = "Chores of the Nestwalk workspace")]
 struct Arguments {
     #[command(subcommand)]
     chore: Chore,
@@ -16,6 +17,8 @@ struct Arguments {
 enum Chore {
     /// Boot Debian's riscv64 kernel to a shell, or run a script in it
     Linux(LinuxArgs),
+    /// Run every test; installs what tests need where that is possible
+    Test(TestArgs),
     /// Get the files that Linux boots need, and say where they are
     Inputs(InputArgs),
 }
@@ -23,6 +26,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Linux(args) => linux::linux(&args),
+        Chore::Test(args) => test::test(&args),
         Chore::Inputs(args) => linux::show_inputs(&args),
     };
     result.unwrap_or_else(|error| {

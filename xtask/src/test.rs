@@ -1,0 +1,175 @@
+//! `cargo xtask test`: everything that must hold, in groups, with one closing line that says how much of it does.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::boots::BOOTS;
+use crate::inputs;
+use crate::linux;
+use crate::process::{self, say};
+use crate::tally::{Counts, Tally};
+use crate::tools;
+
+/// TLB shapes that every guest program must pass with.
+const SHAPES: &[&str] = &["default", "none", "adversarial"];
+
+/// Seconds that one guest program may take.
+const GUEST_LIMIT_SECONDS: &str = "60";
+
+/// The arguments of `cargo xtask test`.
+#[derive(Args, Debug)]
+pub struct TestArgs {
+    /// Also run what takes long: boots with 4 harts, adversarial TLBs, Linux 6.12
+    #[arg(long)]
+    full: bool,
+    /// Run only these groups
+    #[arg(value_enum, value_name = "GROUP")]
+    groups: Vec<Group>,
+}
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Group {
+    /// The code's layout
+    Format,
+    /// Lints
+    Lint,
+    /// Unit and integration tests of the workspace
+    Workspace,
+    /// The programs in riscv-tests/ on our machine, with several TLB shapes
+    Guests,
+    /// Boots of Linux
+    Boots,
+}
+
+/// `cargo xtask test`.
+pub fn test(args: &TestArgs) -> Result<ExitCode> {
+    let start = Instant::now();
+    let mut tally = Tally::new(env::var("CI").is_ok_and(|value| value == "true"));
+    say("tools");
+    for (name, why) in tools::prepare() {
+        tally.skip_required(&name, why);
+    }
+    for group in Group::value_variants() {
+        if !args.groups.is_empty() && !args.groups.contains(group) {
+            continue;
+        }
+        let (name, begun) = (group.name(), Instant::now());
+        say(&name);
+        let outcome = match group {
+            Group::Format => cargo(&mut tally, &name, &["fmt", "--all", "--check"]),
+            Group::Lint => cargo(
+                &mut tally,
+                &name,
+                &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
+            ),
+            Group::Workspace => workspace(&mut tally),
+            Group::Guests => guests(&mut tally),
+            Group::Boots => boots(&mut tally, args.full),
+        };
+        if let Err(error) = outcome {
+            tally.fail(&name, format!("{error:#}"));
+        }
+        say(&format!("{name}: {} s", begun.elapsed().as_secs()));
+    }
+    println!("\n{} s\n{tally}", start.elapsed().as_secs());
+    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Group {
+    /// As it is written on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+fn cargo(tally: &mut Tally, name: &str, args: &[&str]) -> Result<()> {
+    process::run(process::cargo().current_dir(inputs::workspace()).args(args))?;
+    tally.pass(name);
+    Ok(())
+}
+
+fn workspace(tally: &mut Tally) -> Result<()> {
+    let mut command = process::cargo();
+    command.current_dir(inputs::workspace()).env("PATH", tools::path_with_spike()?).args([
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--",
+        "--show-output",
+    ]);
+    let mut counts = Counts::default();
+    let status = process::lines(&mut command, |line| counts.add_cargo_line(line))?;
+    tally.add(counts);
+    if !status.success() && counts.failed == 0 {
+        bail!("cargo test ended with {status}: a test program does not build or has crashed");
+    }
+    Ok(())
+}
+
+/// Builds the programs in `riscv-tests/` and runs each with every shape of TLB.
+fn guests(tally: &mut Tally) -> Result<()> {
+    let programs = inputs::workspace().join("target/riscv-tests");
+    if process::find("riscv64-linux-gnu-gcc").is_none() {
+        tally.skip_required("guests", "there is no compiler for them");
+        return Ok(());
+    }
+    if programs.exists() {
+        // A program whose source has gone must go too.
+        fs::remove_dir_all(&programs)?;
+    }
+    let build = inputs::workspace().join("riscv-tests/build.sh");
+    process::output(Command::new(build).arg(&programs))
+        .context("the guest programs do not build")?;
+    let nestwalk = linux::build_nestwalk()?;
+    for shape in SHAPES {
+        let counts = run_guests(&nestwalk, &programs, shape)?;
+        if counts == Counts::default() {
+            bail!("nestwalk test found no programs");
+        }
+        eprintln!(
+            "    --tlb {shape}: {} passed, {} failed, {} skipped",
+            counts.passed, counts.failed, counts.skipped
+        );
+        tally.add(counts);
+    }
+    Ok(())
+}
+
+fn run_guests(nestwalk: &Path, programs: &Path, shape: &str) -> Result<Counts> {
+    let mut command = Command::new(nestwalk);
+    command.arg("test").arg(programs).args(["--format", "tap", "--tlb", shape]);
+    command.args(["--timeout", GUEST_LIMIT_SECONDS]);
+    let watched = process::watch(&mut command, None, false)?;
+    let report = String::from_utf8_lossy(&watched.stdout);
+    let mut counts = Counts::default();
+    report.lines().for_each(|line| counts.add_tap_line(line));
+    let good = watched.status.is_some_and(|status| status.success());
+    if !good {
+        for line in report.lines().filter(|line| !line.starts_with("ok ")) {
+            eprintln!("    {line}");
+        }
+        if counts.failed == 0 {
+            let said = String::from_utf8_lossy(&watched.stderr);
+            bail!("nestwalk test did not end well:\n{}", process::tail(&said));
+        }
+    }
+    Ok(counts)
+}
+
+fn boots(tally: &mut Tally, full: bool) -> Result<()> {
+    let nestwalk = linux::build_nestwalk()?;
+    for boot in BOOTS.iter().filter(|boot| full || !boot.long) {
+        match boot.run(&nestwalk) {
+            Ok(elapsed) => tally.pass(&format!("{} ({:.1} s)", boot.name, elapsed.as_secs_f64())),
+            Err(error) => tally.fail(boot.name, format!("{error:#}")),
+        }
+    }
+    Ok(())
+}
