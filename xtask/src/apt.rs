@@ -4,7 +4,7 @@
 //! and riscv64 as its only architecture. The machine's apt configuration (proxies, say) stays in force; its
 //! package database and lists are neither read nor changed. apt checks signatures and checksums as always.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +26,8 @@ pub struct Package {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The size of the .deb file.
+    pub bytes: u64,
 }
 
 /// A private apt state for one suite.
@@ -99,7 +101,8 @@ impl Apt {
         let archives = self.directory.join("archives");
         for package in packages {
             let wanted = format!("{}={}", package.name, package.version);
-            say(&format!("fetching {} {}", package.name, package.version));
+            let megabytes = package.bytes as f64 / 1e6;
+            say(&format!("fetching {} {} ({megabytes:.1} MB)", package.name, package.version));
             process::output(
                 self.command("apt-get").args(["-q", "download", &wanted]).current_dir(&archives),
             )?;
@@ -153,24 +156,22 @@ pub fn kernel_packages(names: &[String]) -> Option<(String, Vec<String>)> {
 
 /// The newest version of each package in the output of `apt-cache show`.
 fn newest_versions(stanzas: &str) -> Vec<Package> {
-    let mut newest: HashMap<&str, &str> = HashMap::new();
-    let mut name = None;
-    for line in stanzas.lines() {
-        if let Some(value) = line.strip_prefix("Package: ") {
-            name = Some(value);
-        } else if let (Some(value), Some(name)) = (line.strip_prefix("Version: "), name) {
-            let best = newest.entry(name).or_insert(value);
-            if version::compare(value, best).is_gt() {
-                *best = value;
-            }
+    let mut newest: BTreeMap<String, Package> = BTreeMap::new();
+    for stanza in stanzas.split("\n\n") {
+        let field = |name: &str| {
+            stanza
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                .map(str::to_owned)
+        };
+        let (Some(name), Some(version)) = (field("Package"), field("Version")) else { continue };
+        let bytes = field("Size").and_then(|size| size.parse().ok()).unwrap_or(0);
+        let known = newest.get(&name);
+        if known.is_none_or(|known| version::compare(&version, &known.version).is_gt()) {
+            newest.insert(name.clone(), Package { name, version, bytes });
         }
     }
-    let mut packages: Vec<Package> = newest
-        .into_iter()
-        .map(|(name, version)| Package { name: name.to_owned(), version: version.to_owned() })
-        .collect();
-    packages.sort_by(|left, right| left.name.cmp(&right.name));
-    packages
+    newest.into_values().collect()
 }
 
 fn downloaded(archives: &Path, name: &str) -> Result<PathBuf> {
@@ -283,16 +284,19 @@ mod tests {
         let stanzas = "\
 Package: opensbi
 Version: 1.9-1
+Size: 1
 
 Package: busybox-static
 Version: 1:1.38.0-3+b1
 
 Package: opensbi
 Version: 1.10-1
+Size: 234648
 ";
         let found = newest_versions(stanzas);
-        let found: Vec<_> = found.iter().map(|p| (p.name.as_str(), p.version.as_str())).collect();
-        assert_eq!(found, [("busybox-static", "1:1.38.0-3+b1"), ("opensbi", "1.10-1")]);
+        let found: Vec<_> =
+            found.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.bytes)).collect();
+        assert_eq!(found, [("busybox-static", "1:1.38.0-3+b1", 0), ("opensbi", "1.10-1", 234_648)]);
     }
 
     #[test]

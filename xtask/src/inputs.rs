@@ -112,7 +112,7 @@ impl Inputs {
     pub fn get(request: &Request) -> Result<Inputs> {
         if let Some(own) = &request.own {
             let inputs = Inputs { directory: own.join(request.suite.to_string()) };
-            inputs.check_own()?;
+            inputs.check_own(request.suite)?;
             return Ok(inputs);
         }
         let root = root();
@@ -129,7 +129,15 @@ impl Inputs {
                 }
             }
         }
-        fetch(&root, request).with_context(|| explain(&inputs.directory))?;
+        let work = root.join(format!("{}.partial", request.suite));
+        let fetched = fetch(&work, &inputs.directory, request);
+        if work.exists() {
+            fs::remove_dir_all(&work)?;
+        }
+        if let Err(error) = fetched {
+            let suite = request.suite;
+            bail!("cannot fetch the {suite} inputs: {error:#}\n\n{}", explain(suite));
+        }
         inputs.check()?;
         Ok(inputs)
     }
@@ -201,14 +209,14 @@ impl Inputs {
         verify(&self.directory)
     }
 
-    fn check_own(&self) -> Result<()> {
+    fn check_own(&self, suite: Suite) -> Result<()> {
         let missing: Vec<String> = [self.image(), self.busybox()]
             .iter()
             .filter(|path| !path.is_file())
             .map(|path| path.display().to_string())
             .collect();
         if !missing.is_empty() {
-            bail!("missing: {}\n{}", missing.join(", "), explain(&self.directory));
+            bail!("there is no {}\n\n{}", missing.join(" and no "), explain(suite));
         }
         if self.directory.join(SUMS).is_file() {
             verify(&self.directory)?;
@@ -228,29 +236,25 @@ pub fn workspace() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// What a user can do who has to bring the files.
-fn explain(directory: &Path) -> String {
-    let directory = directory.display();
+/// What a user does who has to bring the files.
+fn explain(suite: Suite) -> String {
     format!(
-        "the inputs could not be fetched with apt. To bring your own, put these files there \
-         (or into DIR/SUITE/ and say --inputs DIR):\n\
-         \x20   {directory}/Image            a riscv64 Linux image with KVM as a module: in Debian \
-         usr/lib/modules/*/vmlinuz of linux-binary-*-riscv64, or boot/vmlinux-* of linux-image-*-riscv64\n\
-         \x20   {directory}/busybox          static, riscv64: usr/bin/busybox of busybox-static\n\
-         \x20   {directory}/modules/RELEASE/ the kernel's kvm.ko, irqbypass.ko, virtio_*.ko … \
-         (unpacked or .ko.xz; may be absent)\n\
-         \x20   {directory}/fw_dynamic.bin   only for --firmware opensbi: from the package opensbi\n\
-         A .deb file can be unpacked anywhere: `ar x FILE.deb && tar xf data.tar.*`. Without --inputs the \
-         folder must also pass its checksums, so use --inputs"
+        "\
+To bring your own, put these files into DIR/{suite}/ and give --inputs DIR:
+    Image             riscv64 Linux with KVM as a module; in Debian, usr/lib/modules/*/vmlinuz of
+                      linux-binary-*-riscv64 or boot/vmlinux-* of linux-image-*-riscv64
+    busybox           static, riscv64; in Debian, usr/bin/busybox of busybox-static
+    modules/RELEASE/  the kernel's kvm.ko, virtio_mmio.ko and so on, unpacked or .ko.xz (may be absent)
+    fw_dynamic.bin    OpenSBI, for --firmware opensbi only; in Debian, in the package opensbi
+Debian's .deb files can be unpacked anywhere: ar x FILE.deb && tar xf data.tar.*"
     )
 }
 
-/// Fetches everything into a folder beside the final one, and moves it there once complete.
-fn fetch(root: &Path, request: &Request) -> Result<()> {
+/// Fetches everything into the folder `work`, and moves it to `place` once complete.
+fn fetch(work: &Path, place: &Path, request: &Request) -> Result<()> {
     let suite = request.suite;
-    let work = root.join(format!("{suite}.partial"));
     if work.exists() {
-        fs::remove_dir_all(&work)?;
+        fs::remove_dir_all(work)?;
     }
     let (unpacked, made) = (work.join("unpacked"), work.join("made"));
     fs::create_dir_all(&unpacked)?;
@@ -291,12 +295,10 @@ fn fetch(root: &Path, request: &Request) -> Result<()> {
     fs::write(made.join(CONTENTS), contents)?;
     fs::write(made.join(SUMS), sums(&made)?)?;
 
-    let place = root.join(suite.to_string());
     if place.exists() {
-        fs::remove_dir_all(&place)?;
+        fs::remove_dir_all(place)?;
     }
-    fs::rename(&made, &place)?;
-    fs::remove_dir_all(&work)?;
+    fs::rename(&made, place)?;
     Ok(())
 }
 

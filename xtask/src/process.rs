@@ -48,7 +48,7 @@ pub fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("cannot start {}", describe(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed ({})\n{}", describe(command), output.status, tail(&said));
+        bail!("{} failed ({})\n{}", describe(command), output.status, tail(&said).trim_end());
     }
     String::from_utf8(output.stdout)
         .with_context(|| format!("{} wrote bytes that are not UTF-8", describe(command)))
