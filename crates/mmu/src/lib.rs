@@ -1,1 +1,35 @@
-//! From an address to bytes: the walker, TLBs, fences, PMP, guest RAM
+//! From an address to bytes: stages, the one walker, TLBs and their shapes, fences, PMP and PMA, guest RAM and
+//! the bus trait.
+//!
+//! A hart owns one [`Mmu`]; a machine owns the [`Ram`] and the [`PmaMap`] that its harts share. Nothing here knows
+//! a cause code or a hart: a failed translation is a [`Fault`] that says why.
+
+mod access;
+mod bus;
+mod code_watch;
+mod config;
+mod fault;
+mod fence;
+mod memory;
+mod mmu;
+mod observe;
+mod pma;
+mod pmp;
+mod ram;
+mod shape;
+mod stage;
+mod walk;
+
+pub use access::{Access, ImplicitAccess, Kind, MemoryType, Right, Target, Translated};
+pub use bus::{Bus, BusFault};
+pub use code_watch::CodeEvent;
+pub use config::{MmuConfig, TranslationCsrs};
+pub use fault::{Fault, PteAt, Reason, StageName, Why};
+pub use fence::Fence;
+pub use memory::Halt;
+pub use mmu::Mmu;
+pub use observe::{Deaf, Observer, PteFetch, PteUpdate, WalkRecord, WalkStep};
+pub use pma::{PmaError, PmaMap, PmaRegion};
+pub use pmp::{PageVerdict, Pmp, PmpAccess};
+pub use ram::{OutOfRam, Ram, RamError, Scalar};
+pub use shape::Shape;

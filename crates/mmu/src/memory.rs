@@ -1,0 +1,129 @@
+//! Where PTEs lie: in physical memory, under PMP and PMA, or in guest physical memory, behind the G-stage.
+
+use std::ops::ControlFlow;
+
+use isa::{Gpa, Pa, Privilege};
+
+use crate::access::{ImplicitAccess, MemoryType};
+use crate::fault::{Fault, Reason, Why};
+use crate::observe::{Observer, PteFetch, PteUpdate};
+use crate::pmp::{Pmp, PmpAccess};
+use crate::ram::Ram;
+use crate::stage::{GStage, Need};
+use crate::walk::{FromRoot, Leaf, PteSource, Slot, walk};
+
+/// Why a walk ended early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Halt<Stop> {
+    /// The translation failed.
+    Fault(Fault),
+    /// The observer stopped it.
+    Stopped(Stop),
+}
+
+impl<Stop> From<Fault> for Halt<Stop> {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// PTEs in RAM; implicit accesses count as S-mode's [priv: machine, "Physical Memory Protection and Paging"].
+pub(crate) struct Physical<'a, O> {
+    pub(crate) ram: &'a Ram,
+    pub(crate) pmp: &'a Pmp,
+    pub(crate) observer: &'a mut O,
+    /// Whether updates are only imagined.
+    pub(crate) frozen: bool,
+}
+
+impl<O: Observer> Physical<'_, O> {
+    fn check(&self, pa: Pa, slot: Slot, at: u64, needed: PmpAccess) -> Result<(), Fault> {
+        let reason = if !self.ram.contains(pa, 8) {
+            Reason::Pma
+        } else if !self.pmp.check(pa, 8, Privilege::S, needed) {
+            Reason::Pmp
+        } else {
+            return Ok(());
+        };
+        Err(Fault::Access { why: Why { reason, pte: Some(slot.pte_at(at, None)) } })
+    }
+
+    /// Reads the PTE at `pa`, which its stage knows as `at`.
+    fn fetch(&mut self, pa: Pa, slot: Slot, at: u64) -> Result<u64, Halt<O::Stop>> {
+        self.check(pa, slot, at, PmpAccess::READ)?;
+        let Some(value) = self.ram.read::<u64>(pa) else {
+            let why = Why { reason: Reason::Pma, pte: Some(slot.pte_at(at, None)) };
+            return Err(Halt::Fault(Fault::Access { why }));
+        };
+        let Slot { stage, level, input, implicit } = slot;
+        let fetch = PteFetch { stage, level, input, implicit, at, pa, value };
+        match self.observer.fetched(&fetch) {
+            ControlFlow::Continue(()) => Ok(value),
+            ControlFlow::Break(stop) => Err(Halt::Stopped(stop)),
+        }
+    }
+
+    fn replace(
+        &mut self,
+        pa: Pa,
+        slot: Slot,
+        at: u64,
+        old: u64,
+        new: u64,
+    ) -> Result<bool, Halt<O::Stop>> {
+        self.check(pa, slot, at, PmpAccess::WRITE)?;
+        let done = self.frozen || self.ram.compare_exchange(pa, old, new) == Some(Ok(()));
+        if done {
+            self.observer.updated(&PteUpdate { stage: slot.stage, pa, old, new });
+        }
+        Ok(done)
+    }
+}
+
+impl<O: Observer> PteSource<Pa> for Physical<'_, O> {
+    type Stop = O::Stop;
+
+    fn read(&mut self, at: Pa, slot: Slot) -> Result<u64, Halt<O::Stop>> {
+        self.fetch(at, slot, at.0)
+    }
+
+    fn update(&mut self, at: Pa, slot: Slot, old: u64, new: u64) -> Result<bool, Halt<O::Stop>> {
+        self.replace(at, slot, at.0, old, new)
+    }
+}
+
+/// Guest physical memory: behind the G-stage, or physical memory itself where `hgatp` is Bare.
+pub(crate) struct Guest<'a, O> {
+    pub(crate) stage: Option<GStage>,
+    pub(crate) memory: Physical<'a, O>,
+}
+
+impl<O: Observer> Guest<'_, O> {
+    /// Translates one guest physical address.
+    pub(crate) fn translate(&mut self, gpa: Gpa, need: Need) -> Result<Leaf<Pa>, Halt<O::Stop>> {
+        match &self.stage {
+            Some(stage) => walk(stage, &mut FromRoot, &mut self.memory, gpa, need),
+            None => Ok(Leaf {
+                out: Pa(gpa.0),
+                flags: 0xff,
+                bits: 63,
+                global: false,
+                memory_type: MemoryType::Pma,
+            }),
+        }
+    }
+}
+
+impl<O: Observer> PteSource<Gpa> for Guest<'_, O> {
+    type Stop = O::Stop;
+
+    fn read(&mut self, at: Gpa, slot: Slot) -> Result<u64, Halt<O::Stop>> {
+        let leaf = self.translate(at, Need::implicit(ImplicitAccess::Read))?;
+        self.memory.fetch(leaf.out, slot, at.0)
+    }
+
+    fn update(&mut self, at: Gpa, slot: Slot, old: u64, new: u64) -> Result<bool, Halt<O::Stop>> {
+        let leaf = self.translate(at, Need::implicit(ImplicitAccess::Write))?;
+        self.memory.replace(leaf.out, slot, at.0, old, new)
+    }
+}
