@@ -1,11 +1,7 @@
 //! Which accesses a register bank admits.
 
+use mmu::BusFault;
 use std::ops::RangeInclusive;
-
-/// Nothing answers at this address, or not at this size: an access fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no device register answers at this address and size")]
-pub struct BusFault;
 
 /// Admits a naturally aligned access whose size in bytes lies in `sizes`.
 pub(crate) fn admit(offset: u64, size: u8, sizes: RangeInclusive<u8>) -> Result<(), BusFault> {

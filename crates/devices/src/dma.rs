@@ -1,16 +1,7 @@
 //! A device's view of memory: bytes at physical addresses, and nothing beside RAM.
 
 use isa::Pa;
-
-/// A device reached for memory where there is none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{bytes} bytes at {pa} are not all in RAM")]
-pub struct OutOfRam {
-    /// The first byte of the range.
-    pub pa: Pa,
-    /// The length of the range, in bytes.
-    pub bytes: u64,
-}
+use mmu::{OutOfRam, Ram, Scalar};
 
 /// Memory as a device reaches it. Little-endian; a naturally aligned 2-, 4- or 8-byte access is
 /// single-copy atomic where the implementation says so.
@@ -67,48 +58,67 @@ pub trait Dma: Send + Sync {
     }
 }
 
-/// A plain piece of memory for unit tests.
+impl Dma for Ram {
+    fn contains(&self, pa: Pa, bytes: u64) -> bool {
+        Self::contains(self, pa, bytes)
+    }
+
+    fn read_bytes(&self, pa: Pa, out: &mut [u8]) -> Result<(), OutOfRam> {
+        Self::read_bytes(self, pa, out)
+    }
+
+    fn write_bytes(&self, pa: Pa, data: &[u8]) -> Result<(), OutOfRam> {
+        Self::write_bytes(self, pa, data)
+    }
+
+    fn read_u16(&self, pa: Pa) -> Result<u16, OutOfRam> {
+        self.read(pa).ok_or(beyond::<u16>(pa))
+    }
+
+    fn write_u16(&self, pa: Pa, value: u16) -> Result<(), OutOfRam> {
+        self.write(pa, value).ok_or(beyond::<u16>(pa))
+    }
+
+    fn read_u64(&self, pa: Pa) -> Result<u64, OutOfRam> {
+        self.read(pa).ok_or(beyond::<u64>(pa))
+    }
+
+    fn write_u64(&self, pa: Pa, value: u64) -> Result<(), OutOfRam> {
+        self.write(pa, value).ok_or(beyond::<u64>(pa))
+    }
+}
+
+fn beyond<T: Scalar>(pa: Pa) -> OutOfRam {
+    OutOfRam { pa, len: T::BYTES }
+}
+
 #[cfg(test)]
-pub(crate) mod flat {
-    use super::{Dma, OutOfRam, Pa};
-    use std::sync::Mutex;
+mod tests {
+    use super::*;
 
-    pub(crate) struct Flat {
-        base: u64,
-        bytes: Mutex<Vec<u8>>,
-        size: u64,
+    #[test]
+    fn a_device_sees_the_ram_that_harts_see() {
+        let ram = Ram::new(Pa(0x8000_0000), 0x2000).unwrap();
+        let dma: &dyn Dma = &ram;
+        dma.write_u64(Pa(0x8000_0ffd), 0x0807_0605_0403_0201).unwrap(); // not aligned, two pages
+        assert_eq!(ram.read::<u8>(Pa(0x8000_1004)), Some(8));
+        assert_eq!(dma.read_u16(Pa(0x8000_0ffd)), Ok(0x0201));
+        let end = OutOfRam { pa: Pa(0x8000_1fff), len: 2 };
+        assert_eq!(dma.write_u16(end.pa, 0), Err(end));
+        assert!(dma.contains(Pa(0x8000_1fff), 1) && !dma.contains(end.pa, 2));
     }
 
-    impl Flat {
-        pub(crate) fn new(base: u64, size: u64) -> Self {
-            Self { base, bytes: Mutex::new(vec![0; size as usize]), size }
-        }
-
-        fn index(&self, pa: Pa, bytes: u64) -> Result<usize, OutOfRam> {
-            match pa.0.checked_sub(self.base) {
-                Some(at) if at.checked_add(bytes).is_some_and(|end| end <= self.size) => {
-                    Ok(at as usize)
-                }
-                _ => Err(OutOfRam { pa, bytes }),
-            }
-        }
-    }
-
-    impl Dma for Flat {
-        fn contains(&self, pa: Pa, bytes: u64) -> bool {
-            self.index(pa, bytes).is_ok()
-        }
-
-        fn read_bytes(&self, pa: Pa, out: &mut [u8]) -> Result<(), OutOfRam> {
-            let at = self.index(pa, out.len() as u64)?;
-            out.copy_from_slice(&self.bytes.lock().unwrap()[at..at + out.len()]);
-            Ok(())
-        }
-
-        fn write_bytes(&self, pa: Pa, data: &[u8]) -> Result<(), OutOfRam> {
-            let at = self.index(pa, data.len() as u64)?;
-            self.bytes.lock().unwrap()[at..at + data.len()].copy_from_slice(data);
-            Ok(())
+    #[test]
+    fn a_write_of_a_device_to_code_is_noticed() {
+        let ram = Ram::new(Pa(0x8000_0000), 0x2000).unwrap();
+        for write in [
+            |dma: &dyn Dma| dma.write_u16(Pa(0x8000_1000), 0),
+            |dma: &dyn Dma| dma.write_u64(Pa(0x8000_1000), 0),
+            |dma: &dyn Dma| dma.write_bytes(Pa(0x8000_1000), &[0]),
+        ] {
+            ram.watch_code(Pa(0x8000_1000));
+            write(&ram).unwrap();
+            assert!(!ram.is_code(Pa(0x8000_1000)));
         }
     }
 }

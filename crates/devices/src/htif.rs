@@ -1,6 +1,7 @@
-//! The host-target interface of the RISC-V test programs: two 64-bit words in memory, `tohost` and
-//! `fromhost`. Pure logic: the machine finds the words by their symbols, empties `tohost`, hands
-//! the value over, and stores replies when the guest has emptied `fromhost`.
+//! HTIF, the interface of the RISC-V test programs to whoever runs them: two 64-bit words in
+//! memory, `tohost` and `fromhost`. Pure logic: the machine finds the words by their symbols,
+//! empties `tohost`, hands the value over, and stores replies when the guest has emptied
+//! `fromhost`.
 //!
 //! A command is a device in bits 63:56, a command in 55:48 and a payload in 47:0. Device 0 is the
 //! system-call proxy, whose only calls here are `write` to the standard outputs and `exit`; it
@@ -206,18 +207,18 @@ impl Serial for Htif {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dma::flat::Flat;
+    use mmu::Ram;
     use std::sync::mpsc::{Receiver, channel};
 
     const BASE: u64 = 0x8000_0000;
 
-    fn htif() -> (Htif, Flat, Receiver<Vec<u8>>) {
+    fn htif() -> (Htif, Ram, Receiver<Vec<u8>>) {
         let (tx, rx) = channel();
         let sink = move |bytes: &[u8]| tx.send(bytes.to_vec()).unwrap();
-        (Htif::new(Box::new(sink)), Flat::new(BASE, 0x1000), rx)
+        (Htif::new(Box::new(sink)), Ram::new(Pa(BASE), 0x1000).unwrap(), rx)
     }
 
-    fn call(h: &mut Htif, ram: &Flat, words: [u64; 4]) -> Option<u64> {
+    fn call(h: &mut Htif, ram: &Ram, words: [u64; 4]) -> Option<u64> {
         for (n, word) in words.into_iter().enumerate() {
             ram.write_u64(Pa(BASE + 8 * n as u64), word).unwrap();
         }

@@ -22,11 +22,11 @@ mod time;
 pub mod uart;
 pub mod virtio;
 
-pub use access::BusFault;
 pub use aclint::Aclint;
-pub use dma::{Dma, OutOfRam};
+pub use dma::Dma;
 pub use entropy::Entropy;
 pub use finisher::Finisher;
+pub use mmu::{BusFault, OutOfRam};
 pub use plic::Plic;
 pub use rom::Rom;
 pub use rtc::Rtc;

@@ -98,7 +98,7 @@ impl Table {
         if u32::from(index) >= self.entries {
             return Err(ChainError::BeyondTable { index, entries: self.entries });
         }
-        let beyond = OutOfRam { pa: self.start, bytes: u64::from(self.entries) * desc::BYTES };
+        let beyond = OutOfRam { pa: self.start, len: u64::from(self.entries) * desc::BYTES };
         let at = self.start.checked_add(desc::BYTES * u64::from(index)).ok_or(beyond)?;
         let mut raw = [0; desc::BYTES as usize];
         dma.read_bytes(at, &mut raw)?;
@@ -163,7 +163,7 @@ impl Chain {
     fn add(&mut self, d: &Descriptor, dma: &dyn Dma) -> Result<(), ChainError> {
         let segment = Segment { start: Pa(d.addr), bytes: d.len };
         if segment.bytes != 0 && !dma.contains(segment.start, segment.bytes.into()) {
-            return Err(OutOfRam { pa: segment.start, bytes: segment.bytes.into() }.into());
+            return Err(OutOfRam { pa: segment.start, len: segment.bytes.into() }.into());
         }
         let part = if d.flags & desc::WRITE != 0 {
             &mut self.writable
@@ -220,7 +220,7 @@ impl Chain {
 fn all_done(rest: &[u8]) -> Result<(), OutOfRam> {
     match rest.len() {
         0 => Ok(()),
-        n => Err(OutOfRam { pa: Pa(0), bytes: n as u64 }),
+        n => Err(OutOfRam { pa: Pa(0), len: n as u64 }),
     }
 }
 

@@ -114,7 +114,7 @@ impl QueueState {
                 return Err(QueueError::Misaligned { pa, bytes: align });
             }
             if !dma.contains(pa, bytes) {
-                return Err(OutOfRam { pa, bytes }.into());
+                return Err(OutOfRam { pa, len: bytes }.into());
             }
         }
         (self.next_avail, self.next_used, self.considered) = (0, 0, 0);
@@ -223,5 +223,5 @@ impl<'a> Ring<'a> {
 }
 
 fn part(start: u64, offset: u64) -> Result<Pa, OutOfRam> {
-    Pa(start).checked_add(offset).ok_or(OutOfRam { pa: Pa(start), bytes: offset })
+    Pa(start).checked_add(offset).ok_or(OutOfRam { pa: Pa(start), len: offset })
 }

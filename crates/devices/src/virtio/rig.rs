@@ -3,9 +3,9 @@
 
 use super::spec::{desc, feature, interrupt, reg, status};
 use super::{Function, Mmio};
-use crate::dma::flat::Flat;
 use crate::{Device, Dma, Ticks};
 use isa::Pa;
+use mmu::Ram;
 use std::sync::Arc;
 
 /// Where RAM begins, and with it the descriptor table of queue 0.
@@ -24,7 +24,7 @@ pub(super) type Row = (u64, u32, u16, u16);
 
 pub(super) struct Rig<F> {
     pub(super) device: Mmio<F>,
-    pub(super) ram: Arc<Flat>,
+    pub(super) ram: Arc<Ram>,
     size: u64,
     offered: [u16; 2],
 }
@@ -32,7 +32,7 @@ pub(super) struct Rig<F> {
 impl<F: Function> Rig<F> {
     /// A device that no driver has touched.
     pub(super) fn untouched(function: F) -> Self {
-        let ram = Arc::new(Flat::new(BASE, RAM_BYTES));
+        let ram = Arc::new(Ram::new(Pa(BASE), RAM_BYTES).unwrap());
         Self { device: Mmio::new(function, ram.clone()), ram, size: 8, offered: [0; 2] }
     }
 

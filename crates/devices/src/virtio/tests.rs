@@ -4,9 +4,9 @@ use super::rig::{BASE, BUFFERS, RAM_BYTES, Rig, Row};
 use super::spec::desc::{INDIRECT, NEXT, WRITE};
 use super::spec::{feature, interrupt, reg, status};
 use super::*;
-use crate::dma::flat::Flat;
 use crate::{Device, Dma, Entropy, Sink};
 use isa::Pa;
+use mmu::Ram;
 use std::sync::Arc;
 
 fn rng() -> Rng {
@@ -417,7 +417,7 @@ fn frames_that_find_no_room_are_dropped_and_the_rest_is_bounded() {
 fn no_driver_can_break_a_device() {
     for seed in 0..200 {
         let mut e = Entropy::new(seed);
-        let ram = Arc::new(Flat::new(BASE, 0x4000));
+        let ram = Arc::new(Ram::new(Pa(BASE), 0x4000).unwrap());
         let memory: Arc<dyn Dma> = ram.clone();
         let disk = blk::Overlay::in_memory(Box::new(blk::tests::Zeros(1 << 20)), 1 << 16);
         let mut devices: [Box<dyn Device>; 4] = [

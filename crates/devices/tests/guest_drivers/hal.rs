@@ -54,7 +54,7 @@ impl Memory {
         match pa.0.checked_sub(BASE).map(|offset| offset as usize).filter(inside) {
             // SAFETY: the range was checked to lie in the memory.
             Some(offset) => Ok(unsafe { self.start.as_ptr().add(offset) }),
-            None => Err(OutOfRam { pa, bytes: bytes as u64 }),
+            None => Err(OutOfRam { pa, len: bytes as u64 }),
         }
     }
 }
