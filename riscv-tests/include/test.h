@@ -38,9 +38,11 @@
 
 // ---- Start and end ----
 
+// No 16-bit instructions but where a program asks for them.
+.option norvc
+.option norelax
+
 .macro begin
-    .option norvc
-    .option norelax
     .section .text.start, "ax"
     .globl _start
 _start:
@@ -98,7 +100,6 @@ handle_m:
     la t6, trap
     sd t5, TRAP_STATUS(t6)
     csrr t5, mepc
-    sd t5, TRAP_EPC(t6)
     // The ECALL of OUT is no trap, nor that with which a handler below hands its record up.
     ld t6, trap + TRAP_OUT
     beq t5, t6, .Lresume
@@ -107,6 +108,7 @@ handle_m:
     la t6, handle_vs_up
     beq t5, t6, .Lresume
     la t6, trap
+    sd t5, TRAP_EPC(t6)
     csrr t5, mcause
     sd t5, TRAP_CAUSE(t6)
     csrr t5, mtval
