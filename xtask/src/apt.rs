@@ -16,8 +16,11 @@ use crate::process::{self, say};
 use crate::sources::{self, Source};
 use crate::version;
 
-/// Keys of Debian's archive where the package `debian-archive-keyring` puts them.
-const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// Keys of Debian's archive where newer and older versions of the package `debian-archive-keyring` put them.
+const DEBIAN_KEYRINGS: [&str; 2] = [
+    "/usr/share/keyrings/debian-archive-keyring.pgp",
+    "/usr/share/keyrings/debian-archive-keyring.gpg",
+];
 
 /// One version of a package, as the suite's list offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +46,7 @@ impl Apt {
             bail!("this system has no apt-get and dpkg-deb");
         }
         let source = match mirror {
-            Some(uri) => Source {
-                uris: vec![uri.to_owned()],
-                trust: vec![("Signed-By", DEBIAN_KEYRING.to_owned())],
-                ..Source::default()
-            },
+            Some(uri) => named_mirror(uri)?,
             None => sources::debian_mirror(Path::new("/etc"))?.context(
                 "this system's apt sources name no Debian mirror; name one with --mirror URI \
                  (its keys are taken from the package debian-archive-keyring)",
@@ -186,6 +185,17 @@ fn downloaded(archives: &Path, name: &str) -> Result<PathBuf> {
         }
     }
     bail!("apt-get download {name} left no .deb file in {}", archives.display())
+}
+
+/// A mirror that the user named; this system need not be a Debian one, but must have Debian's keys.
+fn named_mirror(uri: &str) -> Result<Source> {
+    let keyring = DEBIAN_KEYRINGS.iter().find(|path| Path::new(path).is_file());
+    let keyring = keyring.context(
+        "this system does not have the keys of Debian's archive; they are in its package \
+         debian-archive-keyring",
+    )?;
+    let trust = vec![("Signed-By", (*keyring).to_owned())];
+    Ok(Source { uris: vec![uri.to_owned()], trust, ..Source::default() })
 }
 
 fn stanza(source: &Source, suite: Suite) -> String {
