@@ -1,1 +1,25 @@
-//! The hart: registers, CSRs, traps, semantics, block cache
+//! The hart: registers, CSRs, traps, what instructions do, and the engine that runs them.
+//!
+//! A machine builds [`Hart`]s on one [`mmu::Ram`] and lets them [`run`](Hart::run) in turn, each for
+//! a number of instructions, over a [`Platform`] that stands for the bus and the wires. The hart
+//! knows no device, no board and no firmware; it decides everything else itself and repeatably.
+
+mod bits;
+mod block;
+mod config;
+mod core;
+mod counters;
+mod csr;
+mod exec;
+mod hart;
+mod interrupts;
+mod memory;
+mod platform;
+mod state;
+mod transform;
+mod trap;
+
+pub use config::{HartConfig, Misaligned};
+pub use hart::{Exit, Hart};
+pub use platform::{Platform, Wires};
+pub use trap::{Target, Trap};

@@ -71,16 +71,17 @@ impl Clock {
     /// The ticks that have passed after `cycles`.
     #[inline]
     pub fn ticks(&self, cycles: u64) -> u64 {
-        if self.whole != 0 {
-            cycles / self.whole
-        } else {
+        cycles.checked_div(self.whole).unwrap_or_else(|| {
             (u128::from(cycles) * u128::from(self.timebase_hz) / u128::from(self.cpu_hz)) as u64
-        }
+        })
     }
 
     /// The first cycle at which `ticks` have passed; `u64::MAX` where that is beyond counting.
     #[inline]
     pub fn cycles(&self, ticks: u64) -> u64 {
+        if self.whole != 0 {
+            return ticks.saturating_mul(self.whole);
+        }
         let cycles =
             (u128::from(ticks) * u128::from(self.cpu_hz)).div_ceil(u128::from(self.timebase_hz));
         u64::try_from(cycles).unwrap_or(u64::MAX)

@@ -1,0 +1,276 @@
+//! Decoded code: operations, blocks of them, and the cache that finds a block by its physical
+//! address.
+//!
+//! A block is a run of instructions from one physical page, ended by a control transfer, the page's
+//! end, or an instruction that may change translation, mode or interrupts. Being keyed by physical
+//! address it survives every change of translation; it dies when its page is written.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use isa::{Decoder, Insn, Op as Code, PAGE_BYTES, Pa};
+use mmu::Ram;
+
+use crate::state::X_SINK;
+
+/// One instruction, ready to run. The operands mean what the arms of `exec` make of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Op {
+    /// Immediate, sign-extended; for a jump, branch or AUIPC relative to the block's start; a CSR
+    /// number; the third source of a fused multiply-add.
+    pub(crate) imm: i64,
+    /// Which instruction.
+    pub(crate) code: Code,
+    /// Bytes from the block's start.
+    pub(crate) offset: u16,
+    /// Destination; the sink for `x0`.
+    pub(crate) rd: u8,
+    pub(crate) rs1: u8,
+    pub(crate) rs2: u8,
+    /// The rounding mode as encoded.
+    pub(crate) aux: u8,
+}
+
+const _: () = assert!(size_of::<Op>() == 16);
+
+impl Op {
+    /// Prepares `insn`, `offset` bytes into its block.
+    pub(crate) fn new(insn: &Insn, offset: u16) -> Self {
+        let mut imm = i64::from(insn.imm);
+        match insn.op {
+            Code::Jal
+            | Code::Auipc
+            | Code::Beq
+            | Code::Bne
+            | Code::Blt
+            | Code::Bge
+            | Code::Bltu
+            | Code::Bgeu => imm += i64::from(offset),
+            op if shape(op).reads_rs3 => imm = i64::from(insn.rs3),
+            _ => {}
+        }
+        let rd = if insn.rd == 0 && !shape(insn.op).writes_f { X_SINK } else { insn.rd };
+        Self { imm, code: insn.op, offset, rd, rs1: insn.rs1, rs2: insn.rs2, aux: insn.rm }
+    }
+}
+
+/// What preparing an operation needs to know of its operands.
+#[derive(Clone, Copy, Default)]
+struct Operands {
+    /// The destination is an `f` register.
+    writes_f: bool,
+    reads_rs3: bool,
+}
+
+/// From the instruction table's operand lists, gathered once.
+fn shape(op: Code) -> Operands {
+    static SHAPES: LazyLock<Vec<Operands>> = LazyLock::new(|| {
+        let row = |op: Code| Operands {
+            writes_f: op.row().operands.starts_with("frd"),
+            reads_rs3: op.row().operands.contains("rs3"),
+        };
+        Code::all().map(row).collect()
+    });
+    SHAPES[op as usize]
+}
+
+/// Whether a block ends behind this instruction.
+fn ends_block(insn: &Insn) -> bool {
+    match insn.op {
+        Code::Jal
+        | Code::Jalr
+        | Code::Beq
+        | Code::Bne
+        | Code::Blt
+        | Code::Bge
+        | Code::Bltu
+        | Code::Bgeu
+        | Code::Ecall
+        | Code::Ebreak
+        | Code::Mret
+        | Code::Sret
+        | Code::Wfi
+        | Code::FenceI
+        | Code::SfenceVma
+        | Code::SinvalVma
+        | Code::SfenceWInval
+        | Code::SfenceInvalIr
+        | Code::HfenceVvma
+        | Code::HfenceGvma
+        | Code::HinvalVvma
+        | Code::HinvalGvma => true,
+        Code::Csrrs | Code::Csrrc | Code::Csrrsi | Code::Csrrci if insn.rs1 == 0 => false,
+        Code::Csrrw | Code::Csrrs | Code::Csrrc | Code::Csrrwi | Code::Csrrsi | Code::Csrrci => {
+            !is_inert(insn.imm as u16)
+        }
+        _ => false,
+    }
+}
+
+/// CSRs whose value decides neither translation, mode, interrupts nor what is legal.
+fn is_inert(number: u16) -> bool {
+    use isa::csr::*;
+    matches!(
+        number,
+        FFLAGS
+            | FRM
+            | FCSR
+            | SSCRATCH
+            | SEPC
+            | SCAUSE
+            | STVAL
+            | MSCRATCH
+            | MEPC
+            | MCAUSE
+            | MTVAL
+            | VSSCRATCH
+            | VSEPC
+            | VSCAUSE
+            | VSTVAL
+            | HTVAL
+            | HTINST
+    )
+}
+
+/// Instructions in a block at most.
+const MAX_OPS: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) pa: u64,
+    pub(crate) ops: Box<[Op]>,
+    /// The instructions as fetched, for reports.
+    pub(crate) bits: Box<[u32]>,
+    /// Bytes from the start to behind the last operation.
+    pub(crate) end: u64,
+    /// What stands behind the last operation cannot be decoded.
+    pub(crate) illegal: Option<u32>,
+}
+
+/// Decodes the instructions at `pa` up to the end of their page. `None` where not even the first
+/// one lies within the page: it straddles the end.
+pub(crate) fn decode(decoder: &Decoder, ram: &Ram, pa: Pa) -> Option<Block> {
+    let page_end = pa.page().0 + PAGE_BYTES;
+    let (mut ops, mut bits) = (Vec::new(), Vec::new());
+    let mut at = pa.0;
+    let mut illegal = None;
+    while ops.len() < MAX_OPS && at + 2 <= page_end {
+        let low = u32::from(ram.read::<u16>(Pa(at))?);
+        let word = if low & 3 != 3 {
+            low
+        } else if at + 4 <= page_end {
+            ram.read::<u32>(Pa(at))?
+        } else {
+            break;
+        };
+        let Some(insn) = decoder.decode(word) else {
+            illegal = Some(word);
+            break;
+        };
+        ops.push(Op::new(&insn, (at - pa.0) as u16));
+        bits.push(word);
+        at += u64::from(insn.len);
+        if ends_block(&insn) {
+            break;
+        }
+    }
+    if ops.is_empty() && illegal.is_none() {
+        return None;
+    }
+    Some(Block { pa: pa.0, ops: ops.into(), bits: bits.into(), end: at - pa.0, illegal })
+}
+
+const JUMP_SLOTS: usize = 1 << 14;
+/// Operations kept at most; then everything is dropped and decoded anew as needed.
+const MAX_CACHED_OPS: usize = 4 << 20;
+const NO_BLOCK: u64 = u64::MAX;
+
+/// All decoded blocks of a hart.
+pub(crate) struct BlockCache {
+    blocks: Vec<Option<Block>>,
+    free: Vec<u32>,
+    by_pa: HashMap<u64, u32>,
+    by_page: HashMap<u64, Vec<u32>>,
+    /// Direct-mapped, in front of `by_pa`.
+    jump: Box<[(u64, u32)]>,
+    cached_ops: usize,
+}
+
+impl BlockCache {
+    pub(crate) fn new() -> Self {
+        Self {
+            blocks: Vec::new(),
+            free: Vec::new(),
+            by_pa: HashMap::new(),
+            by_page: HashMap::new(),
+            jump: vec![(NO_BLOCK, 0); JUMP_SLOTS].into(),
+            cached_ops: 0,
+        }
+    }
+
+    #[inline]
+    fn slot(pa: u64) -> usize {
+        ((pa >> 1) ^ (pa >> 13)) as usize % JUMP_SLOTS
+    }
+
+    /// The block that starts at `pa`.
+    #[inline]
+    pub(crate) fn find(&mut self, pa: u64) -> Option<u32> {
+        let (at, index) = self.jump[Self::slot(pa)];
+        if at == pa {
+            return Some(index);
+        }
+        let index = *self.by_pa.get(&pa)?;
+        self.jump[Self::slot(pa)] = (pa, index);
+        Some(index)
+    }
+
+    /// The block with an index that `find` or `insert` gave out since the last removal.
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> Option<&Block> {
+        self.blocks.get(index as usize)?.as_ref()
+    }
+
+    pub(crate) fn insert(&mut self, block: Block) -> u32 {
+        if self.cached_ops + block.ops.len() > MAX_CACHED_OPS {
+            self.clear();
+        }
+        self.cached_ops += block.ops.len();
+        let pa = block.pa;
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.blocks[index as usize] = Some(block);
+                index
+            }
+            None => {
+                self.blocks.push(Some(block));
+                (self.blocks.len() - 1) as u32
+            }
+        };
+        self.by_pa.insert(pa, index);
+        self.by_page.entry(Pa(pa).page().0).or_default().push(index);
+        self.jump[Self::slot(pa)] = (pa, index);
+        index
+    }
+
+    /// Drops the blocks of one page.
+    pub(crate) fn remove_page(&mut self, page: Pa) {
+        for index in self.by_page.remove(&page.0).unwrap_or_default() {
+            if let Some(block) = self.blocks[index as usize].take() {
+                self.cached_ops -= block.ops.len();
+                self.by_pa.remove(&block.pa);
+                let slot = &mut self.jump[Self::slot(block.pa)];
+                if slot.0 == block.pa {
+                    slot.0 = NO_BLOCK;
+                }
+                self.free.push(index);
+            }
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new();
+    }
+}

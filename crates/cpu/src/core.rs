@@ -1,0 +1,270 @@
+//! The part of a hart that instructions act on: registers, CSRs, memory port, counters. The
+//! engine around it (blocks, run loop) stands in `hart` and `block`.
+
+use std::sync::Arc;
+
+use isa::field::menvcfg::{ADUE, PBMTE};
+use isa::field::{hstatus, mstatus};
+use isa::{Ext, ExtSet, Mode, Pa, Privilege};
+use mmu::{Mmu, Ram, TranslationCsrs};
+use timing::Clock;
+
+use crate::HartConfig;
+use crate::counters::Counters;
+use crate::csr::CsrMap;
+use crate::csr::environment::henvcfg;
+use crate::memory::DataFault;
+use crate::state::{Csrs, X_SLOTS};
+
+/// The extensions that the hart asks about while it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Has {
+    pub(crate) misa: u64,
+    pub(crate) c: bool,
+    pub(crate) f: bool,
+    pub(crate) h: bool,
+    pub(crate) sstc: bool,
+    pub(crate) sscofpmf: bool,
+    pub(crate) smstateen: bool,
+    pub(crate) smepmp: bool,
+    pub(crate) svadu: bool,
+    pub(crate) svpbmt: bool,
+    pub(crate) zicbom: bool,
+    pub(crate) zicboz: bool,
+    pub(crate) zkr: bool,
+}
+
+impl Has {
+    fn new(exts: &ExtSet) -> Self {
+        let has = |ext| exts.contains(ext);
+        Self {
+            misa: exts.misa(),
+            c: has(Ext::Zca),
+            f: has(Ext::F),
+            h: has(Ext::H),
+            sstc: has(Ext::Sstc),
+            sscofpmf: has(Ext::Sscofpmf),
+            smstateen: has(Ext::Smstateen),
+            smepmp: has(Ext::Smepmp),
+            svadu: has(Ext::Svadu),
+            svpbmt: has(Ext::Svpbmt),
+            zicbom: has(Ext::Zicbom),
+            zicboz: has(Ext::Zicboz),
+            zkr: has(Ext::Zkr),
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Core {
+    pub(crate) hartid: u64,
+    pub(crate) has: Has,
+    pub(crate) geilen: u32,
+    pub(crate) csr_map: CsrMap,
+    pub(crate) clock: Clock,
+    pub(crate) misaligned_traps: bool,
+
+    /// `x0`–`x31`, and the sink that takes writes to `x0`.
+    pub(crate) x: [u64; X_SLOTS],
+    pub(crate) f: [u64; 32],
+    pub(crate) pc: u64,
+    pub(crate) mode: Mode,
+    pub(crate) csrs: Csrs,
+    pub(crate) mmu: Mmu,
+    pub(crate) ram: Arc<Ram>,
+
+    /// Instructions retired since power-on.
+    pub(crate) retired: u64,
+    /// The hart's place in virtual time, in cycles since power-on.
+    pub(crate) cycle: u64,
+    pub(crate) counters: Counters,
+    entropy: u64,
+
+    /// The reservation of the last LR: its address and size.
+    pub(crate) reservation: Option<(Pa, u8)>,
+    /// Interrupt lines into the hart, as `mip` bits.
+    pub(crate) lines: u64,
+    /// Guest external interrupt lines, as `hgeip` bits.
+    pub(crate) guest_lines: u64,
+    /// The hart waits in WFI.
+    pub(crate) waiting: bool,
+    /// A device was accessed: meet the machine before the next instruction.
+    pub(crate) device_accessed: bool,
+    /// Interrupts, comparators or their enables changed: look again before the next instruction.
+    pub(crate) recheck: bool,
+    /// Where an instruction that trapped leaves the trap.
+    pub(crate) fault: Option<DataFault>,
+}
+
+impl Core {
+    pub(crate) fn new(config: &HartConfig, ram: Arc<Ram>, mmu: Mmu) -> Self {
+        let has = Has::new(&config.exts);
+        let mut core = Self {
+            hartid: config.hartid,
+            has,
+            geilen: if has.h { config.geilen.min(63) } else { 0 },
+            csr_map: CsrMap::new(&config.exts),
+            clock: config.clock,
+            misaligned_traps: config.misaligned == crate::Misaligned::Trap,
+            x: [0; X_SLOTS],
+            f: [0; 32],
+            pc: config.reset_pc.0,
+            mode: Mode::M,
+            csrs: Csrs::default(),
+            mmu,
+            ram,
+            retired: 0,
+            cycle: 0,
+            counters: Counters::default(),
+            // Never zero, so that the xorshift generator moves.
+            entropy: config.seed ^ config.hartid.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            reservation: None,
+            lines: 0,
+            guest_lines: 0,
+            waiting: false,
+            device_accessed: false,
+            recheck: true,
+            fault: None,
+        };
+        core.reset(config.reset_pc.0);
+        if config.exts.updates_ad_at_reset() {
+            core.csrs.menvcfg |= ADUE;
+        }
+        core.translation_changed();
+        core
+    }
+
+    /// Reset [priv: machine, "Reset"]: M-mode, interrupts off, translation off.
+    pub(crate) fn reset(&mut self, pc: u64) {
+        self.pc = pc;
+        self.mode = Mode::M;
+        self.csrs = Csrs::default();
+        self.csrs.stimecmp = u64::MAX;
+        self.csrs.vstimecmp = u64::MAX;
+        self.reservation = None;
+        self.waiting = false;
+        self.recheck = true;
+        self.translation_changed();
+    }
+
+    /// A register as an operand, or the sink.
+    #[inline(always)]
+    pub(crate) fn x(&self, r: u8) -> u64 {
+        self.x[usize::from(r) % X_SLOTS]
+    }
+
+    /// Sets a register; decoding has put the sink in place of `x0`.
+    #[inline(always)]
+    pub(crate) fn set_x(&mut self, r: u8, value: u64) {
+        self.x[usize::from(r) % X_SLOTS] = value;
+    }
+
+    /// FP instructions are illegal: FS is off, at V=1 in either register.
+    #[inline]
+    pub(crate) fn fp_is_off(&self) -> bool {
+        self.csrs.mstatus & mstatus::FS == 0
+            || self.mode.v() && self.csrs.vsstatus & mstatus::FS == 0
+    }
+
+    /// A status register changed: enables of interrupts, MPRV, SUM, MXR.
+    pub(crate) fn status_changed(&mut self) {
+        self.interrupts_changed();
+        self.translation_changed();
+    }
+
+    /// The mode changed, and the status register with it.
+    pub(crate) fn mode_changed(&mut self) {
+        self.status_changed();
+        self.filter_counters();
+    }
+
+    /// Something that decides whether an interrupt is taken changed.
+    pub(crate) fn interrupts_changed(&mut self) {
+        self.recheck = true;
+    }
+
+    /// Something that decides a translation changed: tell the MMU.
+    pub(crate) fn translation_changed(&mut self) {
+        let csrs = &self.csrs;
+        let henvcfg = henvcfg(self);
+        self.mmu.set_csrs(&TranslationCsrs {
+            satp: csrs.satp,
+            vsatp: csrs.vsatp,
+            hgatp: csrs.hgatp,
+            mxr: csrs.mstatus & mstatus::MXR != 0,
+            sum: csrs.mstatus & mstatus::SUM != 0,
+            vs_mxr: csrs.vsstatus & mstatus::MXR != 0,
+            vs_sum: csrs.vsstatus & mstatus::SUM != 0,
+            adue: csrs.menvcfg & ADUE != 0,
+            vs_adue: henvcfg & ADUE != 0,
+            pbmte: csrs.menvcfg & PBMTE != 0,
+            vs_pbmte: henvcfg & PBMTE != 0,
+        });
+        let fetch = (self.mode.privilege(), self.mode.v());
+        self.mmu.set_effective(fetch, self.data_privilege());
+    }
+
+    /// The privilege and V of explicit loads and stores: MPRV takes them from MPP and MPV.
+    pub(crate) fn data_privilege(&self) -> (Privilege, bool) {
+        if self.csrs.mstatus & mstatus::MPRV == 0 {
+            return (self.mode.privilege(), self.mode.v());
+        }
+        let mpp = self.mpp();
+        (mpp, mpp != Privilege::M && self.csrs.mstatus & mstatus::MPV != 0)
+    }
+
+    pub(crate) fn mpp(&self) -> Privilege {
+        let bits = (self.csrs.mstatus & mstatus::MPP) >> mstatus::MPP_SHIFT;
+        // A write of the reserved encoding never lands.
+        Privilege::from_bits(bits).unwrap_or(Privilege::U)
+    }
+
+    /// What a write to `satp` or `vsatp` stores; `None` where its MODE is not supported.
+    pub(crate) fn atp(&self, value: u64) -> Option<u64> {
+        self.mmu.config().legal_atp(value)
+    }
+
+    /// What a write to `hgatp` stores.
+    pub(crate) fn hgatp(&self, value: u64) -> u64 {
+        self.mmu.config().legal_hgatp(self.csrs.hgatp, value)
+    }
+
+    /// The bits of `hgeie` and `hgeip`: 1 to GEILEN.
+    pub(crate) fn guest_external_lines(&self) -> u64 {
+        (1u64 << self.geilen << 1).wrapping_sub(2)
+    }
+
+    pub(crate) fn hgeip(&self) -> u64 {
+        self.guest_lines & self.guest_external_lines()
+    }
+
+    /// The guest external line that `hstatus.VGEIN` selects.
+    pub(crate) fn selected_guest_line(&self) -> bool {
+        let vgein = (self.csrs.hstatus & hstatus::VGEIN) >> hstatus::VGEIN_SHIFT;
+        vgein != 0 && self.hgeip() >> vgein & 1 != 0
+    }
+
+    /// `time` as V=0 sees it; at V=1 the reader adds `htimedelta`.
+    pub(crate) fn time(&self) -> u64 {
+        self.clock.ticks(self.cycle)
+    }
+
+    /// `time` as the current mode reads it.
+    pub(crate) fn virtual_time(&self) -> u64 {
+        let time = self.time();
+        if self.mode.v() { time.wrapping_add(self.csrs.htimedelta) } else { time }
+    }
+
+    /// What `seed` reads: OPST=ES16 and sixteen bits of a seeded generator, so that runs repeat.
+    pub(crate) fn entropy(&self) -> u64 {
+        const ES16: u64 = 2 << 30;
+        ES16 | self.entropy.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 48
+    }
+
+    /// The next sixteen bits (xorshift64*).
+    pub(crate) fn advance_entropy(&mut self) {
+        self.entropy ^= self.entropy >> 12;
+        self.entropy ^= self.entropy << 25;
+        self.entropy ^= self.entropy >> 27;
+    }
+}

@@ -1,0 +1,232 @@
+//! The counters: cycles, instructions, and the programmable ones, with inhibit, mode filters and
+//! overflow [priv: machine, "Hardware Performance Monitor"; Smcntrpmf; Sscofpmf].
+//!
+//! A counter costs nothing while it runs: it remembers the event count at which it was zero.
+
+use isa::Mode;
+use isa::field::mhpmevent::{MINH, OF, SINH, UINH, VSINH, VUINH};
+
+use crate::core::Core;
+
+const CYCLE: usize = 0;
+const INSTRET: usize = 2;
+const FILTERS: u64 = MINH | SINH | UINH | VSINH | VUINH;
+
+/// Events counted off the hot path. The codes in `mhpmevent` are: 1 cycles, 2 instructions,
+/// 3 exceptions, 4 interrupts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Events {
+    pub(crate) exceptions: u64,
+    pub(crate) interrupts: u64,
+}
+
+/// Running, its value is `count - origin`; stopped, it holds still.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counter {
+    origin: u64,
+    held: Option<u64>,
+}
+
+impl Counter {
+    fn read(self, count: u64) -> u64 {
+        self.held.unwrap_or_else(|| count.wrapping_sub(self.origin))
+    }
+
+    /// Sets the value it has once `count` events have happened.
+    fn write(&mut self, value: u64, count: u64) {
+        match &mut self.held {
+            Some(held) => *held = value,
+            None => self.origin = count.wrapping_sub(value),
+        }
+    }
+
+    fn stop(&mut self, stopped: bool, count: u64) {
+        match (self.held, stopped) {
+            (None, true) => self.held = Some(count.wrapping_sub(self.origin)),
+            (Some(value), false) => {
+                self.held = None;
+                self.origin = count.wrapping_sub(value);
+            }
+            _ => {}
+        }
+    }
+
+    /// The event count at which it wraps to zero; `None` while it stands or is far from that.
+    fn wraps_at(self, count: u64) -> Option<u64> {
+        (self.held.is_none() && self.origin > count).then_some(self.origin)
+    }
+}
+
+/// All counters of a hart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    all: [Counter; 32],
+    /// Programmable counters whose next wrap sets OF, with the count at which it comes.
+    armed: [Option<u64>; 32],
+    any_armed: bool,
+    /// Counters with a mode filter, as bits.
+    filtered: u32,
+    pub(crate) events: Events,
+}
+
+impl Core {
+    fn event_count(&self, index: usize) -> u64 {
+        let event = match index {
+            CYCLE => 1,
+            INSTRET => 2,
+            _ => self.csrs.mhpmevent[index] & 0xff,
+        };
+        match event {
+            1 => self.cycle,
+            2 => self.retired,
+            3 => self.counters.events.exceptions,
+            4 => self.counters.events.interrupts,
+            _ => 0,
+        }
+    }
+
+    /// The count behind the instruction that is executing: for cycles and instructions, that
+    /// instruction is included, since a write takes the place of its increment.
+    fn count_behind(&self, index: usize) -> u64 {
+        let event = self.csrs.mhpmevent[index] & 0xff;
+        let counts_itself = matches!(index, CYCLE | INSTRET) || matches!(event, 1 | 2);
+        self.event_count(index).wrapping_add(u64::from(counts_itself))
+    }
+
+    /// The value of counter `index`: 0 is `mcycle`, 2 `minstret`, from 3 on `mhpmcounter`.
+    pub(crate) fn counter(&self, index: usize) -> u64 {
+        self.counters.all[index].read(self.event_count(index))
+    }
+
+    /// Writes counter `index` from a CSR instruction.
+    pub(crate) fn write_counter(&mut self, index: usize, value: u64) {
+        let count = self.count_behind(index);
+        self.counters.all[index].write(value, count);
+        self.arm(index);
+    }
+
+    /// Changes what counter `index` counts, and in which modes.
+    pub(crate) fn set_counter_event(&mut self, index: usize, event: u64) {
+        let value = self.counter(index);
+        self.csrs.mhpmevent[index] = event;
+        let count = self.event_count(index);
+        self.counters.all[index].write(value, count);
+        let bit = 1 << index;
+        if event & FILTERS != 0 {
+            self.counters.filtered |= bit;
+        } else {
+            self.counters.filtered &= !bit;
+        }
+        self.refresh(index, count);
+    }
+
+    /// Stops or starts counter `index` at `count`, as inhibit and filter demand.
+    fn refresh(&mut self, index: usize, count: u64) {
+        let stopped = self.is_stopped(index);
+        self.counters.all[index].stop(stopped, count);
+        self.arm(index);
+    }
+
+    /// Writes `mcountinhibit`.
+    pub(crate) fn write_mcountinhibit(&mut self, value: u64) {
+        self.csrs.mcountinhibit = value;
+        for index in (0..32).filter(|&index| index != 1) {
+            let count = self.count_behind(index);
+            self.refresh(index, count);
+        }
+    }
+
+    fn is_stopped(&self, index: usize) -> bool {
+        let filter = match self.mode {
+            Mode::M => MINH,
+            Mode::S => SINH,
+            Mode::U => UINH,
+            Mode::VS => VSINH,
+            Mode::VU => VUINH,
+        };
+        self.csrs.mcountinhibit >> index & 1 != 0 || self.csrs.mhpmevent[index] & filter != 0
+    }
+
+    /// Stops and starts counters as the mode demands.
+    pub(crate) fn filter_counters(&mut self) {
+        let mut left = self.counters.filtered;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            left &= left - 1;
+            self.refresh(index, self.event_count(index));
+        }
+    }
+
+    /// Notes when a programmable counter will overflow.
+    fn arm(&mut self, index: usize) {
+        if self.has.sscofpmf && index >= 3 {
+            let count = self.event_count(index);
+            self.counters.armed[index] = self.counters.all[index].wraps_at(count);
+            self.counters.any_armed = self.counters.armed.iter().any(Option::is_some);
+            self.interrupts_changed();
+        }
+    }
+
+    /// Counters that wrapped since the last look set OF, and LCOFIP where OF was clear
+    /// [Sscofpmf].
+    pub(crate) fn check_overflow(&mut self) {
+        if !self.counters.any_armed {
+            return;
+        }
+        for index in 3..32 {
+            if self.counters.armed[index].is_some_and(|at| self.event_count(index) >= at) {
+                self.counters.armed[index] = None;
+                if self.csrs.mhpmevent[index] & OF == 0 {
+                    self.csrs.mhpmevent[index] |= OF;
+                    self.csrs.mip |= isa::Interrupt::CounterOverflow.bit();
+                }
+            }
+        }
+    }
+
+    /// The cycle at which a counter of cycles or instructions overflows at the earliest;
+    /// `u64::MAX` for never. Others are looked at whenever a trap is.
+    pub(crate) fn overflow_deadline(&self) -> u64 {
+        if !self.counters.any_armed {
+            return u64::MAX;
+        }
+        (3..32)
+            .filter_map(|index| Some((index, self.counters.armed[index]?)))
+            .filter(|&(index, _)| matches!(self.csrs.mhpmevent[index] & 0xff, 1 | 2))
+            .map(|(index, at)| {
+                let left = at.saturating_sub(self.event_count(index));
+                self.cycle.saturating_add(left)
+            })
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_counter_holds_and_continues() {
+        let mut counter = Counter::default();
+        assert_eq!(counter.read(7), 7);
+        counter.write(100, 10);
+        assert_eq!(counter.read(15), 105);
+        counter.stop(true, 20);
+        assert_eq!(counter.read(1000), 110);
+        counter.write(5, 1000);
+        counter.stop(false, 2000);
+        assert_eq!(counter.read(2003), 8);
+    }
+
+    #[test]
+    fn a_counter_written_near_its_end_wraps_soon() {
+        let mut counter = Counter::default();
+        counter.write(u64::MAX - 9, 100);
+        assert_eq!(counter.wraps_at(100), Some(110));
+        assert_eq!(counter.read(109), u64::MAX);
+        assert_eq!(counter.read(110), 0);
+        counter.write(5, 100);
+        assert_eq!(counter.wraps_at(100), None);
+    }
+}

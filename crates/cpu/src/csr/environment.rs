@@ -1,0 +1,174 @@
+//! `*envcfg` and `*stateen*` [priv: machine; supervisor; hypervisor; Smstateen].
+
+use isa::csr;
+use isa::field::menvcfg::{ADUE, CBCFE, CBIE, CBIE_SHIFT, CBZE, FIOM, PBMTE, STCE};
+use isa::field::stateen0::{ENVCFG, SE};
+use isa::{Mode, Privilege};
+
+use super::{Denied, Row, Use, merge};
+use crate::core::Core;
+
+/// The fields every `*envcfg` has.
+fn common(core: &Core) -> u64 {
+    let mut mask = FIOM;
+    if core.has.zicbom {
+        mask |= CBIE | CBCFE;
+    }
+    if core.has.zicboz {
+        mask |= CBZE;
+    }
+    mask
+}
+
+/// The fields of `menvcfg` and `henvcfg` that enable extensions for the level below.
+fn enables(core: &Core) -> u64 {
+    let mut mask = 0;
+    if core.has.svadu {
+        mask |= ADUE;
+    }
+    if core.has.svpbmt {
+        mask |= PBMTE;
+    }
+    if core.has.sstc {
+        mask |= STCE;
+    }
+    mask
+}
+
+const CBIE_RESERVED: u64 = 2 << CBIE_SHIFT;
+
+/// CBIE=2 is reserved; such a write leaves the field as it was.
+fn envcfg(old: u64, new: u64, mask: u64) -> u64 {
+    let mask = if new & CBIE == CBIE_RESERVED { mask & !CBIE } else { mask };
+    merge(old, new, mask)
+}
+
+/// `henvcfg`, where a field that `menvcfg` leaves off is read-only zero.
+pub(crate) fn henvcfg(core: &Core) -> u64 {
+    core.csrs.henvcfg & (core.csrs.menvcfg | !(ADUE | PBMTE | STCE))
+}
+
+/// What `mstateen0` can hold of the state this hart has; the others only hold SE.
+fn stateen_writable(index: usize) -> u64 {
+    if index == 0 { SE | ENVCFG } else { SE }
+}
+
+/// `hstateen` as it reads: zero where `mstateen` is zero.
+fn hstateen(core: &Core, index: usize) -> u64 {
+    core.csrs.hstateen[index] & core.csrs.mstateen[index]
+}
+
+/// Refuses below M what `mstateen0` holds back, and at V=1 what `hstateen0` does [Smstateen].
+fn stateen_gate(core: &Core, index: usize, bit: u64) -> Result<(), Denied> {
+    if core.mode == Mode::M || !core.has.smstateen {
+        return Ok(());
+    }
+    if core.csrs.mstateen[index] & bit == 0 {
+        return Err(Denied::Illegal);
+    }
+    if core.mode.v() && core.csrs.hstateen[index] & bit == 0 {
+        return Err(Denied::Virtual);
+    }
+    Ok(())
+}
+
+fn envcfg_gate(core: &Core, _: u16, _: Use) -> Result<(), Denied> {
+    stateen_gate(core, 0, ENVCFG)
+}
+
+fn next_stateen_gate(core: &Core, number: u16, _: Use) -> Result<(), Denied> {
+    stateen_gate(core, usize::from(number & 3), SE)
+}
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new(
+        csr::MENVCFG,
+        |c, _| c.csrs.menvcfg,
+        |c, _, v| {
+            c.csrs.menvcfg = envcfg(c.csrs.menvcfg, v, common(c) | enables(c));
+            c.interrupts_changed();
+            c.translation_changed();
+        },
+    ),
+    Row::new(
+        csr::SENVCFG,
+        |c, _| c.csrs.senvcfg,
+        |c, _, v| {
+            c.csrs.senvcfg = envcfg(c.csrs.senvcfg, v, common(c));
+        },
+    )
+    .gated(envcfg_gate),
+    Row::new(
+        csr::HENVCFG,
+        |c, _| henvcfg(c),
+        |c, _, v| {
+            let enabled = enables(c) & c.csrs.menvcfg;
+            c.csrs.henvcfg = envcfg(c.csrs.henvcfg, v, common(c) | enabled);
+            c.interrupts_changed();
+            c.translation_changed();
+        },
+    )
+    .gated(envcfg_gate),
+    Row::run(
+        csr::MSTATEEN0,
+        csr::MSTATEEN3,
+        |c, n| c.csrs.mstateen[usize::from(n & 3)],
+        |c, n, v| {
+            let index = usize::from(n & 3);
+            c.csrs.mstateen[index] = v & stateen_writable(index);
+        },
+    ),
+    Row::run(
+        csr::HSTATEEN0,
+        csr::HSTATEEN3,
+        |c, n| hstateen(c, usize::from(n & 3)),
+        |c, n, v| {
+            let index = usize::from(n & 3);
+            let mask = stateen_writable(index) & c.csrs.mstateen[index];
+            c.csrs.hstateen[index] = merge(c.csrs.hstateen[index], v, mask);
+        },
+    )
+    .gated(next_stateen_gate),
+    // Of the state that U-mode reaches, none here is under `sstateen`.
+    Row::run(
+        csr::SSTATEEN0,
+        csr::SSTATEEN3,
+        |c, n| c.csrs.sstateen[usize::from(n & 3)],
+        |_, _, _| {},
+    )
+    .gated(next_stateen_gate),
+];
+
+/// A cache-block operation and the field that allows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CacheOp {
+    /// `cbo.inval`.
+    Inval,
+    /// `cbo.clean` and `cbo.flush`.
+    Clean,
+    /// `cbo.zero`.
+    Zero,
+}
+
+/// Whether the current mode may execute `op`: `menvcfg`, then `henvcfg` at V=1, then `senvcfg`
+/// in U [CMO, "Control and Status Register State"].
+pub(crate) fn cache_op_gate(core: &Core, op: CacheOp) -> Result<(), Denied> {
+    let field = match op {
+        CacheOp::Inval => CBIE,
+        CacheOp::Clean => CBCFE,
+        CacheOp::Zero => CBZE,
+    };
+    if core.mode == Mode::M {
+        return Ok(());
+    }
+    if core.csrs.menvcfg & field == 0 {
+        return Err(Denied::Illegal);
+    }
+    if core.mode.v() && core.csrs.henvcfg & field == 0 {
+        return Err(Denied::Virtual);
+    }
+    if core.mode.privilege() == Privilege::U && core.csrs.senvcfg & field == 0 {
+        return Err(if core.mode.v() { Denied::Virtual } else { Denied::Illegal });
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! `mstatus`, `sstatus` and `vsstatus` [priv: machine 3.1.6; supervisor; hypervisor].
+
+use isa::csr;
+use isa::field::mstatus::*;
+
+use super::{Row, merge};
+use crate::core::Core;
+
+const FS_DIRTY: u64 = FS;
+
+/// The bits of `sstatus` that software can change.
+fn sstatus_writable(core: &Core) -> u64 {
+    let mask = SIE | SPIE | SPP | SUM | MXR;
+    if core.has.f { mask | FS } else { mask }
+}
+
+fn mstatus_writable(core: &Core) -> u64 {
+    let mut mask = sstatus_writable(core) | MIE | MPIE | MPRV | TVM | TW | TSR;
+    if core.has.h {
+        mask |= MPV | GVA;
+    }
+    mask
+}
+
+/// Adds what is derived: SD, and the fixed XLEN fields.
+const fn with_sd(value: u64) -> u64 {
+    if value & FS == FS_DIRTY { value | SD } else { value & !SD }
+}
+
+const UXL_64: u64 = 2 << UXL_SHIFT;
+const SXL_64: u64 = 2 << SXL_SHIFT;
+
+/// The `sstatus` view of a stored `mstatus` or `vsstatus`.
+fn sstatus_of(stored: u64) -> u64 {
+    with_sd(stored & (SIE | SPIE | SPP | SUM | MXR | FS)) | UXL_64
+}
+
+/// An instruction changed FP state: FS becomes dirty, at V=1 in both registers.
+#[inline]
+pub(crate) fn set_fs_dirty(core: &mut Core) {
+    core.csrs.mstatus |= FS_DIRTY;
+    if core.mode.v() {
+        core.csrs.vsstatus |= FS_DIRTY;
+    }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new(csr::MSTATUS, |c, _| with_sd(c.csrs.mstatus) | UXL_64 | SXL_64, write_mstatus),
+    Row::new(
+        csr::SSTATUS,
+        |c, _| sstatus_of(c.csrs.mstatus),
+        |c, _, v| {
+            c.csrs.mstatus = merge(c.csrs.mstatus, v, sstatus_writable(c));
+            c.status_changed();
+        },
+    ),
+    Row::new(
+        csr::VSSTATUS,
+        |c, _| sstatus_of(c.csrs.vsstatus),
+        |c, _, v| {
+            c.csrs.vsstatus = merge(c.csrs.vsstatus, v, sstatus_writable(c));
+            c.status_changed();
+        },
+    ),
+];
+
+fn write_mstatus(core: &mut Core, _: u16, value: u64) {
+    let mut mask = mstatus_writable(core);
+    // MPP is WARL: the reserved encoding leaves it as it was.
+    if value & MPP != 2 << MPP_SHIFT {
+        mask |= MPP;
+    }
+    core.csrs.mstatus = merge(core.csrs.mstatus, value, mask);
+    core.status_changed();
+}

@@ -1,0 +1,58 @@
+//! VS CSRs: the guest's supervisor registers [hypervisor, "Virtual Supervisor CSRs"].
+
+use isa::csr;
+
+use super::hypervisor::VS_INTERRUPTS;
+use super::supervisor::comparator_gate;
+use super::{Row, epc, merge, tvec};
+use crate::core::Core;
+
+/// `vsie` and `vsip` show the delegated VS-level bits one place lower.
+fn visible(core: &Core) -> u64 {
+    core.csrs.hideleg & VS_INTERRUPTS
+}
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new(
+        csr::VSIE,
+        |c, _| (c.csrs.mie & visible(c)) >> 1,
+        |c, _, v| {
+            c.csrs.mie = merge(c.csrs.mie, v << 1, visible(c));
+            c.interrupts_changed();
+        },
+    ),
+    Row::new(
+        csr::VSIP,
+        |c, _| (c.mip() & visible(c)) >> 1,
+        |c, _, v| {
+            let vssip = isa::Interrupt::VsSoftware.bit();
+            c.csrs.hvip = merge(c.csrs.hvip, v << 1, vssip & visible(c));
+            c.interrupts_changed();
+        },
+    ),
+    Row::new(csr::VSTVEC, |c, _| c.csrs.vstvec, |c, _, v| c.csrs.vstvec = tvec(c.csrs.vstvec, v)),
+    Row::new(csr::VSSCRATCH, |c, _| c.csrs.vsscratch, |c, _, v| c.csrs.vsscratch = v),
+    Row::new(csr::VSEPC, |c, _| epc(c, c.csrs.vsepc), |c, _, v| c.csrs.vsepc = v & !1),
+    Row::new(csr::VSCAUSE, |c, _| c.csrs.vscause, |c, _, v| c.csrs.vscause = v),
+    Row::new(csr::VSTVAL, |c, _| c.csrs.vstval, |c, _, v| c.csrs.vstval = v),
+    Row::new(
+        csr::VSATP,
+        |c, _| c.csrs.vsatp,
+        |c, _, v| {
+            // As for `satp`: at V=1 the manual voids such a write, at V=0 it allows to.
+            if let Some(value) = c.atp(v) {
+                c.csrs.vsatp = value;
+                c.translation_changed();
+            }
+        },
+    ),
+    Row::new(
+        csr::VSTIMECMP,
+        |c, _| c.csrs.vstimecmp,
+        |c, _, v| {
+            c.csrs.vstimecmp = v;
+            c.interrupts_changed();
+        },
+    )
+    .gated(comparator_gate),
+];

@@ -1,0 +1,435 @@
+//! The hart: finds or decodes the block at `pc`, runs it, takes traps and interrupts, keeps time.
+
+use std::sync::Arc;
+
+use isa::{Decoder, Exception, Insn, Mode, Va};
+use mmu::{Access, CodeEvent, Fence, Kind, Mmu, MmuConfig, PmaMap, Ram, Target as Place};
+
+use crate::HartConfig;
+use crate::block::{self, Block, BlockCache, Op};
+use crate::core::Core;
+use crate::csr;
+use crate::exec::{self, Ran};
+use crate::memory::trap_of;
+use crate::platform::Platform;
+use crate::transform::transformed;
+use crate::trap::{Target, Trap};
+
+/// Why a hart stopped running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// The instructions it was given are used up.
+    Budget,
+    /// It waits for an interrupt.
+    Wfi,
+    /// A trap went to M-mode and firmware outside the guest handles it: the trap CSRs are set, and
+    /// nothing at `mtvec` has been fetched.
+    Firmware,
+    /// The machine asked it to stop.
+    Stopped,
+    /// It takes the same trap again and again and retires nothing between.
+    TrapLoop {
+        /// The exception.
+        exception: Exception,
+        /// Where it is raised.
+        pc: u64,
+    },
+}
+
+/// Traps in a row without an instruction retired, after which M-mode will not get any further: its
+/// own handler faults. Lower modes may still be rescued by an interrupt, so they get longer.
+const M_TRAP_LOOP: u32 = 16;
+const TRAP_LOOP: u32 = 10_000_000;
+
+/// A hart. See the crate's documentation for how a machine drives it.
+pub struct Hart {
+    core: Core,
+    decoder: Decoder,
+    blocks: BlockCache,
+    /// Up to where the log of code pages has been read.
+    code_seen: u64,
+    wires_deadline: u64,
+    /// When to attend next: the machine's deadline or a comparator's.
+    deadline: u64,
+    wires_stop: bool,
+    firmware: bool,
+    barren_traps: u32,
+}
+
+impl Hart {
+    /// A hart in its reset state.
+    pub fn new(config: &HartConfig, ram: Arc<Ram>, pma: Arc<PmaMap>) -> Self {
+        let mmu_config = MmuConfig::new(
+            &config.exts,
+            config.asid_bits,
+            config.vmid_bits,
+            config.pmp_entries,
+            config.shape.clone(),
+        );
+        let mmu = Mmu::new(mmu_config, Arc::clone(&ram), pma);
+        let code_seen = ram.code_events();
+        Self {
+            core: Core::new(config, ram, mmu),
+            decoder: Decoder::new(&config.exts),
+            blocks: BlockCache::new(),
+            code_seen,
+            wires_deadline: 0,
+            deadline: 0,
+            wires_stop: false,
+            firmware: false,
+            barren_traps: 0,
+        }
+    }
+
+    /// Hands traps to M-mode to firmware outside the guest: [`Hart::run`] returns
+    /// [`Exit::Firmware`] instead of fetching at `mtvec`.
+    pub fn attach_firmware(&mut self) {
+        self.firmware = true;
+    }
+
+    /// Runs at most `budget` instructions.
+    pub fn run(&mut self, port: &mut dyn Platform, budget: u64) -> Exit {
+        let end = self.core.retired.saturating_add(budget);
+        self.meet(port);
+        loop {
+            if self.core.ram.code_events() != self.code_seen {
+                self.read_code_events();
+            }
+            let due = self.core.recheck || self.core.cycle >= self.deadline;
+            if due && let Some(exit) = self.attend(port) {
+                return exit;
+            }
+            if self.core.retired >= end {
+                return Exit::Budget;
+            }
+            let room = (end - self.core.retired).min(self.deadline - self.core.cycle);
+            if let Some(exit) = self.advance(port, room) {
+                return exit;
+            }
+        }
+    }
+
+    /// Exchanges wires and time with the machine.
+    fn meet(&mut self, port: &mut dyn Platform) {
+        let wires = port.sync(self.core.hartid, self.core.cycle);
+        self.core.lines = wires.lines;
+        self.core.guest_lines = wires.guest_lines;
+        self.wires_stop = wires.stop;
+        self.wires_deadline = wires.deadline;
+        self.core.device_accessed = false;
+        self.core.recheck = true;
+    }
+
+    /// Interrupts, comparators, WFI and the machine's wishes, before the next instruction.
+    fn attend(&mut self, port: &mut dyn Platform) -> Option<Exit> {
+        if self.core.device_accessed || self.core.cycle >= self.wires_deadline {
+            self.meet(port);
+        }
+        self.core.recheck = false;
+        self.core.check_overflow();
+        if self.wires_stop {
+            return Some(Exit::Stopped);
+        }
+        // Never at or before now, so that a run always gets somewhere.
+        let soonest = self.core.cycle + 1;
+        let own = self.core.comparator_deadline().min(self.core.overflow_deadline());
+        self.deadline = self.wires_deadline.min(own).max(soonest);
+        if self.core.waiting {
+            if !self.core.wakes() {
+                return Some(Exit::Wfi);
+            }
+            self.core.waiting = false;
+        }
+        if let Some((interrupt, target)) = self.core.deliverable() {
+            self.core.take_interrupt(interrupt, target);
+            if target == Target::M && self.firmware {
+                return Some(Exit::Firmware);
+            }
+        }
+        None
+    }
+
+    /// Runs one block, or the part of it that `room` instructions allow.
+    fn advance(&mut self, port: &mut dyn Platform, room: u64) -> Option<Exit> {
+        let pc = self.core.pc;
+        let pa = match self.core.mmu.fetch_page(pc) {
+            Some(pa) => pa,
+            None => match self.fetch(pc) {
+                Ok(Place::Ram { pa }) => pa,
+                Ok(Place::Mmio { .. }) => return self.advance_uncached(port),
+                Err(trap) => return self.trap(trap),
+            },
+        };
+        let index = match self.blocks.find(pa.0) {
+            Some(index) => index,
+            None => {
+                self.core.ram.watch_code(pa.page());
+                match block::decode(&self.decoder, &self.core.ram, pa) {
+                    Some(block) => self.blocks.insert(block),
+                    None => return self.advance_uncached(port),
+                }
+            }
+        };
+        let block = self.blocks.get(index)?;
+        let ran = run_block(&mut self.core, &self.decoder, port, block, room);
+        self.settle(ran)
+    }
+
+    /// After a block: account for it, and take what it ended with.
+    fn settle(&mut self, ran: Outcome) -> Option<Exit> {
+        if ran.retired != 0 {
+            self.barren_traps = 0;
+        }
+        match ran.trap {
+            Some(trap) => self.trap(trap),
+            None => None,
+        }
+    }
+
+    fn fetch(&mut self, va: u64) -> Result<Place, Trap> {
+        let (privilege, v) = (self.core.mode.privilege(), self.core.mode.v());
+        let access = Access { kind: Kind::Fetch, size: 2, privilege, v, hlvx: false };
+        match self.core.mmu.translate(Va(va), access) {
+            Ok(translated) => Ok(translated.target),
+            Err(fault) => Err(trap_of(&fault, Kind::Fetch, Va(va), v)),
+        }
+    }
+
+    /// One instruction that cannot live in a block: it straddles two pages, or is not in RAM.
+    fn advance_uncached(&mut self, port: &mut dyn Platform) -> Option<Exit> {
+        let pc = self.core.pc;
+        let parcels = self.fetch_parcel(port, pc).and_then(|low| {
+            if low & 3 != 3 {
+                return Ok(low);
+            }
+            let high = self.fetch_parcel(port, pc.wrapping_add(2))?;
+            Ok(low | high << 16)
+        });
+        let word = match parcels {
+            Ok(word) => word,
+            // `pc` stays; `tval` names the parcel that failed.
+            Err(trap) => return self.trap(trap),
+        };
+        let Some(insn) = self.decoder.decode(word) else {
+            return self.trap(Trap::new(Exception::IllegalInstruction, u64::from(word)));
+        };
+        let block = Block {
+            pa: u64::MAX,
+            ops: Box::new([Op::new(&insn, 0)]),
+            bits: Box::new([word]),
+            end: u64::from(insn.len),
+            illegal: None,
+        };
+        let ran = run_block(&mut self.core, &self.decoder, port, &block, 1);
+        self.settle(ran)
+    }
+
+    fn fetch_parcel(&mut self, port: &mut dyn Platform, va: u64) -> Result<u32, Trap> {
+        let value = match self.fetch(va)? {
+            Place::Ram { pa } => self.core.ram.read::<u16>(pa).map(u32::from),
+            Place::Mmio { pa } => port.read(pa, 2).ok().map(|value| value as u32 & 0xffff),
+        };
+        let v = self.core.mode.v();
+        value.ok_or(Trap { gva: v, ..Trap::new(Exception::InstructionAccess, va) })
+    }
+
+    /// Takes an exception raised at `pc`. It costs a cycle, so that time passes in any case.
+    fn trap(&mut self, trap: Trap) -> Option<Exit> {
+        let (pc, mode) = (self.core.pc, self.core.mode);
+        self.core.cycle += 1;
+        let target = self.core.take_exception(trap);
+        self.barren_traps += 1;
+        let limit = if mode == Mode::M && target == Target::M { M_TRAP_LOOP } else { TRAP_LOOP };
+        if self.barren_traps >= limit {
+            return Some(Exit::TrapLoop { exception: trap.exception, pc });
+        }
+        (target == Target::M && self.firmware).then_some(Exit::Firmware)
+    }
+
+    /// Follows what happened to pages that hold decoded code.
+    fn read_code_events(&mut self) {
+        let blocks = &mut self.blocks;
+        self.code_seen = self.core.ram.code_events_since(self.code_seen, |event| match event {
+            CodeEvent::Written(page) => blocks.remove_page(page),
+            CodeEvent::Watched(_) => {}
+            CodeEvent::Everything => blocks.clear(),
+        });
+        self.core.mmu.sync_code_events();
+    }
+}
+
+struct Outcome {
+    retired: usize,
+    trap: Option<Trap>,
+}
+
+/// Runs up to `room` operations of `block` and completes the fault it may end with.
+fn run_block(
+    core: &mut Core,
+    decoder: &Decoder,
+    port: &mut dyn Platform,
+    block: &Block,
+    room: u64,
+) -> Outcome {
+    let pc = core.pc;
+    let count = block.ops.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+    let ops = &block.ops[..count];
+    let end = block.ops.get(count).map_or(block.end, |next| u64::from(next.offset));
+    let (retired_before, cycle_before) = (core.retired, core.cycle);
+    let Ran { retired, faulted } = exec::run(core, port, pc, ops, end);
+    core.retired = retired_before + retired as u64;
+    core.cycle = cycle_before + retired as u64;
+    if faulted {
+        let trap = core.fault.take().map(|fault| {
+            let bits = block.bits[retired];
+            let mut trap = fault.trap;
+            match trap.exception {
+                Exception::IllegalInstruction | Exception::VirtualInstruction => {
+                    trap.tval = u64::from(bits);
+                }
+                _ => {}
+            }
+            if let (Some(offset), Some(insn)) = (fault.offset, decoder.decode(bits)) {
+                trap.tinst = transformed(&insn, offset);
+            }
+            trap
+        });
+        return Outcome { retired, trap };
+    }
+    let reached_illegal = retired == block.ops.len() && (room as usize) > retired;
+    match block.illegal {
+        Some(bits) if reached_illegal => {
+            let trap = Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)));
+            Outcome { retired, trap }
+        }
+        _ => Outcome { retired, trap: None },
+    }
+}
+
+/// What the machine, firmware and debuggers do to a hart from outside.
+impl Hart {
+    /// `mhartid`.
+    pub fn id(&self) -> u64 {
+        self.core.hartid
+    }
+
+    /// The mode it is in.
+    pub fn mode(&self) -> Mode {
+        self.core.mode
+    }
+
+    /// Puts it into a mode, as a debugger or firmware may.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.core.mode = mode;
+        self.core.mode_changed();
+    }
+
+    /// The next instruction's virtual address.
+    pub fn pc(&self) -> u64 {
+        self.core.pc
+    }
+
+    /// Sets the next instruction's virtual address.
+    pub fn set_pc(&mut self, pc: u64) {
+        self.core.pc = pc;
+    }
+
+    /// Integer register `index`, modulo 32.
+    pub fn x(&self, index: usize) -> u64 {
+        self.core.x[index % 32]
+    }
+
+    /// Sets integer register `index`, modulo 32; `x0` stays zero.
+    pub fn set_x(&mut self, index: usize, value: u64) {
+        if !index.is_multiple_of(32) {
+            self.core.x[index % 32] = value;
+        }
+    }
+
+    /// Floating-point register `index`, modulo 32, as raw bits.
+    pub fn f(&self, index: usize) -> u64 {
+        self.core.f[index % 32]
+    }
+
+    /// Sets floating-point register `index`, modulo 32.
+    pub fn set_f(&mut self, index: usize, bits: u64) {
+        self.core.f[index % 32] = bits;
+    }
+
+    /// A CSR by number, without checks of mode; `None` where the hart has none.
+    pub fn csr(&self, number: u16) -> Option<u64> {
+        csr::peek(&self.core, number)
+    }
+
+    /// Writes a CSR as M-mode would; `None` where the hart has none.
+    pub fn set_csr(&mut self, number: u16, value: u64) -> Option<()> {
+        csr::poke(&mut self.core, number, value)
+    }
+
+    /// Returns from M-mode, as firmware does at the end of a trap.
+    pub fn mret(&mut self) {
+        self.core.mret();
+    }
+
+    /// Takes an exception in the current mode and at the current `pc`, as firmware that redirects
+    /// one does.
+    pub fn raise(&mut self, trap: Trap) {
+        self.core.take_exception(trap);
+    }
+
+    /// Performs a fence on this hart.
+    pub fn fence(&mut self, fence: Fence) {
+        self.core.mmu.fence(fence);
+    }
+
+    /// Instructions retired since power-on.
+    pub fn retired(&self) -> u64 {
+        self.core.retired
+    }
+
+    /// Its place in virtual time, in cycles since power-on.
+    pub fn cycle(&self) -> u64 {
+        self.core.cycle
+    }
+
+    /// Moves it on in virtual time: the machine's clock passed it by while it waited.
+    pub fn set_cycle(&mut self, cycle: u64) {
+        self.core.cycle = cycle;
+        self.core.recheck = true;
+    }
+
+    /// Whether it waits in WFI.
+    pub fn waiting(&self) -> bool {
+        self.core.waiting
+    }
+
+    /// The cycle at which one of its own comparators fires next; `u64::MAX` for never.
+    pub fn comparator_deadline(&self) -> u64 {
+        self.core.comparator_deadline()
+    }
+
+    /// Ends a reservation, as another agent's access to memory may.
+    pub fn clear_reservation(&mut self) {
+        self.core.reservation = None;
+    }
+
+    /// Back to the reset state, at `pc`.
+    pub fn reset(&mut self, pc: u64) {
+        self.core.reset(pc);
+    }
+
+    /// The address translation of this hart.
+    pub fn mmu(&self) -> &Mmu {
+        &self.core.mmu
+    }
+
+    /// Decodes one instruction as this hart would.
+    pub fn decode(&self, bits: u32) -> Option<Insn> {
+        self.decoder.decode(bits)
+    }
+
+    /// Main memory.
+    pub fn ram(&self) -> &Ram {
+        &self.core.ram
+    }
+}

@@ -1,0 +1,421 @@
+//! Data accesses: the native TLB first, then the architectural path, devices, misaligned pieces;
+//! and how a failed translation becomes a trap.
+
+use isa::{Exception, Mode, Pa, Privilege, Va};
+use mmu::{Access, Fault, ImplicitAccess, Kind, Scalar, Target};
+
+use crate::core::Core;
+use crate::platform::Platform;
+use crate::trap::Trap;
+
+/// A data access that failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataFault {
+    pub(crate) trap: Trap,
+    /// For an explicit access, the faulting address minus the instruction's own: what
+    /// `htinst`/`mtinst` put in place of rs1. `None` where no transformed instruction is due.
+    pub(crate) offset: Option<u64>,
+}
+
+impl DataFault {
+    pub(crate) const fn plain(exception: Exception, tval: u64) -> Self {
+        Self { trap: Trap::new(exception, tval), offset: None }
+    }
+}
+
+/// The causes of the three ways in which a kind of access can fail.
+struct Causes {
+    page: Exception,
+    guest_page: Exception,
+    access: Exception,
+    misaligned: Exception,
+}
+
+const fn causes(kind: Kind) -> Causes {
+    match kind {
+        Kind::Fetch => Causes {
+            page: Exception::InstructionPage,
+            guest_page: Exception::InstructionGuestPage,
+            access: Exception::InstructionAccess,
+            misaligned: Exception::InstructionMisaligned,
+        },
+        Kind::Load => Causes {
+            page: Exception::LoadPage,
+            guest_page: Exception::LoadGuestPage,
+            access: Exception::LoadAccess,
+            misaligned: Exception::LoadMisaligned,
+        },
+        Kind::Store | Kind::Amo => Causes {
+            page: Exception::StorePage,
+            guest_page: Exception::StoreGuestPage,
+            access: Exception::StoreAccess,
+            misaligned: Exception::StoreMisaligned,
+        },
+    }
+}
+
+/// `htinst`/`mtinst` for an implicit access of a VS-stage walk [hypervisor, "Transformed
+/// Instruction or Pseudoinstruction"]: a 64-bit read or write.
+const PSEUDO_READ: u64 = 0x3000;
+const PSEUDO_WRITE: u64 = 0x3020;
+
+/// Cause, tval, tval2, tinst and GVA of a failed translation of `va`.
+pub(crate) fn trap_of(fault: &Fault, kind: Kind, va: Va, v: bool) -> Trap {
+    let causes = causes(kind);
+    match fault {
+        Fault::Page { .. } => Trap { gva: v, ..Trap::new(causes.page, va.0) },
+        Fault::Access { .. } => Trap { gva: v, ..Trap::new(causes.access, va.0) },
+        Fault::GuestPage { gpa, implicit, .. } => Trap {
+            exception: causes.guest_page,
+            tval: va.0,
+            tval2: gpa.0 >> 2,
+            tinst: match implicit {
+                None => 0,
+                Some(ImplicitAccess::Read) => PSEUDO_READ,
+                Some(ImplicitAccess::Write) => PSEUDO_WRITE,
+            },
+            gva: v,
+        },
+    }
+}
+
+/// How an explicit access is made: the usual way, or as HLV, HLVX and HSV do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) privilege: Privilege,
+    pub(crate) v: bool,
+    pub(crate) hlvx: bool,
+}
+
+impl Core {
+    /// The manner of an ordinary load or store.
+    pub(crate) fn ordinary(&self) -> Manner {
+        let (privilege, v) = self.data_privilege();
+        Manner { privilege, v, hlvx: false }
+    }
+
+    fn access(&self, kind: Kind, size: u8, manner: Manner) -> Access {
+        let Manner { privilege, v, hlvx } = manner;
+        Access { kind, size, privilege, v, hlvx }
+    }
+
+    fn translate(
+        &mut self,
+        va: u64,
+        origin: u64,
+        kind: Kind,
+        size: u8,
+        manner: Manner,
+    ) -> Result<Target, DataFault> {
+        let access = self.access(kind, size, manner);
+        match self.mmu.translate(Va(va), access) {
+            Ok(translated) => Ok(translated.target),
+            Err(fault) => {
+                let implicit = matches!(&fault, Fault::GuestPage { implicit: Some(_), .. });
+                let offset = (!implicit).then(|| va.wrapping_sub(origin));
+                Err(DataFault { trap: trap_of(&fault, kind, Va(va), manner.v), offset })
+            }
+        }
+    }
+
+    fn bus_fault(&self, kind: Kind, va: u64, v: bool) -> DataFault {
+        let trap = Trap { gva: v, ..Trap::new(causes(kind).access, va) };
+        DataFault { trap, offset: Some(0) }
+    }
+
+    fn misaligned(&self, kind: Kind, va: u64, v: bool) -> DataFault {
+        let trap = Trap { gva: v, ..Trap::new(causes(kind).misaligned, va) };
+        DataFault { trap, offset: Some(0) }
+    }
+
+    fn touch_device(&mut self, port: &mut dyn Platform) {
+        port.advance(self.cycle);
+        self.device_accessed = true;
+        self.recheck = true;
+        // The device may write memory; the next SC must not miss that.
+        self.reservation = None;
+    }
+
+    fn device_read(&mut self, port: &mut dyn Platform, pa: Pa, size: u8) -> Option<u64> {
+        self.touch_device(port);
+        port.read(pa, size).ok()
+    }
+
+    fn device_write(&mut self, port: &mut dyn Platform, pa: Pa, size: u8, value: u64) -> bool {
+        self.touch_device(port);
+        port.write(pa, size, value).is_ok()
+    }
+
+    /// A load that missed the native TLB, zero-extended.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn load_slow(
+        &mut self,
+        port: &mut dyn Platform,
+        va: u64,
+        size: u8,
+        manner: Manner,
+    ) -> Result<u64, DataFault> {
+        let aligned = va & (u64::from(size) - 1) == 0;
+        if !aligned && self.misaligned_traps {
+            return Err(self.misaligned(Kind::Load, va, manner.v));
+        }
+        let to_page_end = 0x1000 - (va & 0xfff);
+        if to_page_end >= u64::from(size) {
+            return self.load_piece(port, va, va, size, manner, aligned);
+        }
+        // Crossing a page: the bytes of either side, low part first.
+        let low = to_page_end as u8;
+        let first = self.load_bytes(va, va, low, manner)?;
+        let second = self.load_bytes(va.wrapping_add(to_page_end), va, size - low, manner)?;
+        Ok(first | second << (8 * u32::from(low)))
+    }
+
+    fn load_piece(
+        &mut self,
+        port: &mut dyn Platform,
+        va: u64,
+        origin: u64,
+        size: u8,
+        manner: Manner,
+        aligned: bool,
+    ) -> Result<u64, DataFault> {
+        match self.translate(va, origin, Kind::Load, size, manner)? {
+            Target::Ram { pa } => {
+                let value = match size {
+                    1 => self.ram.read::<u8>(pa).map(u64::from),
+                    2 => self.ram.read::<u16>(pa).map(u64::from),
+                    4 => self.ram.read::<u32>(pa).map(u64::from),
+                    _ => self.ram.read::<u64>(pa),
+                };
+                value.ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))
+            }
+            // Devices take no misaligned accesses.
+            Target::Mmio { .. } if !aligned => Err(self.misaligned(Kind::Load, va, manner.v)),
+            Target::Mmio { pa } => self
+                .device_read(port, pa, size)
+                .ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v)),
+        }
+    }
+
+    fn load_bytes(
+        &mut self,
+        va: u64,
+        origin: u64,
+        count: u8,
+        manner: Manner,
+    ) -> Result<u64, DataFault> {
+        let mut value = 0;
+        for i in 0..count {
+            let at = va.wrapping_add(u64::from(i));
+            let Target::Ram { pa } = self.translate(at, origin, Kind::Load, 1, manner)? else {
+                return Err(self.misaligned(Kind::Load, origin, manner.v));
+            };
+            let byte = self.ram.read::<u8>(pa);
+            let byte = byte.ok_or_else(|| self.bus_fault(Kind::Load, at, manner.v))?;
+            value |= u64::from(byte) << (8 * u32::from(i));
+        }
+        Ok(value)
+    }
+
+    /// A store that missed the native TLB.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn store_slow(
+        &mut self,
+        port: &mut dyn Platform,
+        va: u64,
+        size: u8,
+        value: u64,
+        manner: Manner,
+    ) -> Result<(), DataFault> {
+        let aligned = va & (u64::from(size) - 1) == 0;
+        if !aligned && self.misaligned_traps {
+            return Err(self.misaligned(Kind::Store, va, manner.v));
+        }
+        let to_page_end = 0x1000 - (va & 0xfff);
+        if to_page_end >= u64::from(size) {
+            return match self.translate(va, va, Kind::Store, size, manner)? {
+                Target::Ram { pa } => self
+                    .ram_write(pa, size, value)
+                    .ok_or_else(|| self.bus_fault(Kind::Store, va, manner.v)),
+                Target::Mmio { .. } if !aligned => Err(self.misaligned(Kind::Store, va, manner.v)),
+                Target::Mmio { pa } => {
+                    if self.device_write(port, pa, size, value) {
+                        Ok(())
+                    } else {
+                        Err(self.bus_fault(Kind::Store, va, manner.v))
+                    }
+                }
+            };
+        }
+        // Crossing a page: both sides must be writable before either is written.
+        let next = va.wrapping_add(to_page_end);
+        let targets = [
+            self.translate(va, va, Kind::Store, 1, manner)?,
+            self.translate(next, va, Kind::Store, 1, manner)?,
+        ];
+        let [Target::Ram { pa: low }, Target::Ram { pa: high }] = targets else {
+            return Err(self.misaligned(Kind::Store, va, manner.v));
+        };
+        for i in 0..u64::from(size) {
+            let pa = if i < to_page_end { low.0 + i } else { high.0 + (i - to_page_end) };
+            self.ram_write(Pa(pa), 1, value >> (8 * i))
+                .ok_or_else(|| self.bus_fault(Kind::Store, va, manner.v))?;
+        }
+        Ok(())
+    }
+
+    fn ram_write(&mut self, pa: Pa, size: u8, value: u64) -> Option<()> {
+        match size {
+            1 => self.ram.write(pa, value as u8),
+            2 => self.ram.write(pa, value as u16),
+            4 => self.ram.write(pa, value as u32),
+            _ => self.ram.write(pa, value),
+        }
+    }
+
+    /// Reads and rewrites one naturally aligned cell. Returns the old value; `change` may decline
+    /// to write (a compare-and-swap that compares unequal).
+    pub(crate) fn amo(
+        &mut self,
+        va: u64,
+        size: u8,
+        change: &mut dyn FnMut(u64) -> Option<u64>,
+    ) -> Result<u64, DataFault> {
+        let manner = self.ordinary();
+        if va & (u64::from(size) - 1) != 0 {
+            return Err(self.misaligned(Kind::Amo, va, manner.v));
+        }
+        let Target::Ram { pa } = self.translate(va, va, Kind::Amo, size, manner)? else {
+            // AMOs are for main memory: the devices' PMA does not support them.
+            return Err(self.bus_fault(Kind::Amo, va, manner.v));
+        };
+        let old = match size {
+            1 => self.ram.read::<u8>(pa).map(u64::from),
+            2 => self.ram.read::<u16>(pa).map(u64::from),
+            4 => self.ram.read::<u32>(pa).map(u64::from),
+            _ => self.ram.read::<u64>(pa),
+        };
+        let old = old.ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
+        if let Some(new) = change(old) {
+            self.ram_write(pa, size, new).ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
+        }
+        Ok(old)
+    }
+
+    /// LR: loads and reserves.
+    pub(crate) fn load_reserved(&mut self, va: u64, size: u8) -> Result<u64, DataFault> {
+        let manner = self.ordinary();
+        if va & (u64::from(size) - 1) != 0 {
+            return Err(self.misaligned(Kind::Load, va, manner.v));
+        }
+        let Target::Ram { pa } = self.translate(va, va, Kind::Load, size, manner)? else {
+            return Err(self.bus_fault(Kind::Load, va, manner.v));
+        };
+        let value = match size {
+            4 => self.ram.read::<u32>(pa).map(u64::from),
+            _ => self.ram.read::<u64>(pa),
+        };
+        let value = value.ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))?;
+        self.reservation = Some((pa, size));
+        Ok(value)
+    }
+
+    /// SC: stores if the reservation covers the bytes; says whether it did. Any SC ends it.
+    pub(crate) fn store_conditional(
+        &mut self,
+        va: u64,
+        size: u8,
+        value: u64,
+    ) -> Result<bool, DataFault> {
+        let manner = self.ordinary();
+        if va & (u64::from(size) - 1) != 0 {
+            return Err(self.misaligned(Kind::Store, va, manner.v));
+        }
+        let Target::Ram { pa } = self.translate(va, va, Kind::Store, size, manner)? else {
+            return Err(self.bus_fault(Kind::Store, va, manner.v));
+        };
+        let reserved = self.reservation.take();
+        if !reserved.is_some_and(|(at, bytes)| at == pa && bytes >= size) {
+            return Ok(false);
+        }
+        self.ram_write(pa, size, value).ok_or_else(|| self.bus_fault(Kind::Store, va, manner.v))?;
+        Ok(true)
+    }
+
+    /// The manner of HLV, HLVX and HSV: V=1 with the privilege that `hstatus.SPVP` names.
+    pub(crate) fn guest_manner(&self, hlvx: bool) -> Manner {
+        let spvp = self.csrs.hstatus & isa::field::hstatus::SPVP != 0;
+        Manner { privilege: if spvp { Privilege::S } else { Privilege::U }, v: true, hlvx }
+    }
+
+    /// Whether the current mode may execute HLV, HLVX and HSV.
+    pub(crate) fn may_access_guest(&self) -> Result<(), crate::csr::Denied> {
+        use crate::csr::Denied;
+        match self.mode {
+            Mode::M | Mode::S => Ok(()),
+            Mode::U if self.csrs.hstatus & isa::field::hstatus::HU != 0 => Ok(()),
+            Mode::U => Err(Denied::Illegal),
+            Mode::VS | Mode::VU => Err(Denied::Virtual),
+        }
+    }
+
+    /// An ordinary load, through the native TLB.
+    #[inline(always)]
+    pub(crate) fn load<T: Scalar>(&self, va: u64) -> Option<T> {
+        self.mmu.load::<T>(va)
+    }
+
+    /// An ordinary store, through the native TLB.
+    #[inline(always)]
+    pub(crate) fn store<T: Scalar>(&mut self, va: u64, value: T) -> bool {
+        self.mmu.store::<T>(va, value)
+    }
+}
+
+impl Core {
+    /// Translates for `kind` without accessing: what a cache-management operation does.
+    pub(crate) fn probe(&mut self, va: u64, kind: Kind, manner: Manner) -> Result<(), DataFault> {
+        match self.translate(va, va, kind, 1, manner) {
+            Ok(_) => Ok(()),
+            Err(mut fault) => {
+                // The transformation of a CBO is not defined, and it always reports as a store.
+                fault.offset = None;
+                fault.trap.exception = match fault.trap.exception {
+                    Exception::LoadPage => Exception::StorePage,
+                    Exception::LoadGuestPage => Exception::StoreGuestPage,
+                    Exception::LoadAccess => Exception::StoreAccess,
+                    other => other,
+                };
+                Err(fault)
+            }
+        }
+    }
+
+    /// Compares 16 naturally aligned bytes with `expected`, stores `new` if equal, returns the old
+    /// ones (low half first).
+    pub(crate) fn compare_and_swap_16(
+        &mut self,
+        va: u64,
+        expected: (u64, u64),
+        new: (u64, u64),
+    ) -> Result<(u64, u64), DataFault> {
+        let manner = self.ordinary();
+        if va & 15 != 0 {
+            return Err(self.misaligned(Kind::Amo, va, manner.v));
+        }
+        let Target::Ram { pa } = self.translate(va, va, Kind::Amo, 16, manner)? else {
+            return Err(self.bus_fault(Kind::Amo, va, manner.v));
+        };
+        let high = Pa(pa.0 | 8);
+        let old = self.ram.read::<u64>(pa).zip(self.ram.read::<u64>(high));
+        let old = old.ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
+        if old == expected {
+            self.ram_write(pa, 8, new.0)
+                .and_then(|()| self.ram_write(high, 8, new.1))
+                .ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
+        }
+        Ok(old)
+    }
+}

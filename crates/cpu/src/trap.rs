@@ -1,0 +1,201 @@
+//! Traps: as plain data, their entry into M, HS or VS, and the way back [priv: machine 3.1.6–3.3;
+//! hypervisor, "Trap Entry", "Trap Return"].
+
+use isa::field::{hstatus, mstatus};
+use isa::{Cause, Exception, Interrupt, Mode, Privilege};
+
+use crate::core::Core;
+
+/// An exception with everything its handler is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trap {
+    /// The exception.
+    pub exception: Exception,
+    /// What `mtval`, `stval` or `vstval` receives.
+    pub tval: u64,
+    /// What `mtval2` or `htval` receives: a guest physical address, shifted right by two.
+    pub tval2: u64,
+    /// What `mtinst` or `htinst` receives.
+    pub tinst: u64,
+    /// Whether `tval` holds a guest virtual address.
+    pub gva: bool,
+}
+
+impl Trap {
+    /// An exception that reports nothing but `tval`.
+    pub const fn new(exception: Exception, tval: u64) -> Self {
+        Self { exception, tval, tval2: 0, tinst: 0, gva: false }
+    }
+}
+
+/// The level that handles a trap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// M-mode.
+    M,
+    /// HS-mode.
+    Hs,
+    /// VS-mode.
+    Vs,
+}
+
+impl Core {
+    /// Who handles an exception raised in the current mode: `medeleg`, then `hedeleg` if V was 1.
+    fn exception_target(&self, exception: Exception) -> Target {
+        let delegated = |register: u64| register & exception.bit() != 0;
+        if self.mode == Mode::M || !delegated(self.csrs.medeleg) {
+            Target::M
+        } else if self.mode.v() && delegated(self.csrs.hedeleg) {
+            Target::Vs
+        } else {
+            Target::Hs
+        }
+    }
+
+    /// Takes an exception at `pc`; says who handles it.
+    pub(crate) fn take_exception(&mut self, trap: Trap) -> Target {
+        self.counters.events.exceptions += 1;
+        let target = self.exception_target(trap.exception);
+        self.enter(target, Cause::Exception(trap.exception), &trap);
+        target
+    }
+
+    /// Takes an interrupt at `pc`.
+    pub(crate) fn take_interrupt(&mut self, interrupt: Interrupt, target: Target) {
+        self.counters.events.interrupts += 1;
+        let nothing = Trap::new(Exception::InstructionMisaligned, 0);
+        self.enter(target, Cause::Interrupt(interrupt), &nothing);
+    }
+
+    fn enter(&mut self, target: Target, cause: Cause, trap: &Trap) {
+        let from = self.mode;
+        let to_s = u64::from(from.privilege() == Privilege::S);
+        let c = &mut self.csrs;
+        match target {
+            Target::M => {
+                c.mepc = self.pc;
+                c.mcause = cause.bits();
+                c.mtval = trap.tval;
+                c.mtval2 = trap.tval2;
+                c.mtinst = trap.tinst;
+                let mie = (c.mstatus & mstatus::MIE != 0) as u64;
+                let mut status = c.mstatus
+                    & !(mstatus::MIE | mstatus::MPIE | mstatus::MPP | mstatus::MPV | mstatus::GVA);
+                status |= mie << mstatus::MPIE.trailing_zeros();
+                status |= (from.privilege() as u64) << mstatus::MPP_SHIFT;
+                if from.v() {
+                    status |= mstatus::MPV;
+                }
+                if trap.gva {
+                    status |= mstatus::GVA;
+                }
+                c.mstatus = status;
+                self.pc = vector(c.mtvec, cause);
+                self.mode = Mode::M;
+            }
+            Target::Hs => {
+                c.sepc = self.pc;
+                c.scause = cause.bits();
+                c.stval = trap.tval;
+                c.htval = trap.tval2;
+                c.htinst = trap.tinst;
+                if self.has.h {
+                    let mut status = c.hstatus & !(hstatus::SPV | hstatus::GVA);
+                    if from.v() {
+                        // SPVP is left alone by a trap from V=0.
+                        status = status & !hstatus::SPVP
+                            | hstatus::SPV
+                            | to_s << hstatus::SPVP.trailing_zeros();
+                    }
+                    if trap.gva {
+                        status |= hstatus::GVA;
+                    }
+                    c.hstatus = status;
+                }
+                c.mstatus = stack_supervisor(c.mstatus, to_s);
+                self.pc = vector(c.stvec, cause);
+                self.mode = Mode::S;
+            }
+            Target::Vs => {
+                // VS-level interrupts take the numbers a supervisor knows.
+                let bits = match cause {
+                    Cause::Interrupt(interrupt) => 1 << 63 | (interrupt.code() - 1),
+                    Cause::Exception(_) => cause.bits(),
+                };
+                c.vsepc = self.pc;
+                c.vscause = bits;
+                c.vstval = trap.tval;
+                c.vsstatus = stack_supervisor(c.vsstatus, to_s);
+                self.pc = vector_bits(c.vstvec, bits);
+                self.mode = Mode::VS;
+            }
+        }
+        self.waiting = false;
+        self.mode_changed();
+    }
+
+    /// MRET.
+    pub(crate) fn mret(&mut self) {
+        let status = self.csrs.mstatus;
+        let privilege = self.mpp();
+        let v = self.has.h && privilege != Privilege::M && status & mstatus::MPV != 0;
+        let mpie = (status & mstatus::MPIE != 0) as u64;
+        let mut next = status & !(mstatus::MIE | mstatus::MPP | mstatus::MPV);
+        next |= mstatus::MPIE | mpie << mstatus::MIE.trailing_zeros();
+        if privilege != Privilege::M {
+            next &= !mstatus::MPRV;
+        }
+        self.csrs.mstatus = next;
+        self.pc = self.csrs.mepc & if self.has.c { !1 } else { !3 };
+        self.mode = Mode::new(privilege, v);
+        self.mode_changed();
+    }
+
+    /// SRET from M, HS (by `hstatus.SPV`) or VS.
+    pub(crate) fn sret(&mut self) {
+        let align = if self.has.c { !1 } else { !3 };
+        if self.mode.v() {
+            let (status, privilege) = unstack_supervisor(self.csrs.vsstatus);
+            self.csrs.vsstatus = status;
+            self.pc = self.csrs.vsepc & align;
+            self.mode = Mode::new(privilege, true);
+        } else {
+            let (status, privilege) = unstack_supervisor(self.csrs.mstatus);
+            // Leaving for a mode below M clears MPRV.
+            self.csrs.mstatus = status & !mstatus::MPRV;
+            let v = self.has.h && self.csrs.hstatus & hstatus::SPV != 0;
+            self.csrs.hstatus &= !hstatus::SPV;
+            self.pc = self.csrs.sepc & align;
+            self.mode = Mode::new(privilege, v);
+        }
+        self.mode_changed();
+    }
+}
+
+/// SPIE=SIE, SIE=0, SPP=the previous privilege.
+fn stack_supervisor(status: u64, spp: u64) -> u64 {
+    let sie = (status & mstatus::SIE != 0) as u64;
+    status & !(mstatus::SIE | mstatus::SPIE | mstatus::SPP)
+        | sie << mstatus::SPIE.trailing_zeros()
+        | spp << mstatus::SPP.trailing_zeros()
+}
+
+/// SIE=SPIE, SPIE=1, SPP=U; and the privilege SPP named.
+fn unstack_supervisor(status: u64) -> (u64, Privilege) {
+    let spie = (status & mstatus::SPIE != 0) as u64;
+    let privilege = if status & mstatus::SPP != 0 { Privilege::S } else { Privilege::U };
+    let next = status & !(mstatus::SIE | mstatus::SPP)
+        | mstatus::SPIE
+        | spie << mstatus::SIE.trailing_zeros();
+    (next, privilege)
+}
+
+fn vector(tvec: u64, cause: Cause) -> u64 {
+    vector_bits(tvec, cause.bits())
+}
+
+/// BASE, plus four bytes a cause for interrupts where the vector says so.
+fn vector_bits(tvec: u64, cause: u64) -> u64 {
+    let base = tvec & !3;
+    if tvec & 1 != 0 && cause >> 63 != 0 { base.wrapping_add(4 * (cause & 0x3f)) } else { base }
+}
