@@ -9,7 +9,7 @@ use isa::{Interrupt, Pa};
 use mmu::{Bus, BusFault};
 use timing::Clock;
 
-use crate::board::{Board, Part, Region};
+use crate::board::{Board, PLIC_SOURCES, Part, Region};
 
 /// A device in its place.
 pub(crate) struct Slot {
@@ -41,7 +41,7 @@ impl MachineBus {
             slots,
             aclint: Aclint::new(board.harts()),
             aclint_region: *board.region(Part::Aclint)?,
-            plic: Plic::new(board.harts() * 2),
+            plic: Plic::new(PLIC_SOURCES, board.harts() * 2),
             plic_region: *board.region(Part::Plic)?,
             clock,
             now: Ticks(0),
@@ -72,6 +72,17 @@ impl MachineBus {
         self.finish.take()
     }
 
+    /// Power-on state for every device.
+    pub(crate) fn reset(&mut self) {
+        for slot in &mut self.slots {
+            slot.device.reset();
+        }
+        self.aclint.reset();
+        self.plic.reset();
+        self.finish = None;
+        self.refresh();
+    }
+
     /// Brings the devices to `cycle`: ticks those that asked for a moment that has come.
     pub(crate) fn advance_devices(&mut self, cycle: u64) {
         let now = Ticks(self.clock.ticks(cycle));
@@ -92,7 +103,7 @@ impl MachineBus {
         let mut deadline: Option<Ticks> = None;
         for slot in &mut self.slots {
             if let Some(irq) = slot.region.irq {
-                self.plic.set_line(u32::from(irq), slot.device.irq());
+                self.plic.set_line(irq, slot.device.irq());
             }
             let wish = slot.device.deadline();
             deadline = match (deadline, wish) {

@@ -1,9 +1,15 @@
 //! A board: wires, loads, boots and runs harts and devices.
 
+mod assembly;
 pub mod board;
+mod bus;
 pub mod config;
 pub mod device_tree;
 pub mod load;
+mod machine;
+mod turns;
 
+pub use assembly::Extra;
 pub use board::Board;
 pub use device_tree::DeviceTree;
+pub use machine::{BuildError, Input, Limits, Machine, NoInput, Setup, Stop};

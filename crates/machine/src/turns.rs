@@ -21,7 +21,12 @@ pub(crate) enum Round {
     /// Every hart waits, and nothing that is known will wake one.
     Asleep,
     /// The machine was asked to stop: by a device, or by a hart that cannot go on.
-    Stop(Exit),
+    Stop {
+        /// Which hart ran.
+        hart: usize,
+        /// Why it came back.
+        exit: Exit,
+    },
 }
 
 /// The harts and what decides their turns.
@@ -68,7 +73,9 @@ impl Turns {
                     Exit::Budget => {}
                     Exit::Wfi => break,
                     Exit::Firmware => firmware(self, bus, index),
-                    exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => return Round::Stop(exit),
+                    exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => {
+                        return Round::Stop { hart: index, exit };
+                    }
                 }
             }
         }

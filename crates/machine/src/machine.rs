@@ -1,0 +1,336 @@
+//! The machine: board, harts, devices and what was loaded, from power-on to the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cpu::{Exit, Hart, HartConfig};
+use devices::htif::Htif;
+use devices::{Finish, Sink};
+use isa::{Exception, ExtSet};
+use mmu::{PmaError, Ram, RamError, Shape};
+use timing::Clock;
+
+use crate::assembly::{Extra, Supplies, pma, slots};
+use crate::board::{Board, Part};
+use crate::bus::MachineBus;
+use crate::config::Boot;
+use crate::device_tree::BoardTree;
+use crate::load::{HtifWords, LoadError, Loaded, Start, load};
+use crate::turns::{Round, SOLO_TURN_INSNS, TURN_INSNS, Turns};
+
+/// What a machine is made of.
+pub struct Setup {
+    /// Harts, 1 to [`crate::board::HARTS_MAX`].
+    pub harts: usize,
+    /// Main memory in bytes.
+    pub ram_bytes: u64,
+    /// The extensions of every hart.
+    pub exts: ExtSet,
+    /// Cycles and ticks.
+    pub clock: Clock,
+    /// The architectural TLB of every hart.
+    pub shape: Shape,
+    /// PMP entries of every hart: 0, 16 or 64.
+    pub pmp_entries: usize,
+    /// Misaligned data accesses.
+    pub misaligned: cpu::Misaligned,
+    /// Seeds every source of entropy the guest has.
+    pub seed: u64,
+    /// What the real-time clock shows at power-on, in nanoseconds since 1970.
+    pub power_on_ns: u64,
+    /// The test-only output page.
+    pub test_device: bool,
+    /// What is loaded.
+    pub boot: Boot,
+    /// Devices for the virtio slots, in order; entropy takes the next one.
+    pub extras: Vec<Extra>,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The guest powered the machine off, or exited with a code through the finisher, the test
+    /// page or HTIF. Zero is success.
+    Exit {
+        /// The guest's code.
+        code: u64,
+    },
+    /// The instruction limit is reached.
+    Limit,
+    /// Somebody outside asked for it.
+    Requested,
+    /// Every hart waits and nothing is left that could wake one.
+    Asleep,
+    /// A hart takes the same trap for ever.
+    TrapLoop {
+        /// Which hart.
+        hart: usize,
+        /// The exception.
+        exception: Exception,
+        /// Where it is raised.
+        pc: u64,
+    },
+}
+
+/// Console input, byte by byte.
+pub trait Input {
+    /// The next byte, if one has arrived.
+    fn next(&mut self) -> Option<u8>;
+
+    /// Nothing runs until `limit` has passed or input has arrived: wait for either. Without a limit
+    /// only input ends the wait. Says whether to go on; `false` if nothing will ever come.
+    fn wait(&mut self, limit: Option<std::time::Duration>) -> bool;
+}
+
+/// No input, ever.
+pub struct NoInput;
+
+impl Input for NoInput {
+    fn next(&mut self) -> Option<u8> {
+        None
+    }
+
+    fn wait(&mut self, _: Option<std::time::Duration>) -> bool {
+        false
+    }
+}
+
+/// How far a run may go, and who can end it.
+pub struct Limits<'a> {
+    /// Instructions retired by all harts together.
+    pub insns: u64,
+    /// Set from outside to end the run.
+    pub stop: &'a AtomicBool,
+}
+
+/// Why a machine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Main memory.
+    #[error("main memory: {0}")]
+    Ram(#[from] RamError),
+    /// A file, or what it holds.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The board's regions are not what a machine needs.
+    #[error("the board's regions: {0}")]
+    Regions(#[from] PmaError),
+    /// The board lacks what every machine has.
+    #[error("the board has no {0}")]
+    Board(&'static str),
+}
+
+/// See the module.
+pub struct Machine {
+    turns: Turns,
+    bus: MachineBus,
+    ram: Arc<Ram>,
+    boot: Boot,
+    start: Start,
+    htif: Option<(HtifWords, Htif)>,
+    input_held: Option<u8>,
+    board: Board,
+    exts: ExtSet,
+    clock: Clock,
+    seed: u64,
+}
+
+impl Machine {
+    /// Builds the board, loads it, and puts the harts where they start.
+    ///
+    /// # Errors
+    /// Memory cannot be had, or a file is missing, malformed or does not fit.
+    pub fn new(setup: Setup, console: &dyn Fn() -> Box<dyn Sink>) -> Result<Self, BuildError> {
+        let board = Board::new(setup.harts, setup.ram_bytes, setup.test_device);
+        let tree = BoardTree {
+            board: &board,
+            exts: &setup.exts,
+            timebase_hz: u32::try_from(setup.clock.timebase_hz()).unwrap_or(u32::MAX),
+            seed: setup.seed,
+        };
+        let loaded = load(&setup.boot, &tree)?;
+        let ram = Arc::new(Ram::new(board.ram().base, setup.ram_bytes)?);
+        let pma = Arc::new(pma(&board)?);
+        let harts = (0..setup.harts).map(|id| {
+            let config = HartConfig {
+                pmp_entries: setup.pmp_entries,
+                shape: setup.shape.clone(),
+                misaligned: setup.misaligned,
+                clock: setup.clock,
+                seed: setup.seed,
+                ..HartConfig::new(id as u64, setup.exts)
+            };
+            Hart::new(&config, Arc::clone(&ram), Arc::clone(&pma))
+        });
+        let turn_insns = match (setup.harts, loaded.htif) {
+            (1, None) => SOLO_TURN_INSNS,
+            // HTIF is looked at between turns.
+            _ => TURN_INSNS,
+        };
+        let turns = Turns::new(harts.collect(), turn_insns);
+        let dma: Arc<dyn devices::Dma> = ram.clone();
+        let slots = slots(Supplies {
+            board: &board,
+            dma,
+            clock: setup.clock,
+            power_on_ns: setup.power_on_ns,
+            seed: setup.seed,
+            rom: loaded.rom.clone(),
+            console,
+            extras: setup.extras,
+        });
+        let bus = MachineBus::new(&board, slots, setup.clock)
+            .ok_or(BuildError::Board("interrupt controllers"))?;
+        let htif = loaded.htif.map(|words| (words, Htif::new(console())));
+        let mut machine = Self {
+            turns,
+            bus,
+            ram,
+            boot: setup.boot,
+            start: loaded.start,
+            htif,
+            input_held: None,
+            board,
+            exts: setup.exts,
+            clock: setup.clock,
+            seed: setup.seed,
+        };
+        machine.place(&loaded);
+        Ok(machine)
+    }
+
+    /// Writes what was loaded into memory and puts the harts at their start.
+    fn place(&mut self, loaded: &Loaded) {
+        for piece in loaded.layout.pieces() {
+            // The layout has checked that every piece lies in main memory.
+            let _ = self.ram.write_bytes(piece.range.start, &piece.bytes);
+        }
+        self.start = loaded.start;
+        for (id, hart) in self.turns.harts.iter_mut().enumerate() {
+            let (pc, tree, info) = match loaded.start {
+                Start::Machine { pc, tree, info } => (pc, tree, info),
+                Start::Supervisor { pc, tree } => (pc, tree, isa::Pa(0)),
+            };
+            hart.reset(pc.0);
+            for (register, value) in [(10, id as u64), (11, tree.0), (12, info.0)] {
+                hart.set_x(register, value);
+            }
+        }
+    }
+
+    /// Starts again from power-on: devices reset, files loaded anew.
+    fn restart(&mut self) -> Result<(), LoadError> {
+        let tree = BoardTree {
+            board: &self.board,
+            exts: &self.exts,
+            timebase_hz: u32::try_from(self.clock.timebase_hz()).unwrap_or(u32::MAX),
+            seed: self.seed,
+        };
+        let loaded = load(&self.boot, &tree)?;
+        self.bus.reset();
+        self.place(&loaded);
+        Ok(())
+    }
+
+    /// Runs until the guest ends, a limit is reached, or somebody asks.
+    ///
+    /// # Errors
+    /// The guest asked for a reset and a file can no longer be loaded.
+    pub fn run(&mut self, limits: &Limits<'_>, input: &mut dyn Input) -> Result<Stop, LoadError> {
+        loop {
+            if limits.stop.load(Ordering::Relaxed) {
+                return Ok(Stop::Requested);
+            }
+            let left = limits.insns.saturating_sub(self.turns.retired());
+            if left == 0 {
+                return Ok(Stop::Limit);
+            }
+            self.feed(input);
+            let round = self.turns.round(&mut self.bus, left, |_, _, _| {});
+            if let Some(code) = self.serve_htif() {
+                return Ok(Stop::Exit { code });
+            }
+            match self.bus.take_finish() {
+                Some(Finish::Pass) => return Ok(Stop::Exit { code: 0 }),
+                Some(Finish::Fail { code }) => return Ok(Stop::Exit { code: code.into() }),
+                Some(Finish::Reset) => self.restart()?,
+                None => {}
+            }
+            match round {
+                Round::Passed => {}
+                Round::Asleep => {
+                    if self.input_held.is_none() && !input.wait(None) {
+                        return Ok(Stop::Asleep);
+                    }
+                }
+                Round::Stop { hart, exit: Exit::TrapLoop { exception, pc } } => {
+                    return Ok(Stop::TrapLoop { hart, exception, pc });
+                }
+                Round::Stop { .. } => {}
+            }
+        }
+    }
+
+    /// Passes console input on as far as the UART takes it.
+    fn feed(&mut self, input: &mut dyn Input) {
+        let now = self.bus.now();
+        let mut fed = false;
+        if let Some(serial) = self.bus.device(Part::Uart).and_then(|uart| uart.serial()) {
+            while serial.room() > 0 {
+                let Some(byte) = self.input_held.take().or_else(|| input.next()) else { break };
+                if serial.push(&[byte], now) == 0 {
+                    self.input_held = Some(byte);
+                    break;
+                }
+                fed = true;
+            }
+        }
+        if fed {
+            self.bus.refresh();
+        }
+    }
+
+    /// Serves a command in `tohost` and delivers a reply to `fromhost`; an exit gives its code.
+    fn serve_htif(&mut self) -> Option<u64> {
+        let (words, htif) = self.htif.as_mut()?;
+        let command = self.ram.read::<u64>(words.tohost)?;
+        if command != 0 {
+            self.ram.write(words.tohost, 0u64);
+            if let Some(code) = htif.command(command, self.ram.as_ref()) {
+                return Some(code);
+            }
+        }
+        if let Some(fromhost) = words.fromhost
+            && self.ram.read::<u64>(fromhost) == Some(0)
+            && let Some(reply) = htif.reply()
+        {
+            self.ram.write(fromhost, reply);
+        }
+        None
+    }
+
+    /// Instructions retired by all harts.
+    pub fn retired(&self) -> u64 {
+        self.turns.retired()
+    }
+
+    /// Virtual time since power-on, in cycles.
+    pub fn cycles(&self) -> u64 {
+        self.turns.cycle
+    }
+
+    /// The harts.
+    pub fn harts(&self) -> &[Hart] {
+        &self.turns.harts
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for slot in self.bus.devices() {
+            if let Some(Err(error)) = slot.device.storage().map(|storage| storage.flush()) {
+                tracing::error!("{}: data may be lost: {error}", slot.region.label());
+            }
+        }
+    }
+}
