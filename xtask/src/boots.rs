@@ -20,7 +20,7 @@ pub struct Row {
     harts: u32,
     /// Arguments of `nestwalk run` that differ from the usual.
     extra: &'static [&'static str],
-    /// Boot a second time, and compare the consoles.
+    /// Boot a second time, and compare the consoles and the numbers of instructions.
     twice: bool,
     /// Only with `--full`.
     pub long: bool,
@@ -120,7 +120,7 @@ impl Row {
         if self.twice {
             let second = run()?;
             check(&second)?;
-            compare(&first.stdout, &second.stdout)?;
+            compare(&first, &second)?;
         }
         Ok(first.elapsed)
     }
@@ -153,15 +153,34 @@ fn check(boot: &Watched) -> Result<()> {
     )
 }
 
-/// Two runs of one boot must show the same, byte for byte.
-fn compare(first: &[u8], second: &[u8]) -> Result<()> {
-    if first == second {
-        return Ok(());
+/// Two runs of one boot must show the same, byte for byte, and take the same number of instructions.
+fn compare(first: &Watched, second: &Watched) -> Result<()> {
+    if first.stdout != second.stdout {
+        let consoles = [first, second].map(|boot| String::from_utf8_lossy(&boot.stdout));
+        let mut pairs = consoles[0].lines().zip(consoles[1].lines());
+        let (left, right) = pairs
+            .find(|(left, right)| left != right)
+            .context("two runs differ: one console ends before the other")?;
+        bail!("two runs differ, first here:\n    {left}\n    {right}");
     }
-    let (first, second) = (String::from_utf8_lossy(first), String::from_utf8_lossy(second));
-    let differ = first.lines().zip(second.lines()).find(|(left, right)| left != right);
-    let (left, right) = differ.context("two runs differ: one console ends before the other")?;
-    bail!("two runs differ, first here:\n    {left}\n    {right}")
+    let (left, right) = (instructions(first)?, instructions(second)?);
+    if left != right {
+        bail!("two runs show the same but took {left} and {right} instructions");
+    }
+    Ok(())
+}
+
+/// The number of instructions in the line with which nestwalk ends a run: the one before the word.
+fn instructions(boot: &Watched) -> Result<u64> {
+    let said = String::from_utf8_lossy(&boot.stderr);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let number = words.windows(2).rev().find_map(|pair| {
+        let named = pair[1].starts_with("instructions") || pair[1].starts_with("insns");
+        named.then(|| pair[0].replace([',', '_'], "").parse().ok())?
+    });
+    number.with_context(|| {
+        format!("nestwalk did not say how many instructions it took:\n{}", process::tail(&said))
+    })
 }
 
 #[cfg(test)]
@@ -201,10 +220,22 @@ mod tests {
 
     #[test]
     fn two_runs_are_compared_byte_for_byte() {
-        compare(b"a\nb\n", b"a\nb\n").unwrap();
-        let error = compare(b"a\nb\n", b"a\nc\n").unwrap_err().to_string();
-        assert!(error.contains("    b\n    c"), "{error}");
-        assert!(compare(b"a\nb\n", b"a\n").is_err());
+        let run = |console: &str, said: &str| Watched {
+            stderr: said.as_bytes().to_vec(),
+            ..boot(Some(0), console)
+        };
+        let five = "nestwalk: powered off: 5 instructions, 6 cycles\n";
+        compare(&run("a\nb\n", five), &run("a\nb\n", five)).unwrap();
+        let different = [
+            (run("a\nc\n", five), "    b\n    c"),
+            (run("a\n", five), "ends before"),
+            (run("a\nb\n", "2,000 insns"), "5 and 2000"),
+            (run("a\nb\n", "done"), "did not say"),
+        ];
+        for (second, expect) in different {
+            let error = compare(&run("a\nb\n", five), &second).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+        }
     }
 
     #[test]
