@@ -5,6 +5,7 @@ pub mod board;
 mod bus;
 pub mod config;
 pub mod device_tree;
+pub mod firmware;
 pub mod load;
 mod machine;
 mod turns;

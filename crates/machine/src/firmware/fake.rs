@@ -115,8 +115,10 @@ impl Port for Fake {
 impl Flat {
     fn index(pa: Pa, bytes: u64) -> Result<usize, OutOfRam> {
         match pa.0.checked_sub(RAM_BASE) {
-            Some(at) if at.checked_add(bytes).is_some_and(|end| end <= RAM_BYTES) => Ok(at as usize),
-            _ => Err(OutOfRam { pa, bytes }),
+            Some(at) if at.checked_add(bytes).is_some_and(|end| end <= RAM_BYTES) => {
+                Ok(at as usize)
+            }
+            _ => Err(OutOfRam { pa, len: bytes }),
         }
     }
 }

@@ -8,7 +8,8 @@ use isa::{Ext, Privilege, csr};
 /// Hands over the exception in `mcause`.
 pub(super) fn exception(port: &mut dyn Port, hart: usize) -> Outcome {
     let status = port.csr(hart, csr::MSTATUS);
-    let Some(from @ (Privilege::U | Privilege::S)) = Privilege::from_bits(get(status, mstatus::MPP))
+    let Some(from @ (Privilege::U | Privilege::S)) =
+        Privilege::from_bits(get(status, mstatus::MPP))
     else {
         // The firmware runs no instructions in M-mode, so nothing there can be saved.
         tracing::error!(hart, cause = port.csr(hart, csr::MCAUSE), "exception in M-mode");

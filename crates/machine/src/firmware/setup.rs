@@ -38,7 +38,7 @@ const PROGRAMMABLE_COUNTERS: u64 = 0xffff_fff8;
 /// The counters that are not programmable.
 const FIXED_COUNTERS: u64 = 7;
 
-/// Everything after power-on that stays when a hart is stopped and started again is set each time anew.
+/// What M-mode sets once, after power-on and each time a hart starts again.
 pub(super) fn power_on(port: &mut dyn Port, hart: usize) {
     let exts = *port.exts();
     let has = |ext| exts.contains(ext);
@@ -89,7 +89,8 @@ pub(super) fn power_on(port: &mut dyn Port, hart: usize) {
 /// interrupts off, the hart's number in `a0`, `opaque` in `a1`. Translations that the hart may
 /// hold from an earlier life are dropped.
 pub(super) fn enter_supervisor(port: &mut dyn Port, hart: usize, pc: Pa, opaque: u64) {
-    let off = mstatus::SIE | mstatus::SPIE | mstatus::MPV | mstatus::MPRV | mstatus::SUM | mstatus::MXR;
+    let off =
+        mstatus::SIE | mstatus::SPIE | mstatus::MPV | mstatus::MPRV | mstatus::SUM | mstatus::MXR;
     let status = port.csr(hart, csr::MSTATUS) & !off;
     port.set_csr(hart, csr::MSTATUS, set(status, mstatus::MPP, Privilege::S as u64));
     port.set_csr(hart, csr::MEPC, pc.0);

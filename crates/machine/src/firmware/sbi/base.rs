@@ -26,6 +26,7 @@ pub(super) fn call(call: &mut Call<'_>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::super::tests::Bench;
+    use crate::firmware::Port;
     use isa::csr;
 
     #[test]

@@ -2,7 +2,7 @@
 //! here, so the pending states are never seen.
 
 use super::{Answer, Call, Done, SbiError};
-use crate::firmware::{Outcome, setup};
+use crate::firmware::{Outcome, PerHart, setup};
 use isa::Pa;
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,8 @@ fn start(call: &mut Call<'_>) -> Answer {
     if call.state(hart) != State::Stopped {
         return Err(SbiError::AlreadyAvailable);
     }
-    *call.state_mut(hart) = State::Started;
+    // What was set or counted in the hart's earlier life is gone, as after a reset.
+    call.firmware.harts[hart] = PerHart { state: State::Started, ..PerHart::default() };
     setup::power_on(call.port, hart);
     setup::enter_supervisor(call.port, hart, Pa(pc), opaque);
     call.port.start(hart);

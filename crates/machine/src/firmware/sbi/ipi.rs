@@ -20,6 +20,7 @@ pub(super) fn call(call: &mut Call<'_>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::super::{id, tests::Bench};
+    use crate::firmware::Port;
     use isa::csr;
 
     #[test]

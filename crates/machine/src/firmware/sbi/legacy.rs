@@ -39,6 +39,7 @@ pub(super) fn shutdown(_: &mut Call<'_>) -> (u64, Outcome) {
 mod tests {
     use super::super::tests::Bench;
     use super::*;
+    use crate::firmware::Port;
 
     #[test]
     fn only_a0_changes() {
@@ -65,6 +66,4 @@ mod tests {
         assert_eq!(bench.call(0x03, 0, &[]).0, 0);
         assert_eq!(bench.call_on(0, 0x08, 0, &[]).2, Outcome::End(End::Shutdown));
     }
-
-    use crate::firmware::Port;
 }

@@ -67,7 +67,6 @@ pub(super) struct Call<'a> {
     port: &'a mut dyn Port,
     /// The hart that calls.
     hart: usize,
-    extension: u64,
     function: u64,
     args: [u64; 6],
 }
@@ -126,7 +125,7 @@ pub(super) fn call(firmware: &mut Firmware, port: &mut dyn Port, hart: usize) ->
     port.set_csr(hart, csr::MEPC, after);
     let args = std::array::from_fn(|index| port.x(hart, A0 + index as u8));
     let (extension, function) = (port.x(hart, A7), port.x(hart, A6));
-    let mut call = Call { firmware, port, hart, extension, function, args };
+    let mut call = Call { firmware, port, hart, function, args };
     let (outcome, a0, a1) = match find(extension).map(|extension| &extension.entry) {
         None => (Outcome::Return, SbiError::NotSupported as i64 as u64, Some(0)),
         Some(Entry::Legacy(entry)) => {
@@ -275,7 +274,6 @@ pub(super) mod tests {
                 firmware: &mut bench.firmware,
                 port: &mut bench.port,
                 hart: 0,
-                extension: 0,
                 function: 0,
                 args: [0; 6],
             };

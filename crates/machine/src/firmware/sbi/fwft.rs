@@ -1,0 +1,116 @@
+//! Firmware features: what supervisor software may switch [SBI: "Firmware Features Extension"].
+
+use super::{Answer, Call, Done, SbiError};
+use isa::field::{get, menvcfg, set};
+use isa::{Ext, csr};
+
+const MISALIGNED_EXC_DELEG: u32 = 0;
+const LANDING_PAD: u32 = 1;
+const PTE_AD_HW_UPDATING: u32 = 4;
+const POINTER_MASKING_PMLEN: u32 = 5;
+const LOCK: u64 = 1;
+
+pub(super) fn call(call: &mut Call<'_>) -> Answer {
+    let feature = call.args[0] as u32;
+    match (call.function, feature) {
+        (0, MISALIGNED_EXC_DELEG) => {
+            let (value, _) = call.value_and_lock()?;
+            // Always on: with nothing here to emulate an access there is no off.
+            if value { Ok(Done::OK) } else { Err(SbiError::Denied) }
+        }
+        (1, MISALIGNED_EXC_DELEG) => Ok(Done::value(1)),
+        (0, PTE_AD_HW_UPDATING) => set_ad_updating(call),
+        (1, PTE_AD_HW_UPDATING) => {
+            call.needs_svadu()?;
+            Ok(Done::value(get(call.port.csr(call.hart, csr::MENVCFG), menvcfg::ADUE)))
+        }
+        // The features whose extensions are not built.
+        (0 | 1, LANDING_PAD..=POINTER_MASKING_PMLEN) => Err(SbiError::NotSupported),
+        (0 | 1, _) => Err(SbiError::Denied),
+        _ => Err(SbiError::NotSupported),
+    }
+}
+
+fn set_ad_updating(call: &mut Call<'_>) -> Answer {
+    call.needs_svadu()?;
+    let (on, lock) = call.value_and_lock()?;
+    let hart = call.hart;
+    let environment = call.port.csr(hart, csr::MENVCFG);
+    let changed = set(environment, menvcfg::ADUE, u64::from(on));
+    if changed != environment {
+        if call.firmware.harts[hart].ad_updating_locked {
+            return Err(SbiError::DeniedLocked);
+        }
+        call.port.set_csr(hart, csr::MENVCFG, changed);
+    }
+    call.firmware.harts[hart].ad_updating_locked |= lock;
+    Ok(Done::OK)
+}
+
+impl Call<'_> {
+    /// The value of a feature that is on or off, and whether it is to be locked.
+    fn value_and_lock(&self) -> Result<(bool, bool), SbiError> {
+        match (self.args[1], self.args[2]) {
+            (value @ 0..=1, flags) if flags & !LOCK == 0 => Ok((value == 1, flags & LOCK != 0)),
+            _ => Err(SbiError::InvalidParam),
+        }
+    }
+
+    /// Hardware updating can be switched where there is hardware for it, and Svade besides.
+    fn needs_svadu(&self) -> Result<(), SbiError> {
+        let there = self.port.exts().contains(Ext::Svadu);
+        if there { Ok(()) } else { Err(SbiError::NotSupported) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{id, tests::Bench};
+    use super::*;
+    use crate::firmware::Port;
+    use crate::firmware::fake::Fake;
+    use isa::ExtSet;
+
+    const FWFT: u64 = id(b"FWFT");
+
+    #[test]
+    fn hardware_updating_is_switched_on_the_calling_hart() {
+        let mut bench = Bench::new(2);
+        assert_eq!(bench.call(FWFT, 1, &[4]), (0, 0));
+        assert_eq!(bench.call(FWFT, 0, &[4, 1, 0]), (0, 0));
+        assert_eq!(bench.call(FWFT, 1, &[4]), (0, 1));
+        assert_eq!(bench.port.csr(0, csr::MENVCFG) >> 61 & 1, 1);
+        assert_eq!(bench.port.csr(1, csr::MENVCFG) >> 61 & 1, 0);
+    }
+
+    #[test]
+    fn a_locked_feature_stays() {
+        let mut bench = Bench::new(1);
+        assert_eq!(bench.call(FWFT, 0, &[4, 1, 1]), (0, 0));
+        assert_eq!(bench.call(FWFT, 0, &[4, 0, 0]).0, -14);
+        assert_eq!(bench.call(FWFT, 0, &[4, 1, 0]), (0, 0));
+        assert_eq!(bench.call(FWFT, 1, &[4]), (0, 1));
+    }
+
+    #[test]
+    fn misaligned_accesses_are_the_supervisors() {
+        let mut bench = Bench::new(1);
+        assert_eq!(bench.call(FWFT, 1, &[0]), (0, 1));
+        assert_eq!(bench.call(FWFT, 0, &[0, 1, 0]), (0, 0));
+        assert_eq!(bench.call(FWFT, 0, &[0, 0, 0]).0, -4);
+    }
+
+    #[test]
+    fn errors_are_told_apart() {
+        let mut bench = Bench::new(1);
+        assert_eq!(bench.call(FWFT, 0, &[4, 2, 0]).0, -3);
+        assert_eq!(bench.call(FWFT, 0, &[4, 1, 2]).0, -3);
+        assert_eq!(bench.call(FWFT, 0, &[2, 1, 0]).0, -2);
+        assert_eq!(bench.call(FWFT, 0, &[6, 1, 0]).0, -4);
+        assert_eq!(bench.call(FWFT, 1, &[0xc000_0000]).0, -4);
+        assert_eq!(bench.call(FWFT, 2, &[4]).0, -2);
+        let exts = ExtSet::parse("rv64,svadu=off").unwrap();
+        let mut bench = Bench::with_port(Fake::with_exts(1, exts));
+        assert_eq!(bench.call(FWFT, 0, &[4, 1, 0]).0, -2);
+    }
+}
