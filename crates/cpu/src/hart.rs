@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use isa::{Decoder, Exception, Insn, Mode, Va};
+use isa::{Decoder, Exception, Insn, Interrupt, Mode, Va};
 use mmu::{Access, CodeEvent, Fence, Kind, Mmu, MmuConfig, PmaMap, Ram, Target as Place};
 
 use crate::HartConfig;
 use crate::block::{self, Block, BlockCache, Op};
+use crate::commit::{Event, Recorder};
 use crate::core::Core;
 use crate::csr;
 use crate::exec::{self, Ran};
@@ -107,6 +108,52 @@ impl Hart {
                 return exit;
             }
         }
+    }
+
+    /// Like [`Hart::run`], one instruction at a time, telling `log` of each one and of each trap.
+    pub fn run_logged(
+        &mut self,
+        port: &mut dyn Platform,
+        budget: u64,
+        log: &mut dyn FnMut(Event<'_>),
+    ) -> Exit {
+        let end = self.core.retired.saturating_add(budget);
+        let mut recorder = Recorder::default();
+        self.meet(port);
+        loop {
+            if self.core.ram.code_events() != self.code_seen {
+                self.read_code_events();
+            }
+            if self.core.recheck || self.core.cycle >= self.deadline {
+                recorder.before(&mut self.core, None);
+                let exit = self.attend(port);
+                recorder.after(&mut self.core).into_iter().for_each(&mut *log);
+                if let Some(exit) = exit {
+                    return exit;
+                }
+            }
+            if self.core.retired >= end {
+                return Exit::Budget;
+            }
+            let insn = self.next_instruction(port);
+            recorder.before(&mut self.core, insn);
+            let exit = self.advance(port, 1);
+            recorder.after(&mut self.core).into_iter().for_each(&mut *log);
+            if let Some(exit) = exit {
+                return exit;
+            }
+        }
+    }
+
+    /// The instruction at `pc`; `None` where fetching or decoding it will trap.
+    fn next_instruction(&mut self, port: &mut dyn Platform) -> Option<Insn> {
+        let pc = self.core.pc;
+        let low = self.fetch_parcel(port, pc).ok()?;
+        if low & 3 != 3 {
+            return self.decoder.decode(low);
+        }
+        let high = self.fetch_parcel(port, pc.wrapping_add(2)).ok()?;
+        self.decoder.decode(low | high << 16)
     }
 
     /// Exchanges wires and time with the machine.
@@ -396,6 +443,31 @@ impl Hart {
     pub fn set_cycle(&mut self, cycle: u64) {
         self.core.cycle = cycle;
         self.core.recheck = true;
+    }
+
+    /// Sets or clears a bit of `mip` that software may write, whatever the lines say.
+    pub fn set_pending(&mut self, interrupt: Interrupt, pending: bool) {
+        let bit = interrupt.bit();
+        let mip = &mut self.core.csrs.mip;
+        *mip = if pending { *mip | bit } else { *mip & !bit };
+        self.core.interrupts_changed();
+    }
+
+    /// The machine's wires may have changed while the hart did not run.
+    pub fn wires_changed(&mut self) {
+        self.core.device_accessed = true;
+        self.core.recheck = true;
+    }
+
+    /// Whether an enabled interrupt is pending, as WFI sees it, with the wires as they are now.
+    pub fn wakes(&mut self, port: &mut dyn Platform) -> bool {
+        self.meet(port);
+        self.core.wakes()
+    }
+
+    /// Puts it into WFI, or takes it out.
+    pub fn set_waiting(&mut self, waiting: bool) {
+        self.core.waiting = waiting;
     }
 
     /// Whether it waits in WFI.

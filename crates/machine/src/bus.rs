@@ -29,8 +29,8 @@ pub(crate) struct MachineBus {
     /// The earliest moment a device asked for.
     device_deadline: Option<Ticks>,
     finish: Option<Finish>,
-    /// The scheduler wants the running hart back.
-    pub(crate) yield_now: bool,
+    /// The guest has used the UART.
+    pub(crate) uart_used: bool,
 }
 
 impl MachineBus {
@@ -47,7 +47,7 @@ impl MachineBus {
             now: Ticks(0),
             device_deadline: None,
             finish: None,
-            yield_now: false,
+            uart_used: false,
         })
     }
 
@@ -80,6 +80,7 @@ impl MachineBus {
         self.aclint.reset();
         self.plic.reset();
         self.finish = None;
+        self.uart_used = false;
         self.refresh();
     }
 
@@ -141,10 +142,12 @@ impl MachineBus {
         lines
     }
 
+    /// The device at `pa` for a guest's access, and the offset in it.
     fn slot_at(&mut self, pa: Pa) -> Option<(&mut Slot, u64)> {
         let after = self.slots.partition_point(|slot| slot.region.base <= pa);
         let slot = self.slots.get_mut(after.checked_sub(1)?)?;
         let offset = slot.region.offset_of(pa)?;
+        self.uart_used |= slot.region.part == Part::Uart;
         Some((slot, offset))
     }
 }
@@ -189,7 +192,7 @@ impl Platform for MachineBus {
             lines: self.lines(hart),
             guest_lines: 0,
             deadline: self.deadline(hart),
-            stop: self.finish.is_some() || self.yield_now,
+            stop: self.finish.is_some(),
         }
     }
 

@@ -3,14 +3,18 @@
 mod assembly;
 pub mod board;
 mod bus;
+mod commit_log;
+pub mod clock;
 pub mod config;
 pub mod device_tree;
 pub mod firmware;
 pub mod load;
 mod machine;
+mod sbi_port;
 mod turns;
 
 pub use assembly::Extra;
 pub use board::Board;
+pub use commit_log::LogFormat;
 pub use device_tree::DeviceTree;
 pub use machine::{BuildError, Input, Limits, Machine, NoInput, Setup, Stop};

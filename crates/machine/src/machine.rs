@@ -1,12 +1,13 @@
 //! The machine: board, harts, devices and what was loaded, from power-on to the end.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cpu::{Exit, Hart, HartConfig};
 use devices::htif::Htif;
 use devices::{Finish, Sink};
-use isa::{Exception, ExtSet};
+use isa::{Exception, ExtSet, Pa};
 use mmu::{PmaError, Ram, RamError, Shape};
 use timing::Clock;
 
@@ -15,8 +16,10 @@ use crate::board::{Board, Part};
 use crate::bus::MachineBus;
 use crate::config::Boot;
 use crate::device_tree::BoardTree;
+use crate::firmware::{End, Firmware, Outcome};
 use crate::load::{HtifWords, LoadError, Loaded, Start, load};
-use crate::turns::{Round, SOLO_TURN_INSNS, TURN_INSNS, Turns};
+use crate::sbi_port::SbiPort;
+use crate::turns::{After, Call, Round, SOLO_TURN_INSNS, TURN_INSNS, Turns};
 
 /// What a machine is made of.
 pub struct Setup {
@@ -95,6 +98,9 @@ impl Input for NoInput {
     }
 }
 
+/// Console input that is taken in before the guest asks for it.
+const INPUT_BYTES_MAX: usize = 256;
+
 /// How far a run may go, and who can end it.
 pub struct Limits<'a> {
     /// Instructions retired by all harts together.
@@ -126,9 +132,12 @@ pub struct Machine {
     bus: MachineBus,
     ram: Arc<Ram>,
     boot: Boot,
-    start: Start,
     htif: Option<(HtifWords, Htif)>,
-    input_held: Option<u8>,
+    /// The built-in firmware, where it is used.
+    firmware: Option<Firmware>,
+    sbi_console: Box<dyn Sink>,
+    /// Console input on its way to the UART or to the firmware.
+    input: VecDeque<u8>,
     board: Board,
     exts: ExtSet,
     clock: Clock,
@@ -187,9 +196,10 @@ impl Machine {
             bus,
             ram,
             boot: setup.boot,
-            start: loaded.start,
             htif,
-            input_held: None,
+            firmware: None,
+            sbi_console: console(),
+            input: VecDeque::new(),
             board,
             exts: setup.exts,
             clock: setup.clock,
@@ -205,16 +215,37 @@ impl Machine {
             // The layout has checked that every piece lies in main memory.
             let _ = self.ram.write_bytes(piece.range.start, &piece.bytes);
         }
-        self.start = loaded.start;
         for (id, hart) in self.turns.harts.iter_mut().enumerate() {
             let (pc, tree, info) = match loaded.start {
                 Start::Machine { pc, tree, info } => (pc, tree, info),
-                Start::Supervisor { pc, tree } => (pc, tree, isa::Pa(0)),
+                Start::Supervisor { pc, tree } => (pc, tree, Pa(0)),
             };
             hart.reset(pc.0);
             for (register, value) in [(10, id as u64), (11, tree.0), (12, info.0)] {
                 hart.set_x(register, value);
             }
+        }
+        self.turns.set_all_running(true);
+        self.firmware = None;
+        if let Start::Supervisor { pc, tree } = loaded.start {
+            for hart in &mut self.turns.harts {
+                hart.attach_firmware();
+            }
+            self.turns.set_all_running(false);
+            let mut firmware = Firmware::new(self.turns.harts.len());
+            firmware.boot(&mut self.sbi_port(), pc, tree);
+            self.firmware = Some(firmware);
+        }
+    }
+
+    fn sbi_port(&mut self) -> SbiPort<'_> {
+        SbiPort {
+            turns: &mut self.turns,
+            bus: &mut self.bus,
+            ram: &self.ram,
+            exts: &self.exts,
+            console: self.sbi_console.as_mut(),
+            input: &mut self.input,
         }
     }
 
@@ -246,7 +277,7 @@ impl Machine {
                 return Ok(Stop::Limit);
             }
             self.feed(input);
-            let round = self.turns.round(&mut self.bus, left, |_, _, _| {});
+            let (round, end) = self.round(left);
             if let Some(code) = self.serve_htif() {
                 return Ok(Stop::Exit { code });
             }
@@ -256,10 +287,16 @@ impl Machine {
                 Some(Finish::Reset) => self.restart()?,
                 None => {}
             }
+            match end {
+                Some(End::Shutdown) => return Ok(Stop::Exit { code: 0 }),
+                Some(End::Failure) => return Ok(Stop::Exit { code: 1 }),
+                Some(End::Reboot) => self.restart()?,
+                None => {}
+            }
             match round {
                 Round::Passed => {}
                 Round::Asleep => {
-                    if self.input_held.is_none() && !input.wait(None) {
+                    if !input.wait(None) {
                         return Ok(Stop::Asleep);
                     }
                 }
@@ -271,23 +308,52 @@ impl Machine {
         }
     }
 
-    /// Passes console input on as far as the UART takes it.
-    fn feed(&mut self, input: &mut dyn Input) {
-        let now = self.bus.now();
-        let mut fed = false;
-        if let Some(serial) = self.bus.device(Part::Uart).and_then(|uart| uart.serial()) {
-            while serial.room() > 0 {
-                let Some(byte) = self.input_held.take().or_else(|| input.next()) else { break };
-                if serial.push(&[byte], now) == 0 {
-                    self.input_held = Some(byte);
-                    break;
+    /// One round of turns; says how the firmware ended the machine if it did.
+    fn round(&mut self, left: u64) -> (Round, Option<End>) {
+        let Self { turns, bus, ram, exts, firmware, sbi_console, input, .. } = self;
+        let mut end = None;
+        let round = turns.round(bus, left, |turns, bus, hart, call| {
+            let Some(firmware) = firmware else { return After::Return };
+            let console = sbi_console.as_mut();
+            let mut port = SbiPort { turns, bus, ram, exts, console, input };
+            match call {
+                Call::Trap => match firmware.trap(&mut port, hart) {
+                    Outcome::Return => After::Return,
+                    Outcome::Wait => After::Suspend,
+                    Outcome::Stop => After::Stop,
+                    Outcome::End(how) => {
+                        end = Some(how);
+                        After::End
+                    }
+                },
+                Call::Woken => {
+                    firmware.woken(&mut port, hart);
+                    After::Return
                 }
-                fed = true;
+            }
+        });
+        (round, end)
+    }
+
+    /// Takes console input in, and passes it on as far as the UART takes it. Until the guest uses
+    /// the UART, input waits for the firmware's console calls.
+    fn feed(&mut self, input: &mut dyn Input) {
+        while self.input.len() < INPUT_BYTES_MAX {
+            let Some(byte) = input.next() else { break };
+            self.input.push_back(byte);
+        }
+        if self.input.is_empty() || !self.bus.uart_used {
+            return;
+        }
+        let now = self.bus.now();
+        if let Some(serial) = self.bus.device(Part::Uart).and_then(|uart| uart.serial()) {
+            while serial.room() > 0
+                && let Some(byte) = self.input.pop_front()
+            {
+                serial.push(&[byte], now);
             }
         }
-        if fed {
-            self.bus.refresh();
-        }
+        self.bus.refresh();
     }
 
     /// Serves a command in `tohost` and delivers a reply to `fromhost`; an exit gives its code.

@@ -29,11 +29,43 @@ pub(crate) enum Round {
     },
 }
 
+/// What a hart does with its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// It runs, or waits in WFI.
+    Running,
+    /// It waits in the firmware, as in WFI.
+    Suspended,
+    /// It takes no turns until it is started.
+    Stopped,
+}
+
+/// What a hart does after the firmware served its trap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum After {
+    /// Returns by MRET.
+    Return,
+    /// Waits in M-mode; the firmware is asked again when it wakes.
+    Suspend,
+    /// Waits to be started.
+    Stop,
+    /// Nothing more: the machine ends.
+    End,
+}
+
+/// Why the firmware is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Call {
+    /// A trap went to M-mode.
+    Trap,
+    /// A suspended hart has something to wake for.
+    Woken,
+}
+
 /// The harts and what decides their turns.
 pub(crate) struct Turns {
     pub(crate) harts: Vec<Hart>,
-    /// Harts that HSM holds stopped take no turns.
-    pub(crate) started: Vec<bool>,
+    states: Vec<State>,
     /// The moment up to which all harts have run, in cycles.
     pub(crate) cycle: u64,
     turn_insns: u64,
@@ -41,8 +73,20 @@ pub(crate) struct Turns {
 
 impl Turns {
     pub(crate) fn new(harts: Vec<Hart>, turn_insns: u64) -> Self {
-        let started = vec![true; harts.len()];
-        Self { harts, started, cycle: 0, turn_insns }
+        let states = vec![State::Running; harts.len()];
+        Self { harts, states, cycle: 0, turn_insns }
+    }
+
+    /// All harts run, or none does until it is started.
+    pub(crate) fn set_all_running(&mut self, running: bool) {
+        self.states.fill(if running { State::Running } else { State::Stopped });
+    }
+
+    /// Lets a stopped hart leave M-mode and run.
+    pub(crate) fn start(&mut self, hart: usize) {
+        self.states[hart] = State::Running;
+        self.harts[hart].set_waiting(false);
+        self.harts[hart].mret();
     }
 
     /// Instructions retired by all harts.
@@ -56,7 +100,7 @@ impl Turns {
         &mut self,
         bus: &mut MachineBus,
         budget: u64,
-        mut firmware: impl FnMut(&mut Self, &mut MachineBus, usize),
+        mut firmware: impl FnMut(&mut Self, &mut MachineBus, usize, Call) -> After,
     ) -> Round {
         let retired_before = self.retired();
         let end = self.cycle + self.turn_insns.min(budget).max(1);
@@ -66,17 +110,34 @@ impl Turns {
                 // What other harts wrote in between may have been the reserved bytes.
                 self.harts[index].clear_reservation();
             }
-            while self.started[index] && self.harts[index].cycle() < end {
+            while self.states[index] != State::Stopped && self.harts[index].cycle() < end {
                 let hart = &mut self.harts[index];
                 let left = end - hart.cycle();
-                match hart.run(bus, left) {
-                    Exit::Budget => {}
-                    Exit::Wfi => break,
-                    Exit::Firmware => firmware(self, bus, index),
-                    exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => {
-                        return Round::Stop { hart: index, exit };
+                let call = if self.states[index] == State::Suspended {
+                    if !hart.wakes(bus) {
+                        break;
                     }
-                }
+                    Call::Woken
+                } else {
+                    match hart.run(bus, left) {
+                        Exit::Budget => continue,
+                        Exit::Wfi => break,
+                        Exit::Firmware => Call::Trap,
+                        exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => {
+                            return Round::Stop { hart: index, exit };
+                        }
+                    }
+                };
+                let after = firmware(self, bus, index, call);
+                self.states[index] = match after {
+                    After::Return => {
+                        self.harts[index].mret();
+                        State::Running
+                    }
+                    After::Suspend => State::Suspended,
+                    After::Stop => State::Stopped,
+                    After::End => return Round::Passed,
+                };
             }
         }
         if self.retired() == retired_before && self.all_wait() {
@@ -89,7 +150,8 @@ impl Turns {
     }
 
     fn all_wait(&self) -> bool {
-        self.harts.iter().zip(&self.started).all(|(hart, &started)| !started || hart.waiting())
+        let idle = |(hart, state): (&Hart, &State)| *state != State::Running || hart.waiting();
+        self.harts.iter().zip(&self.states).all(idle)
     }
 
     fn bring_harts_to(&mut self, cycle: u64) {
@@ -106,7 +168,7 @@ impl Turns {
         let mut next = u64::MAX;
         for (index, hart) in self.harts.iter().enumerate() {
             next = next.min(bus.deadline(index));
-            if self.started[index] {
+            if self.states[index] != State::Stopped {
                 next = next.min(hart.comparator_deadline());
             }
         }
