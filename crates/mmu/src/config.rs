@@ -115,6 +115,20 @@ pub struct TranslationCsrs {
     pub vs_pbmte: bool,
 }
 
+impl TranslationCsrs {
+    pub(crate) fn asid(&self) -> u16 {
+        field::get(self.satp, satp::ASID) as u16
+    }
+
+    pub(crate) fn vs_asid(&self) -> u16 {
+        field::get(self.vsatp, satp::ASID) as u16
+    }
+
+    pub(crate) fn vmid(&self) -> u16 {
+        field::get(self.hgatp, hgatp::VMID) as u16
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,18 +6,23 @@
 
 mod access;
 mod bus;
+mod cache;
 mod code_watch;
 mod config;
+mod context;
 mod fault;
 mod fence;
 mod memory;
 mod mmu;
+mod native;
 mod observe;
 mod pma;
 mod pmp;
 mod ram;
 mod shape;
+mod spaces;
 mod stage;
+mod tlb;
 mod walk;
 
 pub use access::{Access, ImplicitAccess, Kind, MemoryType, Right, Target, Translated};
@@ -26,10 +31,10 @@ pub use code_watch::CodeEvent;
 pub use config::{MmuConfig, TranslationCsrs};
 pub use fault::{Fault, PteAt, Reason, StageName, Why};
 pub use fence::Fence;
-pub use memory::Halt;
-pub use mmu::Mmu;
+pub use memory::{Halt, PteFetches};
+pub use mmu::{Mmu, Stats};
 pub use observe::{Deaf, Observer, PteFetch, PteUpdate, WalkRecord, WalkStep};
 pub use pma::{PmaError, PmaMap, PmaRegion};
 pub use pmp::{PageVerdict, Pmp, PmpAccess};
 pub use ram::{OutOfRam, Ram, RamError, Scalar};
-pub use shape::Shape;
+pub use shape::{Geometry, GeometryError, PRESETS, Preset, Shape};

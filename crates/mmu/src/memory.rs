@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use isa::{Gpa, Pa, Privilege};
 
 use crate::access::{ImplicitAccess, MemoryType};
-use crate::fault::{Fault, Reason, Why};
+use crate::fault::{Fault, Reason, StageName, Why};
 use crate::observe::{Observer, PteFetch, PteUpdate};
 use crate::pmp::{Pmp, PmpAccess};
 use crate::ram::Ram;
-use crate::stage::{GStage, Need};
+use crate::stage::{Address, GStage, Need, Stage};
+use crate::tlb::{Found, View};
 use crate::walk::{FromRoot, Leaf, PteSource, Slot, walk};
 
 /// Why a walk ended early.
@@ -34,6 +35,33 @@ pub(crate) struct Physical<'a, O> {
     pub(crate) observer: &'a mut O,
     /// Whether updates are only imagined.
     pub(crate) frozen: bool,
+    pub(crate) fetches: &'a mut PteFetches,
+}
+
+/// PTEs read, by stage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PteFetches {
+    /// By S-stage walks.
+    pub s_stage: u64,
+    /// By VS-stage walks.
+    pub vs_stage: u64,
+    /// By G-stage walks, for accesses and for VS-stage PTEs.
+    pub g_stage: u64,
+}
+
+impl PteFetches {
+    fn count(&mut self, stage: StageName) {
+        match stage {
+            StageName::S => self.s_stage += 1,
+            StageName::Vs => self.vs_stage += 1,
+            StageName::G => self.g_stage += 1,
+        }
+    }
+
+    /// All of them.
+    pub const fn total(&self) -> u64 {
+        self.s_stage + self.vs_stage + self.g_stage
+    }
 }
 
 impl<O: Observer> Physical<'_, O> {
@@ -56,6 +84,7 @@ impl<O: Observer> Physical<'_, O> {
             return Err(Halt::Fault(Fault::Access { why }));
         };
         let Slot { stage, level, input, implicit } = slot;
+        self.fetches.count(stage);
         let fetch = PteFetch { stage, level, input, implicit, at, pa, value };
         match self.observer.fetched(&fetch) {
             ControlFlow::Continue(()) => Ok(value),
@@ -92,38 +121,56 @@ impl<O: Observer> PteSource<Pa> for Physical<'_, O> {
     }
 }
 
+/// One stage: what is kept, or else a walk.
+pub(crate) fn translate_stage<S: Stage, M: PteSource<S::Out>>(
+    stage: &S,
+    kept: Option<&mut View<'_, S::Out>>,
+    memory: &mut M,
+    input: S::In,
+    need: Need,
+) -> Result<Found<S::Out>, Halt<M::Stop>> {
+    let Some(view) = kept else {
+        let leaf = walk(stage, &mut FromRoot, memory, input, need)?;
+        return Ok(Found { leaf, place: None });
+    };
+    if let Some(found) = view.find(stage, input, need) {
+        return Ok(found);
+    }
+    let leaf = walk(stage, view, memory, input, need)?;
+    Ok(Found { leaf, place: view.keep(input.bits(), leaf) })
+}
+
 /// Guest physical memory: behind the G-stage, or physical memory itself where `hgatp` is Bare.
 pub(crate) struct Guest<'a, O> {
     pub(crate) stage: Option<GStage>,
+    pub(crate) kept: Option<View<'a, Pa>>,
     pub(crate) memory: Physical<'a, O>,
 }
 
 impl<O: Observer> Guest<'_, O> {
     /// Translates one guest physical address.
-    pub(crate) fn translate(&mut self, gpa: Gpa, need: Need) -> Result<Leaf<Pa>, Halt<O::Stop>> {
+    pub(crate) fn translate(&mut self, gpa: Gpa, need: Need) -> Result<Found<Pa>, Halt<O::Stop>> {
         match &self.stage {
-            Some(stage) => walk(stage, &mut FromRoot, &mut self.memory, gpa, need),
-            None => Ok(Leaf {
-                out: Pa(gpa.0),
-                flags: 0xff,
-                bits: 63,
-                global: false,
-                memory_type: MemoryType::Pma,
-            }),
+            Some(stage) => translate_stage(stage, self.kept.as_mut(), &mut self.memory, gpa, need),
+            None => Ok(Found { leaf: IDENTITY.at(gpa.0), place: None }),
         }
     }
 }
+
+/// What `hgatp` = Bare does to every address.
+const IDENTITY: Leaf<Pa> =
+    Leaf { out: Pa(0), flags: 0xff, bits: 63, global: false, memory_type: MemoryType::Pma };
 
 impl<O: Observer> PteSource<Gpa> for Guest<'_, O> {
     type Stop = O::Stop;
 
     fn read(&mut self, at: Gpa, slot: Slot) -> Result<u64, Halt<O::Stop>> {
-        let leaf = self.translate(at, Need::implicit(ImplicitAccess::Read))?;
-        self.memory.fetch(leaf.out, slot, at.0)
+        let found = self.translate(at, Need::implicit(ImplicitAccess::Read))?;
+        self.memory.fetch(found.leaf.out, slot, at.0)
     }
 
     fn update(&mut self, at: Gpa, slot: Slot, old: u64, new: u64) -> Result<bool, Halt<O::Stop>> {
-        let leaf = self.translate(at, Need::implicit(ImplicitAccess::Write))?;
-        self.memory.replace(leaf.out, slot, at.0, old, new)
+        let found = self.translate(at, Need::implicit(ImplicitAccess::Write))?;
+        self.memory.replace(found.leaf.out, slot, at.0, old, new)
     }
 }

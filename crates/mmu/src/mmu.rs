@@ -1,23 +1,48 @@
 //! The MMU of one hart: from a virtual address to RAM or a device.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use isa::{Gpa, Pa, Privilege, Va};
 
-use crate::access::{Access, Kind, MemoryType, Target, Translated};
+use crate::access::{Access, Kind, MemoryType, Right, Target, Translated};
+use crate::code_watch::CodeEvent;
 use crate::config::{MmuConfig, TranslationCsrs};
+use crate::context::{ContextKey, Contexts};
 use crate::fault::{Fault, Reason, Why};
 use crate::fence::Fence;
-use crate::memory::{Guest, Halt, Physical};
+use crate::memory::{Guest, Halt, Physical, PteFetches, translate_stage};
+use crate::native::{Native, Uses};
 use crate::observe::{Deaf, Observer, Recorder, WalkRecord};
 use crate::pma::PmaMap;
-use crate::pmp::Pmp;
+use crate::pmp::{PageVerdict, Pmp};
 use crate::ram::{Ram, Scalar};
 use crate::shape::Shape;
+use crate::spaces::{Handed, Space};
 use crate::stage::{GStage, Need, SStage, Supervisor, Tree, VsStage};
-use crate::walk::{FromRoot, walk};
+use crate::tlb::{Held, Removed, Tlb};
+use crate::walk::Leaf;
+
+/// So many new code events are not looked at one by one.
+const MANY_CODE_EVENTS: u64 = 16;
+
+/// What the MMU did so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Calls of [`Mmu::translate`]: accesses that the native TLB did not serve.
+    pub translations: u64,
+    /// Those for which no PTE was read.
+    pub without_walk: u64,
+    /// Those that were walked again from the root because a kept entry denied them.
+    pub retries: u64,
+    /// PTEs read from memory.
+    pub pte_fetches: PteFetches,
+    /// Fences executed.
+    pub fences: u64,
+}
 
 /// What an access goes through.
+#[derive(Clone, Copy)]
 enum Regime {
     /// M-mode, or `satp` is Bare at V=0.
     Untranslated,
@@ -27,12 +52,47 @@ enum Regime {
     Guest { vs: Option<VsStage>, g: Option<GStage> },
 }
 
+/// The leaves a translation rests on.
+#[derive(Clone, Copy)]
+enum Leaves {
+    None,
+    S(SStage, Leaf<Pa>),
+    Guest { vs: Option<(VsStage, Leaf<Gpa>)>, g: Option<(GStage, Leaf<Pa>)> },
+}
+
+impl Leaves {
+    /// Whether an explicit access of this right would be permitted without setting A or D.
+    fn permit(&self, right: Right) -> bool {
+        let need = Need::explicit(right);
+        match self {
+            Self::None => true,
+            Self::S(stage, leaf) => leaf.permits(stage, need),
+            Self::Guest { vs, g } => {
+                vs.as_ref().is_none_or(|(stage, leaf)| leaf.permits(stage, need))
+                    && g.as_ref().is_none_or(|(stage, leaf)| leaf.permits(stage, need))
+            }
+        }
+    }
+}
+
 /// A translated address, before physical memory had its say.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Mapping {
     pa: Pa,
     gpa: Option<Gpa>,
     memory_type: MemoryType,
+    leaves: Leaves,
+    held: Held,
+}
+
+/// The TLB as a translation uses it.
+struct Keeper<'a> {
+    tlb: &'a mut Tlb,
+    csrs: &'a TranslationCsrs,
+    /// Read memory whatever is kept.
+    fresh: bool,
+    /// Set where something kept stood in for memory.
+    used: &'a mut bool,
 }
 
 /// The MMU of one hart.
@@ -44,14 +104,39 @@ pub struct Mmu {
     /// The PMP registers. Call [`Mmu::pmp_changed`] after writing them.
     pub pmp: Pmp,
     csrs: TranslationCsrs,
+    /// The privilege and V of fetches, and of ordinary loads and stores.
+    fetch: (Privilege, bool),
+    data: (Privilege, bool),
+    tlb: Tlb,
+    contexts: Contexts,
+    native: Native,
+    removed: Removed,
+    code_seen: u64,
     epoch: u64,
+    stats: Stats,
 }
 
 impl Mmu {
-    /// An MMU whose registers are all zero.
+    /// An MMU whose registers are all zero, in M-mode.
     pub fn new(config: MmuConfig, ram: Arc<Ram>, pma: Arc<PmaMap>) -> Self {
-        let pmp = Pmp::new(config.pmp_entries);
-        Self { config, ram, pma, pmp, csrs: TranslationCsrs::default(), epoch: 0 }
+        let mut mmu = Self {
+            pmp: Pmp::new(config.pmp_entries),
+            csrs: TranslationCsrs::default(),
+            fetch: (Privilege::M, false),
+            data: (Privilege::M, false),
+            tlb: Tlb::new(&config.shape),
+            contexts: Contexts::new(),
+            native: Native::new(Arc::clone(&ram)),
+            removed: Removed::default(),
+            code_seen: ram.code_events(),
+            epoch: 0,
+            stats: Stats::default(),
+            config,
+            ram,
+            pma,
+        };
+        mmu.select_contexts();
+        mmu
     }
 
     /// How it is built.
@@ -69,51 +154,104 @@ impl Mmu {
         &self.csrs
     }
 
+    /// What it did so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// Hands over the registers, after any of them changed. What the manual lets take effect at once does; nothing
     /// is fenced.
     pub fn set_csrs(&mut self, csrs: &TranslationCsrs) {
-        self.csrs = *csrs;
+        if self.csrs != *csrs {
+            self.csrs = *csrs;
+            self.select_contexts();
+        }
     }
 
     /// Sets the privilege and V of fetches and of ordinary loads and stores, for the native fast path.
-    pub fn set_effective(&mut self, _fetch: (Privilege, bool), _data: (Privilege, bool)) {}
+    pub fn set_effective(&mut self, fetch: (Privilege, bool), data: (Privilege, bool)) {
+        if (self.fetch, self.data) != (fetch, data) {
+            (self.fetch, self.data) = (fetch, data);
+            self.select_contexts();
+        }
+    }
 
     /// The PMP registers were written: forgets every permission that was derived from them.
     pub fn pmp_changed(&mut self) {
-        self.epoch += 1;
+        self.withdraw_everything();
+        self.select_contexts();
     }
 
     /// Loads from RAM if the native TLB knows that this is permitted and `va` is naturally aligned.
     #[inline(always)]
-    pub fn load<T: Scalar>(&self, _va: u64) -> Option<T> {
-        None
+    pub fn load<T: Scalar>(&self, va: u64) -> Option<T> {
+        self.native.load(va)
     }
 
     /// Stores to RAM if the native TLB knows that this is permitted and `va` is naturally aligned; says whether
     /// it did.
     #[inline(always)]
-    pub fn store<T: Scalar>(&self, _va: u64, _value: T) -> bool {
-        false
+    pub fn store<T: Scalar>(&self, va: u64, value: T) -> bool {
+        self.native.store(va, value)
+    }
+
+    /// The physical address that a naturally aligned load-and-store of `T` at `va` would touch, if the native TLB
+    /// knows that it is permitted: for AMOs, LR and SC.
+    #[inline(always)]
+    pub fn writable<T: Scalar>(&self, va: u64) -> Option<Pa> {
+        self.native.writable::<T>(va)
     }
 
     /// The physical address to fetch from, if the native TLB knows it.
     #[inline(always)]
-    pub fn fetch_page(&self, _va: u64) -> Option<Pa> {
-        None
+    pub fn fetch_page(&self, va: u64) -> Option<Pa> {
+        self.native.fetch_page(va)
     }
 
-    /// Takes note of pages of RAM that now hold decoded instructions: none of them is written natively any more.
-    pub fn sync_code_events(&mut self) {}
+    /// A number for what fetches go through: two fetches of one address under the same number and
+    /// [`Mmu::translation_epoch`] come from the same place. Numbers may be given out again in another epoch.
+    #[inline]
+    pub fn fetch_context(&self) -> u16 {
+        self.native.fetch_context()
+    }
 
     /// A number that changes whenever a translation that [`Mmu::translate`] gave for a fetch may have been
-    /// removed.
+    /// removed, or was not kept at all.
+    #[inline]
     pub fn translation_epoch(&self) -> u64 {
         self.epoch
     }
 
+    /// Takes note of pages of RAM that now hold decoded instructions: none of them is written natively any more.
+    pub fn sync_code_events(&mut self) {
+        let Self { ram, native, code_seen, .. } = self;
+        let count = ram.code_events();
+        if count.wrapping_sub(*code_seen) > MANY_CODE_EVENTS {
+            native.drop_writes();
+            *code_seen = count;
+            return;
+        }
+        *code_seen = ram.code_events_since(*code_seen, |event| match event {
+            CodeEvent::Watched(page) => native.drop_writes_to(page),
+            CodeEvent::Written(_) => {}
+            CodeEvent::Everything => native.drop_writes(),
+        });
+    }
+
     /// Executes a fence.
-    pub fn fence(&mut self, _fence: Fence) {
-        self.epoch += 1;
+    pub fn fence(&mut self, fence: Fence) {
+        self.stats.fences += 1;
+        let asid = |asid: Option<u16>| asid.map(|asid| asid & self.config.asid_mask());
+        let vmid = |vmid: u16| vmid & self.config.vmid_mask();
+        let fence = match fence {
+            Fence::Sfence { va, asid: of } => Fence::Sfence { va, asid: asid(of) },
+            Fence::Vvma { va, asid: of, vmid: vm } => {
+                Fence::Vvma { va, asid: asid(of), vmid: vmid(vm) }
+            }
+            Fence::Gvma { gpa, vmid: vm } => Fence::Gvma { gpa, vmid: vm.map(vmid) },
+        };
+        self.tlb.fence(fence);
+        self.follow_tlb();
     }
 
     /// Translates an access and checks that physical memory permits it.
@@ -138,56 +276,61 @@ impl Mmu {
         access: Access,
         observer: &mut O,
     ) -> Result<Translated, Halt<O::Stop>> {
-        if access.kind == Kind::Fetch {
+        let before = self.stats.pte_fetches.total();
+        let mut used = false;
+        let mut mapping = self.attempt(va, access, observer, false, &mut used);
+        if used && matches!(mapping, Err(Halt::Fault(_))) {
+            // A kept entry may grant, but only memory denies.
+            self.stats.retries += 1;
+            mapping = self.attempt(va, access, observer, true, &mut used);
+        }
+        self.stats.translations += 1;
+        self.stats.without_walk += u64::from(before == self.stats.pte_fetches.total());
+        self.follow_tlb();
+        let mapping = mapping?;
+        let translated = self.check_physical(&mapping, access)?;
+        let installed = self.install(va, access, &mapping, translated.target);
+        if access.kind == Kind::Fetch && !installed {
             self.epoch += 1;
         }
-        self.fresh(va, access, observer, false)
+        Ok(translated)
     }
 
     /// Walks for `access` from memory alone and without side effects: no A or D is set, no TLB looked at or
     /// filled.
     pub fn explain(&self, va: Va, access: Access) -> WalkRecord {
         let mut recorder = Recorder::default();
-        let outcome = match self.fresh(va, access, &mut recorder, true) {
-            Ok(translated) => Ok(translated),
+        let memory = Physical {
+            ram: &self.ram,
+            pmp: &self.pmp,
+            observer: &mut recorder,
+            frozen: true,
+            fetches: &mut PteFetches::default(),
+        };
+        let regime = self.regime(access.privilege, access.v);
+        let outcome = resolve(regime, va, Need::explicit(access.right()), memory, None);
+        let outcome = match outcome {
+            Ok(mapping) => self.check_physical(&mapping, access),
             Err(Halt::Fault(fault)) => Err(fault),
             Err(Halt::Stopped(never)) => match never {},
         };
         WalkRecord { va, access, steps: recorder.steps, outcome }
     }
 
-    fn fresh<O: Observer>(
-        &self,
+    fn attempt<O: Observer>(
+        &mut self,
         va: Va,
         access: Access,
         observer: &mut O,
-        frozen: bool,
-    ) -> Result<Translated, Halt<O::Stop>> {
-        let need = Need::explicit(access.right());
-        let mut memory = Physical { ram: &self.ram, pmp: &self.pmp, observer, frozen };
-        let mapping = match self.regime(access.privilege, access.v) {
-            Regime::Untranslated => {
-                Mapping { pa: Pa(va.0), gpa: None, memory_type: MemoryType::Pma }
-            }
-            Regime::S(stage) => {
-                let leaf = walk(&stage, &mut FromRoot, &mut memory, va, need)?;
-                Mapping { pa: leaf.out, gpa: None, memory_type: leaf.memory_type }
-            }
-            Regime::Guest { vs, g } => {
-                let mut guest = Guest { stage: g, memory };
-                let (gpa, outer) = match vs {
-                    Some(stage) => {
-                        let leaf = walk(&stage, &mut FromRoot, &mut guest, va, need)?;
-                        (leaf.out, leaf.memory_type)
-                    }
-                    None => (Gpa(va.0), MemoryType::Pma),
-                };
-                let leaf = guest.translate(gpa, need)?;
-                let memory_type = outer.or(leaf.memory_type);
-                Mapping { pa: leaf.out, gpa: Some(gpa), memory_type }
-            }
-        };
-        Ok(self.check_physical(mapping, access)?)
+        fresh: bool,
+        used: &mut bool,
+    ) -> Result<Mapping, Halt<O::Stop>> {
+        let regime = self.regime(access.privilege, access.v);
+        let Self { ram, pmp, tlb, csrs, stats, .. } = self;
+        let fetches = &mut stats.pte_fetches;
+        let memory = Physical { ram, pmp, observer, frozen: false, fetches };
+        let keeper = Keeper { tlb, csrs, fresh, used };
+        resolve(regime, va, Need::explicit(access.right()), memory, Some(keeper))
     }
 
     /// The stages that an access of this privilege goes through.
@@ -228,8 +371,8 @@ impl Mmu {
     }
 
     /// PMA and PMP of the access itself.
-    fn check_physical(&self, mapping: Mapping, access: Access) -> Result<Translated, Fault> {
-        let Mapping { pa, gpa, memory_type } = mapping;
+    fn check_physical(&self, mapping: &Mapping, access: Access) -> Result<Translated, Fault> {
+        let &Mapping { pa, gpa, memory_type, .. } = mapping;
         let denied = |reason| Err(Fault::Access { why: Why::plain(reason) });
         let len = u64::from(access.size);
         let rights = access.physical_rights();
@@ -248,4 +391,199 @@ impl Mmu {
         }
         Ok(Translated { target, gpa, memory_type })
     }
+
+    /// Hands a permitted page to the native TLB, if it is RAM, the TLB keeps its translation, and PMP says the same
+    /// all over it. Says whether it did.
+    fn install(&mut self, va: Va, access: Access, mapping: &Mapping, target: Target) -> bool {
+        let Target::Ram { pa } = target else { return false };
+        if mapping.held == Held::Not || access.hlvx {
+            return false;
+        }
+        let PageVerdict::Uniform(granted) = self.pmp.page_verdict(pa, access.privilege) else {
+            return false;
+        };
+        let leaves = &mapping.leaves;
+        let uses = if access.kind == Kind::Fetch {
+            Uses { execute: granted.execute, ..Uses::default() }
+        } else {
+            Uses {
+                read: granted.read && leaves.permit(Right::Load),
+                write: granted.write && leaves.permit(Right::Store),
+                execute: false,
+            }
+        };
+        let handed = Handed { data: uses.read || uses.write, code: uses.execute };
+        let number = self.context_number(access.privilege, access.v);
+        self.tlb.note_handed(mapping.held, handed);
+        self.native.install(number, va.0, pa, uses);
+        handed.anything()
+    }
+
+    /// Drops from the native TLB what came from entries that the TLB no longer keeps.
+    fn follow_tlb(&mut self) {
+        let Self { tlb, contexts, native, removed, .. } = self;
+        tlb.removed(removed);
+        if removed.is_empty() {
+            return;
+        }
+        let (mut retired, mut code) = (false, false);
+        for (space, handed) in removed.spaces.drain(..) {
+            retired |= contexts.retire(space);
+            code |= handed.code;
+        }
+        for (space, page) in removed.pages.drain(..) {
+            code |= page.handed.code;
+            let by_va = !matches!(space, Space::G { .. });
+            if by_va && page.bits == isa::PAGE_BITS as u8 {
+                for number in contexts.using(space) {
+                    native.drop_page(number, page.input);
+                }
+            } else {
+                retired |= contexts.retire(space);
+            }
+        }
+        self.epoch += u64::from(code);
+        if retired {
+            self.select_contexts();
+        }
+    }
+
+    /// Points the fast path at the contexts of the current privileges.
+    fn select_contexts(&mut self) {
+        let keys =
+            [self.data, self.fetch].map(|(privilege, v)| ContextKey::new(&self.csrs, privilege, v));
+        let numbers = keys.map(|key| self.contexts.number(key));
+        let numbers = match numbers {
+            [Some(data), Some(fetch)] => [data, fetch],
+            _ => {
+                self.withdraw_everything();
+                keys.map(|key| self.contexts.number(key).unwrap_or(NonZeroU16::MIN))
+            }
+        };
+        self.native.set_contexts(numbers[0], numbers[1]);
+    }
+
+    /// The context number of accesses with this privilege and V.
+    fn context_number(&mut self, privilege: Privilege, v: bool) -> NonZeroU16 {
+        let key = ContextKey::new(&self.csrs, privilege, v);
+        if let Some(number) = self.contexts.number(key) {
+            return number;
+        }
+        self.withdraw_everything();
+        self.select_contexts();
+        self.contexts.number(key).unwrap_or(NonZeroU16::MIN)
+    }
+
+    /// Withdraws every context number and native entry.
+    fn withdraw_everything(&mut self) {
+        self.native.clear();
+        self.contexts.reset();
+        self.epoch += 1;
+    }
+}
+
+/// Translates `va`, through the TLB if there is a keeper.
+fn resolve<O: Observer>(
+    regime: Regime,
+    va: Va,
+    need: Need,
+    mut memory: Physical<'_, O>,
+    keeper: Option<Keeper<'_>>,
+) -> Result<Mapping, Halt<O::Stop>> {
+    match regime {
+        Regime::Untranslated => Ok(Mapping {
+            pa: Pa(va.0),
+            gpa: None,
+            memory_type: MemoryType::Pma,
+            leaves: Leaves::None,
+            held: Held::Always,
+        }),
+        Regime::S(stage) => {
+            let found = match keeper {
+                None => translate_stage(&stage, None, &mut memory, va, need)?,
+                Some(Keeper { tlb, csrs, fresh, used }) => {
+                    let mut view = tlb.s_view(csrs, fresh);
+                    let found = translate_stage(&stage, Some(&mut view), &mut memory, va, need);
+                    *used |= view.used;
+                    found?
+                }
+            };
+            Ok(Mapping {
+                pa: found.leaf.out,
+                gpa: None,
+                memory_type: found.leaf.memory_type,
+                leaves: Leaves::S(stage, found.leaf),
+                held: found.place.map_or(Held::Not, Held::S),
+            })
+        }
+        Regime::Guest { vs, g } => resolve_guest(vs, g, va, need, memory, keeper),
+    }
+}
+
+/// Translates `va` at V=1.
+fn resolve_guest<O: Observer>(
+    vs: Option<VsStage>,
+    g: Option<GStage>,
+    va: Va,
+    need: Need,
+    memory: Physical<'_, O>,
+    keeper: Option<Keeper<'_>>,
+) -> Result<Mapping, Halt<O::Stop>> {
+    let mapping = |vs_leaf: Option<Leaf<Gpa>>, g_leaf: Leaf<Pa>, held| {
+        let outer = vs_leaf.map_or(MemoryType::Pma, |leaf| leaf.memory_type);
+        Mapping {
+            pa: g_leaf.out,
+            gpa: Some(vs_leaf.map_or(Gpa(va.0), |leaf| leaf.out)),
+            memory_type: outer.or(g_leaf.memory_type),
+            leaves: Leaves::Guest { vs: vs.zip(vs_leaf), g: g.map(|stage| (stage, g_leaf)) },
+            held,
+        }
+    };
+    let Some(Keeper { tlb, csrs, fresh, used }) = keeper else {
+        let mut guest = Guest { stage: g, kept: None, memory };
+        let (vs_leaf, gpa) = match &vs {
+            Some(stage) => {
+                let leaf = translate_stage(stage, None, &mut guest, va, need)?.leaf;
+                (Some(leaf), leaf.out)
+            }
+            None => (None, Gpa(va.0)),
+        };
+        let found = guest.translate(gpa, need)?;
+        return Ok(mapping(vs_leaf, found.leaf, Held::Not));
+    };
+    let (mut vs_view, g_view, mut combined) = tlb.guest_views(csrs, fresh);
+    let mut guest = Guest { stage: g, kept: Some(g_view), memory };
+    let Some(stage) = &vs else {
+        let found = guest.translate(Gpa(va.0), need);
+        *used |= guest.kept.is_some_and(|view| view.used);
+        let found = found?;
+        let held = match (&g, found.place) {
+            (None, _) => Held::Always,
+            (Some(_), None) => Held::Not,
+            (Some(_), place) => Held::Split { vs: None, g: place },
+        };
+        return Ok(mapping(None, found.leaf, held));
+    };
+    if combined.exists() && stage.0.is_canonical(va) {
+        let suits = |pair: &crate::tlb::Pair| {
+            pair.vs.permits(stage, need)
+                && g.as_ref().is_none_or(|stage| pair.g.permits(stage, need))
+        };
+        if let Some((place, pair)) = combined.find(va.0, suits) {
+            *used = true;
+            return Ok(mapping(Some(pair.vs), pair.g, Held::Combined(place)));
+        }
+    }
+    let found = translate_stage(stage, Some(&mut vs_view), &mut guest, va, need)
+        .and_then(|vs_found| Ok((vs_found, guest.translate(vs_found.leaf.out, need)?)));
+    *used |= vs_view.used || guest.kept.is_some_and(|view| view.used);
+    let (vs_found, g_found) = found?;
+    let held = if combined.exists() {
+        combined.keep(va.0, vs_found.leaf, g_found.leaf).map_or(Held::Not, Held::Combined)
+    } else if vs_found.place.is_some() && (g.is_none() || g_found.place.is_some()) {
+        Held::Split { vs: vs_found.place, g: g_found.place }
+    } else {
+        Held::Not
+    };
+    Ok(mapping(Some(vs_found.leaf), g_found.leaf, held))
 }

@@ -190,6 +190,20 @@ impl Ram {
         (offset < self.bytes && len <= self.bytes - offset).then_some(offset as usize)
     }
 
+    /// The native address of a page of RAM, for the native TLB alone; `None` if part of it is not RAM.
+    #[inline]
+    pub(crate) fn native_page(&self, page: Pa) -> Option<u64> {
+        let offset = self.offset(page, PAGE_BYTES)?;
+        Some((self.map.as_mut_ptr().expose_provenance() + offset) as u64)
+    }
+
+    /// The physical address of a native address inside a page that [`Ram::native_page`] gave.
+    #[inline]
+    pub(crate) fn physical(&self, native: u64) -> Pa {
+        let start = self.map.as_mut_ptr().addr() as u64;
+        Pa(native.wrapping_sub(start).wrapping_add(self.base.0))
+    }
+
     /// Reads a value at any alignment; `None` outside RAM. Atomic where naturally aligned.
     #[inline]
     pub fn read<T: Scalar>(&self, pa: Pa) -> Option<T> {

@@ -162,10 +162,11 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    fn check_width(&self, va: Va) -> Result<(), Reason> {
+    /// Whether the upper bits of `va` repeat the highest one that is translated.
+    pub(crate) fn is_canonical(&self, va: Va) -> bool {
         let unused = 64 - self.tree.width();
-        let canonical = (va.0 << unused).cast_signed() >> unused;
-        if canonical.cast_unsigned() == va.0 { Ok(()) } else { Err(Reason::NonCanonical) }
+        let extended = (va.0 << unused).cast_signed() >> unused;
+        extended.cast_unsigned() == va.0
     }
 
     fn check_user(&self, flags: u64, right: Right) -> Result<(), Reason> {
@@ -213,7 +214,7 @@ macro_rules! supervisor_stage {
             }
 
             fn check_width(&self, va: Va) -> Result<(), Reason> {
-                self.0.check_width(va)
+                if self.0.is_canonical(va) { Ok(()) } else { Err(Reason::NonCanonical) }
             }
 
             fn check_user(&self, flags: u64, right: Right) -> Result<(), Reason> {

@@ -83,12 +83,26 @@ pub(crate) struct Leaf<A> {
     /// The translated address.
     pub(crate) out: A,
     /// The low byte of the PTE, with A and D as the walk left them.
-    pub(crate) flags: u64,
+    pub(crate) flags: u8,
     /// log2 of the size of the page: 12, 16 (NAPOT), 21, 30, 39 or 48.
     pub(crate) bits: u8,
     /// Whether the leaf or a PTE above it has G.
     pub(crate) global: bool,
     pub(crate) memory_type: MemoryType,
+}
+
+impl<A: Address> Leaf<A> {
+    /// Whether the access is permitted without setting A or D.
+    pub(crate) fn permits<S: Stage>(&self, stage: &S, need: Need) -> bool {
+        let flags = u64::from(self.flags);
+        stage.check_rights(flags, need).is_ok() && stage.check_ad(flags, need.right).is_ok()
+    }
+
+    /// The same leaf for another address in its page.
+    pub(crate) fn at(self, input: u64) -> Self {
+        let within = (1 << self.bits) - 1;
+        Self { out: A::new(self.out.bits() & !within | input & within), ..self }
+    }
 }
 
 /// Walks `stage` for `input`.
@@ -107,7 +121,8 @@ pub(crate) fn walk<S: Stage, M: PteSource<S::Out>>(
     // Step 1.
     let tree = stage.tree();
     let root = Table { level: tree.levels - 1, base: tree.root, global: false };
-    let mut table = pointers.resume(address).unwrap_or(root);
+    let resumed = pointers.resume(address).filter(|table| table.level < root.level);
+    let mut table = resumed.unwrap_or(root);
     loop {
         // Step 2.
         let level = table.level;
@@ -157,7 +172,7 @@ pub(crate) fn walk<S: Stage, M: PteSource<S::Out>>(
         let within = (1 << bits) - 1;
         return Ok(Leaf {
             out: S::Out::new(ppn << PAGE_BITS & !within | address & within),
-            flags: entry & 0xff,
+            flags: entry as u8,
             bits: bits as u8,
             global,
             memory_type: MemoryType::from_bits(entry >> pte::PBMT_SHIFT).unwrap_or_default(),

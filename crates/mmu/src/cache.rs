@@ -1,0 +1,313 @@
+//! One set-associative cache of translations, whatever they are: leaves of a stage, both stages in one, or
+//! pointers to tables.
+//!
+//! Sets are chosen by address and page size, not by tag, so that a fence by address finds the entries of every
+//! space in one set per page size. Replacement is first in, first out: hits, which the native TLB hides, change
+//! nothing. Storage grows with the sets that are used.
+
+use crate::shape::Geometry;
+use crate::spaces::{Handed, SpaceId, Spaces};
+
+/// What an entry translates, and for whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Tag {
+    space: SpaceId,
+    /// The first input address, with log2 of the size in its low bits, which are zero otherwise.
+    key: u64,
+}
+
+fn key(input: u64, bits: u8) -> u64 {
+    input >> bits << bits | u64::from(bits)
+}
+
+/// Where an entry is, until the next change of the cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place(u32);
+
+/// An entry that is no longer kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Dropped {
+    pub(crate) space: SpaceId,
+    /// The first input address.
+    pub(crate) input: u64,
+    /// log2 of the size.
+    pub(crate) bits: u8,
+    pub(crate) handed: Handed,
+}
+
+/// A cache of `T`.
+#[derive(Debug)]
+pub(crate) struct Cache<T> {
+    geometry: Geometry,
+    /// For each set, 1 + the place of its first entry, or 0.
+    sets: Vec<u32>,
+    tags: Vec<Tag>,
+    values: Vec<T>,
+    handed: Vec<Handed>,
+    /// By set, in the order in which sets came into use: the way that goes next.
+    next: Vec<u8>,
+    /// Bit n is set if an entry of size 2^n was ever kept.
+    sizes: u64,
+}
+
+impl<T: Copy> Cache<T> {
+    pub(crate) fn new(geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            sets: vec![0; geometry.sets() as usize],
+            tags: Vec::new(),
+            values: Vec::new(),
+            handed: Vec::new(),
+            next: Vec::new(),
+            sizes: 0,
+        }
+    }
+
+    /// Whether it keeps anything at all.
+    pub(crate) fn exists(&self) -> bool {
+        self.geometry.sets() != 0
+    }
+
+    fn set(&self, key: u64) -> usize {
+        // Fibonacci hashing; the upper half is well mixed.
+        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        hash as usize & (self.sets.len().wrapping_sub(1))
+    }
+
+    /// The places of the set for `key`.
+    fn places(&self, key: u64) -> std::ops::Range<usize> {
+        match self.sets.get(self.set(key)) {
+            Some(&first) if first != 0 => {
+                let first = first as usize - 1;
+                first..first + self.geometry.ways() as usize
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// The sizes that may be present, smallest first.
+    fn sizes(&self) -> impl Iterator<Item = u8> + use<T> {
+        let mut left = self.sizes;
+        std::iter::from_fn(move || {
+            (left != 0).then(|| {
+                let bits = left.trailing_zeros() as u8;
+                left &= left - 1;
+                bits
+            })
+        })
+    }
+
+    /// The smallest entry of one of two spaces that covers `input` and that `suits`.
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        spaces: [SpaceId; 2],
+        input: u64,
+        mut suits: impl FnMut(&T) -> bool,
+    ) -> Option<(Place, T)> {
+        for bits in self.sizes() {
+            let key = key(input, bits);
+            for at in self.places(key) {
+                let tag = self.tags[at];
+                if tag.key == key && spaces.contains(&tag.space) && suits(&self.values[at]) {
+                    return Some((Place(at as u32), self.values[at]));
+                }
+            }
+        }
+        None
+    }
+
+    /// Keeps a value for 2^`bits` bytes around `input`, in place of what was there before, of a dead entry, or of
+    /// the oldest. Returns where, and tells what had to go; `None` if there is no cache.
+    pub(crate) fn keep(
+        &mut self,
+        spaces: &Spaces,
+        space: SpaceId,
+        input: u64,
+        bits: u8,
+        value: T,
+        dropped: &mut Vec<Dropped>,
+    ) -> Option<Place> {
+        let tag = Tag { space, key: key(input, bits) };
+        let set = self.set(tag.key);
+        let ways = self.geometry.ways() as usize;
+        let first = self.sets.get_mut(set)?;
+        if *first == 0 {
+            *first = self.tags.len() as u32 + 1;
+            self.tags.resize(self.tags.len() + ways, Tag::default());
+            self.values.resize(self.values.len() + ways, value);
+            self.handed.resize(self.handed.len() + ways, Handed::NOTHING);
+            self.next.push(0);
+        }
+        let first = *first as usize - 1;
+        let places = first..first + ways;
+        let is_dead = |tag: &Tag| spaces.space_of(tag.space).is_none();
+        let same = places.clone().find(|&at| self.tags[at] == tag);
+        let at = match same.or_else(|| places.clone().find(|&at| is_dead(&self.tags[at]))) {
+            Some(at) => at,
+            None => {
+                let next = &mut self.next[first / ways];
+                let at = first + usize::from(*next);
+                *next = if usize::from(*next) + 1 == ways { 0 } else { *next + 1 };
+                at
+            }
+        };
+        self.drop_at(at, dropped);
+        self.tags[at] = tag;
+        self.values[at] = value;
+        self.sizes |= 1 << bits;
+        Some(Place(at as u32))
+    }
+
+    /// Empties a place.
+    fn drop_at(&mut self, at: usize, dropped: &mut Vec<Dropped>) {
+        let Tag { space, key } = std::mem::take(&mut self.tags[at]);
+        let handed = std::mem::take(&mut self.handed[at]);
+        if handed.anything() {
+            let bits = (key & 63) as u8;
+            dropped.push(Dropped { space, input: key >> bits << bits, bits, handed });
+        }
+    }
+
+    /// Notes what was handed to the native TLB from an entry.
+    pub(crate) fn note_handed(&mut self, Place(at): Place, handed: Handed) -> SpaceId {
+        let at = at as usize;
+        self.handed[at] = self.handed[at].and(handed);
+        self.tags[at].space
+    }
+
+    /// Removes the entries that cover `input` and belong to a space of which `is_meant`.
+    pub(crate) fn remove(
+        &mut self,
+        input: u64,
+        is_meant: impl Fn(SpaceId) -> bool,
+        dropped: &mut Vec<Dropped>,
+    ) {
+        for bits in self.sizes() {
+            let key = key(input, bits);
+            for at in self.places(key) {
+                if self.tags[at].key == key && is_meant(self.tags[at].space) {
+                    self.drop_at(at, dropped);
+                }
+            }
+        }
+    }
+
+    /// Removes every entry of a space of which `is_meant(space, input, value)`.
+    pub(crate) fn remove_where(
+        &mut self,
+        is_meant: impl Fn(SpaceId, u64, &T) -> bool,
+        dropped: &mut Vec<Dropped>,
+    ) {
+        for at in 0..self.tags.len() {
+            let Tag { space, key } = self.tags[at];
+            let input = key >> (key & 63) << (key & 63);
+            if space != SpaceId::default() && is_meant(space, input, &self.values[at]) {
+                self.drop_at(at, dropped);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spaces::{Asid, Space};
+
+    fn spaces(count: u16) -> (Spaces, Vec<SpaceId>) {
+        let mut spaces = Spaces::default();
+        let ids = (0..count)
+            .map(|asid| spaces.obtain(Space::S(Asid::Own(asid)), &mut Vec::new()))
+            .collect();
+        (spaces, ids)
+    }
+
+    fn cache(entries: u32, ways: u32) -> Cache<u32> {
+        Cache::new(Geometry::new(entries, ways).unwrap())
+    }
+
+    fn found(cache: &Cache<u32>, space: SpaceId, input: u64) -> Option<u32> {
+        cache.find([space; 2], input, |_| true).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn an_entry_covers_its_size_and_its_space() {
+        let (spaces, ids) = spaces(2);
+        let mut cache = cache(64, 4);
+        cache.keep(&spaces, ids[0], 0x4_5678, 12, 1, &mut Vec::new());
+        cache.keep(&spaces, ids[1], u64::MAX, 21, 2, &mut Vec::new());
+        assert_eq!(found(&cache, ids[0], 0x4_5fff), Some(1));
+        assert_eq!(found(&cache, ids[0], 0x4_6000), None);
+        assert_eq!(found(&cache, ids[1], 0x4_5678), None);
+        assert_eq!(found(&cache, ids[1], u64::MAX << 21), Some(2));
+        assert_eq!(found(&cache, ids[1], (u64::MAX << 21) - 1), None);
+    }
+
+    #[test]
+    fn of_overlapping_entries_one_that_suits_is_found() {
+        let (spaces, ids) = spaces(1);
+        let mut cache = cache(64, 4);
+        cache.keep(&spaces, ids[0], 0, 12, 1, &mut Vec::new());
+        cache.keep(&spaces, ids[0], 0, 21, 2, &mut Vec::new());
+        assert_eq!(found(&cache, ids[0], 0), Some(1));
+        assert_eq!(
+            cache.find([ids[0]; 2], 0, |&value| value == 2).map(|(_, value)| value),
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_tells_if_it_was_handed_out() {
+        let (spaces, ids) = spaces(1);
+        let mut cache = cache(2, 2);
+        let mut dropped = Vec::new();
+        let handed = Handed { data: true, code: false };
+        for page in 0..4u32 {
+            let place = cache.keep(&spaces, ids[0], u64::from(page) << 12, 12, page, &mut dropped);
+            if page == 1 {
+                cache.note_handed(place.unwrap(), handed);
+            }
+            found(&cache, ids[0], 0);
+        }
+        assert_eq!(dropped, [Dropped { space: ids[0], input: 0x1000, bits: 12, handed }]);
+        assert_eq!(found(&cache, ids[0], 0x2000), Some(2));
+        assert_eq!(found(&cache, ids[0], 0x3000), Some(3));
+    }
+
+    #[test]
+    fn a_dead_entry_makes_room_before_a_live_one() {
+        let (mut spaces, ids) = spaces(2);
+        let mut cache = cache(2, 2);
+        cache.keep(&spaces, ids[0], 0, 12, 1, &mut Vec::new());
+        cache.keep(&spaces, ids[1], 0, 12, 2, &mut Vec::new());
+        let second = Space::S(Asid::Own(1));
+        spaces.forget(second..=second, &mut Vec::new());
+        cache.keep(&spaces, ids[0], 0x1000, 12, 3, &mut Vec::new());
+        assert_eq!(found(&cache, ids[0], 0), Some(1));
+        assert_eq!(found(&cache, ids[0], 0x1000), Some(3));
+    }
+
+    #[test]
+    fn removal_by_address_reaches_every_size_and_space_that_is_meant() {
+        let (spaces, ids) = spaces(3);
+        let mut cache = cache(64, 4);
+        for &id in &ids {
+            for bits in [12, 16, 21, 30] {
+                cache.keep(&spaces, id, 0x4000_0000, bits, 1, &mut Vec::new());
+            }
+        }
+        cache.remove(0x4000_0fff, |space| space != ids[2], &mut Vec::new());
+        assert_eq!(found(&cache, ids[0], 0x4000_0000), None);
+        assert_eq!(found(&cache, ids[1], 0x4000_0000), None);
+        assert_eq!(found(&cache, ids[2], 0x4000_0000), Some(1));
+    }
+
+    #[test]
+    fn without_a_geometry_nothing_is_kept() {
+        let (spaces, ids) = spaces(1);
+        let mut cache = cache(0, 0);
+        assert_eq!(cache.keep(&spaces, ids[0], 0, 12, 1, &mut Vec::new()), None);
+        assert_eq!(found(&cache, ids[0], 0), None);
+        assert!(!cache.exists());
+    }
+}

@@ -1,0 +1,255 @@
+//! Translation contexts: everything besides the address that decides a translation *at once*, as a small number
+//! that fits into a native TLB tag.
+//!
+//! A change that the manual lets take effect only with a fence (a root, PBMTE, ADUE) is not part of it. Numbers are
+//! given out in turn; when they run out, all are withdrawn together with the native entries under them.
+
+use std::num::NonZeroU16;
+
+use isa::Privilege;
+
+use crate::config::TranslationCsrs;
+use crate::spaces::{Asid, Space};
+use crate::stage::Tree;
+
+/// One more than the highest number: numbers have 9 bits, and 0 is none.
+const NUMBERS: u16 = 512;
+/// How many keys are found at once.
+const RECENT: usize = 64;
+
+const KIND_UNTRANSLATED: u64 = 1;
+const KIND_S: u64 = 2;
+const KIND_GUEST: u64 = 3;
+
+const KIND: u32 = 0;
+/// A privilege that PMP or U tells from the other: M if untranslated, U elsewhere.
+const SPECIAL: u32 = 2;
+const SUM: u32 = 3;
+const MXR: u32 = 4;
+const VS_MXR: u32 = 5;
+const VS_PAGED: u32 = 6;
+const G_PAGED: u32 = 7;
+const ASID: u32 = 8;
+const VMID: u32 = 24;
+
+/// What a context number stands for, packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ContextKey(u64);
+
+impl ContextKey {
+    /// The context of accesses with this privilege and V.
+    pub(crate) fn new(csrs: &TranslationCsrs, privilege: Privilege, v: bool) -> Self {
+        let bit = |at: u32, value: bool| u64::from(value) << at;
+        let user = privilege == Privilege::U;
+        if privilege == Privilege::M {
+            return Self(KIND_UNTRANSLATED | 1 << SPECIAL);
+        }
+        if v {
+            let vs_paged = Tree::of(csrs.vsatp).is_some();
+            let vs = if vs_paged {
+                u64::from(csrs.vs_asid()) << ASID
+                    | bit(SPECIAL, user)
+                    | bit(SUM, csrs.vs_sum && !user)
+                    | bit(VS_MXR, csrs.vs_mxr)
+                    | bit(VS_PAGED, true)
+            } else {
+                0
+            };
+            let g_paged = bit(G_PAGED, Tree::of(csrs.hgatp).is_some());
+            return Self(
+                KIND_GUEST | vs | g_paged | bit(MXR, csrs.mxr) | u64::from(csrs.vmid()) << VMID,
+            );
+        }
+        if Tree::of(csrs.satp).is_none() {
+            return Self(KIND_UNTRANSLATED);
+        }
+        Self(
+            KIND_S
+                | u64::from(csrs.asid()) << ASID
+                | bit(SPECIAL, user)
+                | bit(SUM, csrs.sum && !user)
+                | bit(MXR, csrs.mxr),
+        )
+    }
+
+    fn kind(self) -> u64 {
+        self.0 >> KIND & 3
+    }
+
+    fn has(self, at: u32) -> bool {
+        self.0 >> at & 1 != 0
+    }
+
+    fn asid(self) -> u16 {
+        (self.0 >> ASID) as u16
+    }
+
+    fn vmid(self) -> u16 {
+        (self.0 >> VMID) as u16
+    }
+
+    /// Whether native entries of this context may come from entries of `space`.
+    pub(crate) fn uses(self, space: Space) -> bool {
+        let of = |own: Asid| match own {
+            Asid::Global => true,
+            Asid::Own(own) => own == self.asid(),
+        };
+        match (self.kind(), space) {
+            (KIND_S, Space::S(asid)) => of(asid),
+            (KIND_GUEST, Space::Vs { vmid, asid } | Space::Combined { vmid, asid, .. }) => {
+                vmid == self.vmid() && self.has(VS_PAGED) && of(asid)
+            }
+            (KIND_GUEST, Space::G { vmid }) => vmid == self.vmid() && self.has(G_PAGED),
+            _ => false,
+        }
+    }
+
+    fn recent(self) -> usize {
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % RECENT
+    }
+}
+
+/// The numbers in use.
+#[derive(Debug)]
+pub(crate) struct Contexts {
+    live: Vec<(ContextKey, NonZeroU16)>,
+    /// A direct-mapped cache of `live`.
+    recent: [Option<(ContextKey, NonZeroU16)>; RECENT],
+    next: NonZeroU16,
+}
+
+impl Contexts {
+    pub(crate) fn new() -> Self {
+        Self { live: Vec::new(), recent: [None; RECENT], next: NonZeroU16::MIN }
+    }
+
+    /// The number of a context; `None` if no number is left.
+    #[inline]
+    pub(crate) fn number(&mut self, key: ContextKey) -> Option<NonZeroU16> {
+        match self.recent[key.recent()] {
+            Some((recent, number)) if recent == key => Some(number),
+            _ => self.look_up(key),
+        }
+    }
+
+    fn look_up(&mut self, key: ContextKey) -> Option<NonZeroU16> {
+        let known = self.live.iter().find(|(live, _)| *live == key).map(|&(_, number)| number);
+        let number = match known {
+            Some(number) => number,
+            None if self.next.get() < NUMBERS => {
+                let number = self.next;
+                self.next = number.saturating_add(1);
+                self.live.push((key, number));
+                number
+            }
+            None => return None,
+        };
+        self.recent[key.recent()] = Some((key, number));
+        Some(number)
+    }
+
+    /// Withdraws the numbers of the contexts that use `space`; says whether there were any.
+    pub(crate) fn retire(&mut self, space: Space) -> bool {
+        let before = self.live.len();
+        let recent = &mut self.recent;
+        self.live.retain(|(key, _)| {
+            let stays = !key.uses(space);
+            if !stays {
+                recent[key.recent()] = None;
+            }
+            stays
+        });
+        self.live.len() != before
+    }
+
+    /// The numbers of the contexts that use `space`.
+    pub(crate) fn using(&self, space: Space) -> impl Iterator<Item = NonZeroU16> + '_ {
+        self.live.iter().filter(move |(key, _)| key.uses(space)).map(|&(_, number)| number)
+    }
+
+    /// Withdraws all numbers. The caller drops every native entry, since they will be given out again.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGED: u64 = 8 << 60;
+
+    fn csrs() -> TranslationCsrs {
+        TranslationCsrs {
+            satp: PAGED | 5 << 44,
+            vsatp: PAGED | 6 << 44,
+            hgatp: PAGED | 7 << 44,
+            ..TranslationCsrs::default()
+        }
+    }
+
+    fn key(change: impl FnOnce(&mut TranslationCsrs), privilege: Privilege, v: bool) -> ContextKey {
+        let mut csrs = csrs();
+        change(&mut csrs);
+        ContextKey::new(&csrs, privilege, v)
+    }
+
+    #[test]
+    fn what_takes_effect_at_once_changes_the_context() {
+        let plain = key(|_| {}, Privilege::S, false);
+        assert_ne!(plain, key(|_| {}, Privilege::U, false));
+        assert_ne!(plain, key(|_| {}, Privilege::M, false));
+        assert_ne!(plain, key(|_| {}, Privilege::S, true));
+        assert_ne!(plain, key(|c| c.satp = 0, Privilege::S, false));
+        assert_ne!(plain, key(|c| c.satp += 1 << 44, Privilege::S, false));
+        assert_ne!(plain, key(|c| c.sum = true, Privilege::S, false));
+        assert_ne!(plain, key(|c| c.mxr = true, Privilege::S, false));
+        let guest = key(|_| {}, Privilege::S, true);
+        assert_ne!(guest, key(|_| {}, Privilege::U, true));
+        assert_ne!(guest, key(|c| c.vsatp = 0, Privilege::S, true));
+        assert_ne!(guest, key(|c| c.vsatp += 1 << 44, Privilege::S, true));
+        assert_ne!(guest, key(|c| c.hgatp = 0, Privilege::S, true));
+        assert_ne!(guest, key(|c| c.hgatp += 1 << 44, Privilege::S, true));
+        assert_ne!(guest, key(|c| c.vs_sum = true, Privilege::S, true));
+        assert_ne!(guest, key(|c| c.vs_mxr = true, Privilege::S, true));
+        assert_ne!(guest, key(|c| c.mxr = true, Privilege::S, true));
+    }
+
+    #[test]
+    fn roots_and_the_other_world_do_not_change_the_context() {
+        let plain = key(|_| {}, Privilege::S, false);
+        assert_eq!(plain, key(|c| c.satp += 1, Privilege::S, false));
+        assert_eq!(plain, key(|c| c.hgatp = 0, Privilege::S, false));
+        let guest = key(|_| {}, Privilege::S, true);
+        assert_eq!(guest, key(|c| (c.satp, c.sum) = (0, true), Privilege::S, true));
+    }
+
+    #[test]
+    fn retiring_a_space_withdraws_just_the_contexts_that_use_it() {
+        let mut contexts = Contexts::new();
+        let s = key(|_| {}, Privilege::S, false);
+        let other = key(|c| c.satp = PAGED | 9 << 44, Privilege::S, false);
+        let guest = key(|_| {}, Privilege::S, true);
+        let numbers = [s, other, guest].map(|key| contexts.number(key).unwrap());
+        assert!(contexts.retire(Space::S(Asid::Own(5))));
+        assert!(!contexts.retire(Space::S(Asid::Own(5))));
+        let again = [s, other, guest].map(|key| contexts.number(key).unwrap());
+        assert_ne!(numbers[0], again[0]);
+        assert_eq!(numbers[1..], again[1..]);
+        assert!(contexts.retire(Space::Vs { vmid: 7, asid: Asid::Global }));
+        assert_ne!(contexts.number(guest).unwrap(), again[2]);
+        assert!(!contexts.retire(Space::G { vmid: 8 }));
+    }
+
+    #[test]
+    fn numbers_run_out_and_start_again() {
+        let mut contexts = Contexts::new();
+        let keys = |n: u64| key(|c| c.satp = PAGED | n << 44, Privilege::S, false);
+        for n in 1..512 {
+            assert_eq!(contexts.number(keys(n)), NonZeroU16::new(n as u16));
+        }
+        assert_eq!(contexts.number(keys(512)), None);
+        contexts.reset();
+        assert_eq!(contexts.number(keys(512)), Some(NonZeroU16::MIN));
+    }
+}

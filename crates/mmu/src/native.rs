@@ -1,0 +1,299 @@
+//! The native TLB: from a virtual address to a native one in a handful of instructions.
+//!
+//! It only makes things faster. Each line comes from an entry that the architectural TLB keeps, or from an access
+//! that is not translated, and goes with it. A hit implies that the access is permitted, that it lies in RAM, in
+//! one page, naturally aligned and under uniform PMP rights; a line that lets write also implies that D is set and
+//! that no instructions were decoded from the page.
+//!
+//! The tag does several comparisons in one: `va` keeps its page number and the bits that must be zero in an aligned
+//! address, and bits 11–3 hold the context number. A misaligned address, and with it every access that crosses a
+//! page, differs in the low bits.
+#![allow(unsafe_code)]
+
+use std::num::NonZeroU16;
+use std::ptr;
+use std::sync::Arc;
+
+use isa::{PAGE_BITS, PAGE_BYTES, Pa};
+
+use crate::ram::{Ram, Scalar};
+
+/// Lines for each of reading, writing and executing.
+const LINES: usize = 1024;
+const PAGE: u64 = !(PAGE_BYTES - 1);
+/// Where a tag holds the context number.
+const CONTEXT_SHIFT: u32 = 3;
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(16))]
+struct Line {
+    /// Page number and context number; 0, which no context has, marks an empty line.
+    tag: u64,
+    /// What to add to `va`: for data to get a native address, for fetches a physical one.
+    addend: u64,
+}
+
+/// Lines that serve one kind of access.
+type Lines = Box<[Line; LINES]>;
+
+/// A context number as lookups want it.
+#[derive(Clone, Copy, Debug)]
+struct Context {
+    /// In its place in a tag.
+    tag: u64,
+    /// Keeps the same page of different contexts apart.
+    skew: u64,
+}
+
+impl Context {
+    #[inline]
+    fn new(number: NonZeroU16) -> Self {
+        let number = u64::from(number.get());
+        Self { tag: number << CONTEXT_SHIFT, skew: number.wrapping_mul(0x1b5) }
+    }
+
+    #[inline(always)]
+    fn index(self, va: u64) -> usize {
+        let page = va >> PAGE_BITS;
+        (page ^ page >> 10 ^ self.skew) as usize % LINES
+    }
+}
+
+/// What an address may be used for natively.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) execute: bool,
+}
+
+/// The native TLB of a hart.
+#[derive(Debug)]
+pub(crate) struct Native {
+    read: Lines,
+    write: Lines,
+    execute: Lines,
+    data: Context,
+    fetch: Context,
+    ram: Arc<Ram>,
+}
+
+impl Native {
+    pub(crate) fn new(ram: Arc<Ram>) -> Self {
+        let lines = || Box::new([Line::default(); LINES]);
+        let none = Context::new(NonZeroU16::MIN);
+        Self { read: lines(), write: lines(), execute: lines(), data: none, fetch: none, ram }
+    }
+
+    /// Sets the context numbers of ordinary loads and stores, and of fetches.
+    #[inline]
+    pub(crate) fn set_contexts(&mut self, data: NonZeroU16, fetch: NonZeroU16) {
+        self.data = Context::new(data);
+        self.fetch = Context::new(fetch);
+    }
+
+    #[inline]
+    pub(crate) fn fetch_context(&self) -> u16 {
+        (self.fetch.tag >> CONTEXT_SHIFT) as u16
+    }
+
+    /// The native address of a naturally aligned `T` at `va`, if `lines` has it.
+    #[inline(always)]
+    fn find<T: Scalar>(&self, lines: &Lines, va: u64) -> Option<u64> {
+        let line = &lines[self.data.index(va)];
+        let hit = line.tag == va & (PAGE | (T::BYTES - 1)) | self.data.tag;
+        hit.then(|| va.wrapping_add(line.addend))
+    }
+
+    #[inline(always)]
+    pub(crate) fn load<T: Scalar>(&self, va: u64) -> Option<T> {
+        let at = self.find::<T>(&self.read, va)?;
+        // SAFETY: a line with this tag was installed for this page, all of which is in `self.ram`, and lines do not
+        // outlive `self.ram`; the tag also says that `va` is aligned. RAM is accessed by atomics only.
+        // Measured: through `Ram::read` with its bounds check, a load costs half as much again.
+        Some(unsafe { T::load(ptr::with_exposed_provenance(at as usize)) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn store<T: Scalar>(&self, va: u64, value: T) -> bool {
+        let Some(at) = self.find::<T>(&self.write, va) else { return false };
+        // SAFETY: as in `load`.
+        unsafe { T::store(ptr::with_exposed_provenance_mut(at as usize), value) };
+        true
+    }
+
+    /// The physical address behind `va`, if a store of `T` would hit.
+    #[inline(always)]
+    pub(crate) fn writable<T: Scalar>(&self, va: u64) -> Option<Pa> {
+        self.find::<T>(&self.write, va).map(|at| self.ram.physical(at))
+    }
+
+    #[inline(always)]
+    pub(crate) fn fetch_page(&self, va: u64) -> Option<Pa> {
+        let line = &self.execute[self.fetch.index(va)];
+        (line.tag == va & PAGE | self.fetch.tag).then(|| Pa(va.wrapping_add(line.addend)))
+    }
+
+    /// Lets the page of `va` be used as `uses` says, under a context number. Nothing happens where the
+    /// page is not RAM, and a page with decoded instructions is not written.
+    pub(crate) fn install(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
+        let Some(native) = self.ram.native_page(pa.page()) else { return };
+        let context = Context::new(number);
+        let page = va & PAGE;
+        let index = context.index(va);
+        let tag = page | context.tag;
+        let data = Line { tag, addend: native.wrapping_sub(page) };
+        if uses.read {
+            self.read[index] = data;
+        }
+        if uses.write && !self.ram.is_code(pa) {
+            self.write[index] = data;
+        }
+        if uses.execute {
+            self.execute[index] = Line { tag, addend: pa.page().0.wrapping_sub(page) };
+        }
+    }
+
+    /// Drops the page of `va` under a context number.
+    pub(crate) fn drop_page(&mut self, number: NonZeroU16, va: u64) {
+        let context = Context::new(number);
+        let index = context.index(va);
+        let tag = va & PAGE | context.tag;
+        for lines in [&mut self.read, &mut self.write, &mut self.execute] {
+            if lines[index].tag == tag {
+                lines[index] = Line::default();
+            }
+        }
+    }
+
+    /// Drops what lets write to the physical page `pa`.
+    pub(crate) fn drop_writes_to(&mut self, pa: Pa) {
+        let Some(native) = self.ram.native_page(pa.page()) else { return };
+        for line in &mut *self.write {
+            if line.tag != 0 && (line.tag & PAGE).wrapping_add(line.addend) == native {
+                *line = Line::default();
+            }
+        }
+    }
+
+    /// Drops everything that lets write.
+    pub(crate) fn drop_writes(&mut self) {
+        *self.write = [Line::default(); LINES];
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        for lines in [&mut self.read, &mut self.write, &mut self.execute] {
+            **lines = [Line::default(); LINES];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Pa = Pa(0x8000_0000);
+    const VA: u64 = 0xffff_ffc0_0012_3000;
+    const ALL: Uses = Uses { read: true, write: true, execute: true };
+
+    fn number(n: u16) -> NonZeroU16 {
+        NonZeroU16::new(n).unwrap()
+    }
+
+    fn native() -> (Native, Arc<Ram>) {
+        let ram = Arc::new(Ram::new(BASE, 0x4000).unwrap());
+        let mut native = Native::new(Arc::clone(&ram));
+        native.set_contexts(number(7), number(9));
+        native.install(number(7), VA, Pa(BASE.0 + 0x1000), Uses { execute: false, ..ALL });
+        native.install(
+            number(9),
+            VA,
+            Pa(BASE.0 + 0x1000),
+            Uses { execute: true, ..Uses::default() },
+        );
+        (native, ram)
+    }
+
+    #[test]
+    fn a_hit_reaches_the_byte_behind_the_address() {
+        let (native, ram) = native();
+        assert!(native.store(VA + 0x128, 0x1122_3344_5566_7788u64));
+        assert_eq!(ram.read::<u64>(Pa(BASE.0 + 0x1128)), Some(0x1122_3344_5566_7788));
+        assert_eq!(native.load::<u64>(VA + 0x128), Some(0x1122_3344_5566_7788));
+        assert_eq!(native.load::<u8>(VA + 0x12f), Some(0x11));
+        assert_eq!(native.load::<u16>(VA + 0xffe), Some(0));
+        assert_eq!(native.fetch_page(VA + 0xffe), Some(Pa(BASE.0 + 0x1ffe)));
+        assert_eq!(native.writable::<u32>(VA + 4), Some(Pa(BASE.0 + 0x1004)));
+    }
+
+    #[test]
+    fn misaligned_and_page_crossing_accesses_miss() {
+        let (native, _) = native();
+        for offset in 1..8 {
+            assert_eq!(native.load::<u64>(VA + offset), None);
+            assert!(!native.store(VA + offset, 0u64));
+            assert_eq!(native.load::<u64>(VA + 0x1000 - offset), None);
+        }
+        assert_eq!(native.load::<u32>(VA + 2), None);
+        assert_eq!(native.load::<u16>(VA + 0xfff), None);
+        assert_eq!(native.load::<u32>(VA + 0xffe), None);
+    }
+
+    #[test]
+    fn another_page_context_or_use_misses() {
+        let (mut native, _) = native();
+        assert_eq!(native.load::<u8>(VA + 0x1000), None);
+        assert_eq!(native.load::<u8>(VA - 1), None);
+        native.set_contexts(number(9), number(7));
+        assert_eq!(native.load::<u8>(VA), None);
+        assert_eq!(native.fetch_page(VA), None);
+        native.set_contexts(number(8), number(9));
+        assert_eq!(native.load::<u8>(VA), None);
+        assert!(!native.store(VA, 0u8));
+    }
+
+    #[test]
+    fn an_empty_tlb_has_nothing_at_address_zero() {
+        let native = Native::new(Arc::new(Ram::new(BASE, 0x1000).unwrap()));
+        assert_eq!(native.load::<u8>(0), None);
+        assert_eq!(native.fetch_page(0), None);
+    }
+
+    #[test]
+    fn nothing_is_installed_outside_ram() {
+        let (mut native, _) = native();
+        native.install(number(7), 0x5000, Pa(BASE.0 + 0x4000), ALL);
+        native.install(number(7), 0x6000, Pa(0x1000), ALL);
+        assert_eq!(native.load::<u8>(0x5000), None);
+        assert_eq!(native.load::<u8>(0x6000), None);
+    }
+
+    #[test]
+    fn code_is_not_written_natively() {
+        let (mut native, ram) = native();
+        let page = Pa(BASE.0 + 0x1000);
+        native.drop_writes_to(Pa(BASE.0 + 0x2000));
+        assert!(native.store(VA, 1u8));
+        ram.watch_code(page);
+        native.drop_writes_to(page);
+        assert!(!native.store(VA, 1u8));
+        assert!(native.load::<u8>(VA).is_some());
+        native.install(number(7), VA, page, ALL);
+        assert!(!native.store(VA, 1u8));
+    }
+
+    #[test]
+    fn dropping_a_page_leaves_the_others() {
+        let (mut native, _) = native();
+        native.install(number(7), VA + 0x1000, BASE, ALL);
+        native.drop_page(number(9), VA + 0x1000);
+        native.drop_page(number(7), VA);
+        assert_eq!(native.load::<u8>(VA), None);
+        assert!(native.load::<u8>(VA + 0x1000).is_some());
+        assert!(native.fetch_page(VA).is_some());
+        native.clear();
+        assert_eq!(native.load::<u8>(VA + 0x1000), None);
+        assert_eq!(native.fetch_page(VA), None);
+    }
+}

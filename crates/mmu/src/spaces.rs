@@ -1,0 +1,261 @@
+//! Tags of the architectural TLB: the address spaces that cached entries belong to.
+//!
+//! Each space in use has an identifier that is never given out twice. A fence over a whole space forgets its
+//! identifier, so that all its entries are dead at once, however many there are; and where nothing was kept
+//! under a tag since its last fence, there is nothing to forget. Roots are no tags: writing `satp`, `vsatp` or
+//! `hgatp` removes nothing.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+/// The part of a tag that an ASID decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Asid {
+    /// Global mappings, of every ASID.
+    Global,
+    /// One ASID's own.
+    Own(u16),
+}
+
+/// A tag.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Space {
+    /// S-stage entries.
+    S(Asid),
+    /// VS-stage entries: guest physical addresses only.
+    Vs { vmid: u16, asid: Asid },
+    /// G-stage entries.
+    G { vmid: u16 },
+    /// VS-stage and G-stage in one; `bare` if `hgatp` is Bare.
+    Combined { vmid: u16, bare: bool, asid: Asid },
+}
+
+const LAST_ASID: Asid = Asid::Own(u16::MAX);
+
+impl Space {
+    pub(crate) fn s_all() -> RangeInclusive<Self> {
+        Self::S(Asid::Global)..=Self::S(LAST_ASID)
+    }
+
+    pub(crate) fn vs_of(vmid: u16) -> RangeInclusive<Self> {
+        Self::Vs { vmid, asid: Asid::Global }..=Self::Vs { vmid, asid: LAST_ASID }
+    }
+
+    /// The G-stage spaces of one VMID, or of all.
+    pub(crate) fn g_of(vmid: Option<u16>) -> RangeInclusive<Self> {
+        let (first, last) = bounds(vmid);
+        Self::G { vmid: first }..=Self::G { vmid: last }
+    }
+
+    /// The combined spaces of one VMID, or of all.
+    pub(crate) fn combined_of(vmid: Option<u16>) -> RangeInclusive<Self> {
+        let (first, last) = bounds(vmid);
+        Self::Combined { vmid: first, bare: false, asid: Asid::Global }..=Self::Combined {
+            vmid: last,
+            bare: true,
+            asid: LAST_ASID,
+        }
+    }
+
+    /// Whether it holds VS-stage information of this virtual machine and, if given, of this ASID alone.
+    pub(crate) fn is_vs(self, of_vmid: u16, of_asid: Option<u16>) -> bool {
+        match self {
+            Self::Vs { vmid, asid } | Self::Combined { vmid, asid, .. } => {
+                vmid == of_vmid && of_asid.is_none_or(|own| asid == Asid::Own(own))
+            }
+            Self::S(_) | Self::G { .. } => false,
+        }
+    }
+}
+
+fn bounds(vmid: Option<u16>) -> (u16, u16) {
+    vmid.map_or((0, u16::MAX), |vmid| (vmid, vmid))
+}
+
+/// The identifier of a space while it is in use. Zero is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct SpaceId(u64);
+
+/// Identifiers are a place in a table and how often that place was used.
+const PLACE_BITS: u32 = 16;
+/// At most this many spaces are in use at once; then the table's next place makes room.
+const MAX_PLACES: usize = 1 << PLACE_BITS;
+
+impl SpaceId {
+    fn place(self) -> usize {
+        (self.0 & (MAX_PLACES as u64 - 1)) as usize
+    }
+}
+
+/// What was handed to the native TLB, from an entry or a space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Handed {
+    /// Addresses for loads or stores.
+    pub(crate) data: bool,
+    /// Addresses to execute from.
+    pub(crate) code: bool,
+}
+
+impl Handed {
+    pub(crate) const NOTHING: Self = Self { data: false, code: false };
+
+    pub(crate) fn anything(self) -> bool {
+        self.data || self.code
+    }
+
+    pub(crate) fn and(self, more: Self) -> Self {
+        Self { data: self.data || more.data, code: self.code || more.code }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    id: SpaceId,
+    /// The space, while in use.
+    space: Option<Space>,
+    handed: Handed,
+}
+
+/// The spaces in use.
+#[derive(Debug, Default)]
+pub(crate) struct Spaces {
+    ids: BTreeMap<Space, SpaceId>,
+    places: Vec<Place>,
+    free: Vec<u16>,
+    /// The place that makes room next.
+    next_victim: usize,
+}
+
+/// A space that was forgotten, and what had been handed out from it.
+pub(crate) type Forgotten = (Space, Handed);
+
+impl Spaces {
+    /// The identifier of a space, if in use.
+    pub(crate) fn find(&self, space: Space) -> Option<SpaceId> {
+        self.ids.get(&space).copied()
+    }
+
+    /// The identifier of a space, which is in use from now on. If that takes another's place, it is told.
+    pub(crate) fn obtain(&mut self, space: Space, forgotten: &mut Vec<Forgotten>) -> SpaceId {
+        if let Some(id) = self.find(space) {
+            return id;
+        }
+        if self.free.is_empty() && self.places.len() == MAX_PLACES {
+            let victim = self.places[self.next_victim % MAX_PLACES].space;
+            self.next_victim = (self.next_victim + 1) % MAX_PLACES;
+            if let Some(victim) = victim {
+                self.forget(victim..=victim, forgotten);
+            }
+        }
+        let at = match self.free.pop() {
+            Some(at) => usize::from(at),
+            None => {
+                let id = SpaceId(self.places.len() as u64);
+                self.places.push(Place { id, space: None, handed: Handed::NOTHING });
+                self.places.len() - 1
+            }
+        };
+        let place = &mut self.places[at];
+        place.id.0 += 1 << PLACE_BITS;
+        place.space = Some(space);
+        place.handed = Handed::NOTHING;
+        let id = place.id;
+        self.ids.insert(space, id);
+        id
+    }
+
+    /// Forgets the spaces in `range`: every entry under them is dead.
+    pub(crate) fn forget(&mut self, range: RangeInclusive<Space>, forgotten: &mut Vec<Forgotten>) {
+        while let Some((&space, &id)) = self.ids.range(range.clone()).next() {
+            self.ids.remove(&space);
+            let at = id.place();
+            let place = &mut self.places[at];
+            place.space = None;
+            forgotten.push((space, place.handed));
+            // Fewer than MAX_PLACES, so it fits.
+            self.free.push(at as u16);
+        }
+    }
+
+    /// The space of a live identifier; `None` for one that was forgotten.
+    pub(crate) fn space_of(&self, id: SpaceId) -> Option<Space> {
+        self.places.get(id.place()).filter(|place| place.id == id)?.space
+    }
+
+    /// Notes what was handed to the native TLB from a space.
+    pub(crate) fn note_handed(&mut self, id: SpaceId, handed: Handed) {
+        if let Some(place) = self.places.get_mut(id.place())
+            && place.id == id
+        {
+            place.handed = place.handed.and(handed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_space_comes_back_under_another_identifier() {
+        let mut spaces = Spaces::default();
+        let mut forgotten = Vec::new();
+        let space = Space::S(Asid::Own(3));
+        let first = spaces.obtain(space, &mut forgotten);
+        assert_eq!(spaces.obtain(space, &mut forgotten), first);
+        spaces.note_handed(first, Handed { data: true, code: false });
+        spaces.forget(Space::s_all(), &mut forgotten);
+        assert_eq!(forgotten, [(space, Handed { data: true, code: false })]);
+        assert_eq!((spaces.find(space), spaces.space_of(first)), (None, None));
+        let second = spaces.obtain(space, &mut forgotten);
+        assert_ne!(first, second);
+        assert_eq!(spaces.space_of(second), Some(space));
+        assert_eq!(spaces.space_of(first), None);
+    }
+
+    #[test]
+    fn ranges_hold_the_spaces_they_name() {
+        let mut spaces = Spaces::default();
+        let mut forgotten = Vec::new();
+        let all = [
+            Space::S(Asid::Global),
+            Space::S(Asid::Own(u16::MAX)),
+            Space::Vs { vmid: 1, asid: Asid::Global },
+            Space::Vs { vmid: 1, asid: Asid::Own(u16::MAX) },
+            Space::Vs { vmid: 2, asid: Asid::Own(0) },
+            Space::G { vmid: 1 },
+            Space::G { vmid: 2 },
+            Space::Combined { vmid: 1, bare: true, asid: Asid::Own(9) },
+            Space::Combined { vmid: 2, bare: false, asid: Asid::Global },
+        ];
+        for (range, members) in [
+            (Space::s_all(), &all[..2]),
+            (Space::vs_of(1), &all[2..4]),
+            (Space::g_of(Some(2)), &all[6..7]),
+            (Space::g_of(None), &all[5..7]),
+            (Space::combined_of(Some(1)), &all[7..8]),
+            (Space::combined_of(None), &all[7..9]),
+        ] {
+            for space in all {
+                spaces.obtain(space, &mut forgotten);
+            }
+            spaces.forget(range, &mut forgotten);
+            let gone: Vec<Space> = forgotten.drain(..).map(|(space, _)| space).collect();
+            assert_eq!(gone, members);
+        }
+    }
+
+    #[test]
+    fn the_number_of_spaces_is_bounded() {
+        let mut spaces = Spaces::default();
+        let mut forgotten = Vec::new();
+        for vmid in 0..2 {
+            for asid in 0..=u16::MAX {
+                spaces.obtain(Space::Vs { vmid, asid: Asid::Own(asid) }, &mut forgotten);
+            }
+        }
+        assert_eq!(spaces.places.len(), MAX_PLACES);
+        assert_eq!(forgotten.len(), MAX_PLACES);
+        assert_eq!(forgotten[0].0, Space::Vs { vmid: 0, asid: Asid::Own(0) });
+    }
+}
