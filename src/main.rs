@@ -1,2 +1,31 @@
 //! The nestwalk command.
-fn main() {}
+
+mod build;
+mod cli;
+mod console;
+mod diagnostics;
+mod disasm;
+mod exit;
+mod run;
+mod stop;
+mod terminal;
+mod test;
+
+use cli::{Command, Refusal};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exit::on_panic();
+    let command = match cli::parse(std::env::args_os().skip(1).collect()) {
+        Ok(command) => command,
+        Err(Refusal::Usage(why)) => return exit::usage_error(why),
+        // Clap prints help to standard output and errors to standard error, and knows their codes.
+        Err(Refusal::Clap(error)) => error.exit(),
+    };
+    let done = match &command {
+        Command::Run(args) => run::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Disasm(args) => disasm::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(exit::usage_error)
+}

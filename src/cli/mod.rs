@@ -1,0 +1,195 @@
+//! The command line: our own grammar, the words of QEMU and Spike, and configuration files.
+//!
+//! Parsing has no effects but reading the configuration file; it ends in values that the commands
+//! take, or in a usage error (exit code 2).
+
+mod choices;
+mod dialect;
+mod keys;
+mod nearest;
+mod options;
+mod qemu;
+mod settings;
+mod spike;
+mod values;
+
+pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc};
+pub(crate) use options::{MachineOptions, Misaligned, RunOptions};
+pub(crate) use settings::print as print_settings;
+pub(crate) use values::Hertz;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// A RISC-V machine built around the hypervisor extension.
+#[derive(Parser, Debug)]
+#[command(
+    name = "nestwalk",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Exit codes: that of the guest (low 8 bits); 2 usage; 70 internal error; 124 limit \
+                  reached or no way to go on; 128+N ended by signal N."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Boot a kernel or run a bare ELF file
+    Run(Box<RunArgs>),
+    /// Run test programs, files or folders of them, and print the results
+    Test(TestArgs),
+    /// Disassemble an ELF file or hexadecimal words
+    Disasm(DisasmArgs),
+}
+
+/// `nestwalk run`.
+#[derive(Args, Debug)]
+#[command(args_override_self = true)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+    #[command(flatten)]
+    pub(crate) machine: MachineOptions,
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+    /// TOML file with any of these options; the command line wins
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+}
+
+/// What can be printed in place of a run.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct Shown {
+    /// Prints all options as they are in effect, as a file for --config, and exits
+    #[arg(long)]
+    pub(crate) dump_config: bool,
+    /// Writes the device tree blob to a file and exits
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump_dtb: Option<PathBuf>,
+    /// Prints the device tree as source and exits
+    #[arg(long)]
+    pub(crate) dump_dts: bool,
+    /// Prints the physical memory map and exits
+    #[arg(long)]
+    pub(crate) dump_map: bool,
+}
+
+/// `nestwalk test`.
+#[derive(Args, Debug)]
+#[command(args_override_self = true)]
+pub(crate) struct TestArgs {
+    /// ELF files, and folders that are searched for them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// How to print the results
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: ReportFormat,
+    /// Programs to run at the same time [default: number of processors]
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) machine: MachineOptions,
+}
+
+/// How `nestwalk test` prints results.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReportFormat {
+    /// For people.
+    Table,
+    /// Test Anything Protocol, version 14.
+    Tap,
+    /// JUnit's XML.
+    Junit,
+}
+
+/// `nestwalk disasm`.
+#[derive(Args, Debug)]
+pub(crate) struct DisasmArgs {
+    /// An ELF file, or instructions as hexadecimal words such as 00a28293
+    #[arg(required = true, value_name = "FILE|HEX")]
+    pub(crate) inputs: Vec<OsString>,
+    /// Address of the first hexadecimal word
+    #[arg(long, value_name = "ADDR", default_value = "0")]
+    pub(crate) address: values::Address,
+}
+
+/// Why a command line was refused, ready to print.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// A usage error.
+    Usage(String),
+    /// What clap has to say: errors, and also help and version texts.
+    Clap(Box<clap::Error>),
+}
+
+impl From<values::ValueError> for Refusal {
+    fn from(error: values::ValueError) -> Self {
+        Self::Usage(error.0)
+    }
+}
+
+/// The command that `args`, without the program's name, asks for.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Refusal> {
+    let mut grammar = grammar();
+    let mut words = args.into_iter();
+    let mut ours: Vec<OsString> = vec!["nestwalk".into()];
+    if let Some(first) = words.next() {
+        let dialects = ["run", "test"].iter().find(|name| first == **name);
+        let rest = match dialects.and_then(|name| grammar.find_subcommand(name)) {
+            Some(subcommand) => dialect::translate(words, subcommand)?,
+            None => {
+                check_command(&grammar, &first)?;
+                words.collect()
+            }
+        };
+        ours.push(first);
+        ours.extend(rest);
+    }
+    let clap = |error: clap::Error| Refusal::Clap(Box::new(error));
+    let matches = grammar.try_get_matches_from_mut(ours).map_err(clap)?;
+    let mut command = Cli::from_arg_matches(&matches).map_err(clap)?.command;
+    if let Command::Run(run) = &mut command
+        && let Some(path) = &run.config
+    {
+        let (machine, options) = settings::load(path)?;
+        run.machine = std::mem::take(&mut run.machine).over(machine);
+        run.run = std::mem::take(&mut run.run).over(options);
+    }
+    Ok(command)
+}
+
+/// Refuses what is neither a command nor a question, with what was probably meant.
+fn check_command(grammar: &clap::Command, first: &OsStr) -> Result<(), Refusal> {
+    let text = first.to_string_lossy();
+    let known: Vec<&str> = grammar.get_subcommands().map(clap::Command::get_name).collect();
+    let asks = ["-h", "--help", "-V", "--version"];
+    if known.contains(&&*text) || asks.contains(&&*text) {
+        return Ok(());
+    }
+    let hint = match nearest::nearest(&text, &known) {
+        Some(command) => format!("; did you mean '{command}'?"),
+        None => format!("; to run it, write 'nestwalk run {text} ...'"),
+    };
+    Err(Refusal::Usage(format!("'{text}' is no command{hint}")))
+}
+
+/// Clap's description of everything, with the tables of the other dialects in the help of `run`.
+fn grammar() -> clap::Command {
+    let dialects = format!(
+        "Words of QEMU that are understood:\n{}\nWords of Spike that are understood:\n{}\n\
+         Ctrl-A x ends a run from the console, Ctrl-A h lists the other keys.",
+        dialect::help_lines(qemu::WORDS),
+        dialect::help_lines(spike::WORDS)
+    );
+    let mut grammar = Cli::command().mut_subcommand("run", |run| run.after_long_help(dialects));
+    grammar.build();
+    grammar
+}

@@ -1,0 +1,255 @@
+//! The options of a machine and of a run, once for the command line, for configuration files and
+//! for `--dump-config`: the names, defaults and parsers are the same in all three.
+
+use super::choices::{Bios, Console, Disk, Net, Rtc};
+use super::values::{Address, Count, Hertz, Seconds, Size};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Defines an options struct whose fields are all optional or lists, and how one is laid over
+/// another.
+macro_rules! options {
+    ($(#[$meta:meta])* struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $ty:ty,)+ }) => {
+        #[derive(Args, Serialize, Deserialize, Clone, PartialEq, Default, Debug)]
+        $(#[$meta])*
+        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+        pub(crate) struct $name { $($(#[$field_meta])* pub(crate) $field: $ty,)+ }
+
+        impl $name {
+            /// These options, with those of `base` where these say nothing.
+            pub(crate) fn over(self, base: Self) -> Self {
+                Self { $($field: Over::over(self.$field, base.$field),)+ }
+            }
+
+            /// The names of all options, as they are written in a configuration file.
+            pub(crate) fn names() -> impl Iterator<Item = String> {
+                [$(stringify!($field)),+].into_iter().map(|name| name.replace('_', "-"))
+            }
+        }
+    };
+}
+
+/// A value that may be left out.
+trait Over {
+    fn over(self, base: Self) -> Self;
+}
+
+impl<T> Over for Option<T> {
+    fn over(self, base: Self) -> Self {
+        self.or(base)
+    }
+}
+
+impl<T> Over for Vec<T> {
+    fn over(self, base: Self) -> Self {
+        if self.is_empty() { base } else { self }
+    }
+}
+
+options! {
+    /// What the board is, and how long it may run.
+    #[command(next_help_heading = "Machine")]
+    struct MachineOptions {
+        /// Extensions of the harts: an ISA string such as rv64gch_sstc, or switches on the default
+        /// such as rv64,svadu=on,sstc=off
+        #[arg(long, value_name = "ISA")]
+        isa: Option<String>,
+        /// Main memory, committed as the guest touches it [default: 1G]
+        #[arg(long, value_name = "SIZE")]
+        memory: Option<Size>,
+        /// Number of harts, 1 to 8 [default: 1]
+        #[arg(long, value_name = "N")]
+        harts: Option<u8>,
+        /// Misaligned loads and stores: done by the hart, or trapped [default: handle]
+        #[arg(long, value_name = "trap|handle", num_args = 0..=1, require_equals = true,
+              default_missing_value = "handle", hide_possible_values = true)]
+        misaligned: Option<Misaligned>,
+        /// PMP entries of each hart: 0, 16 or 64 [default: 16]
+        #[arg(long, value_name = "N")]
+        pmp_entries: Option<u8>,
+        /// Cycles in a second of virtual time [default: 1GHz]
+        #[arg(long, value_name = "HZ")]
+        cpu_hz: Option<Hertz>,
+        /// What the real-time clock shows at power-on: seconds since 1970, or now
+        /// [default: 1767225600]
+        #[arg(long, value_name = "SECONDS|now")]
+        rtc: Option<Rtc>,
+        /// Where every random number of the machine comes from [default: 0]
+        #[arg(long, value_name = "N")]
+        seed: Option<Count>,
+        /// Adds the test output device: a store to 0x60000000 prints a byte, one to 0x60000008 exits
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true)]
+        test_device: Option<bool>,
+        /// Stops with exit code 124 after N instructions of all harts together
+        #[arg(long, value_name = "N", help_heading = "Limits")]
+        max_insns: Option<Count>,
+        /// Stops with exit code 124 after so many seconds of wall time
+        #[arg(long, value_name = "SECONDS", help_heading = "Limits")]
+        timeout: Option<Seconds>,
+    }
+}
+
+options! {
+    /// What the machine runs, and where its input and output are.
+    #[command(next_help_heading = "Boot")]
+    struct RunOptions {
+        /// Bare ELF file; starts in M-mode with the hart's number in a0 and the device tree in a1
+        #[arg(value_name = "ELF", help_heading = None::<&str>)]
+        program: Option<PathBuf>,
+        /// Firmware: builtin, none, or a file such as OpenSBI's fw_dynamic [default: builtin with
+        /// --kernel, none with a bare ELF]
+        #[arg(long, value_name = "builtin|none|FILE")]
+        bios: Option<Bios>,
+        /// Kernel: Linux Image or ELF, also compressed with gzip or zstd
+        #[arg(long, value_name = "FILE")]
+        kernel: Option<PathBuf>,
+        /// Initial RAM disk for the kernel
+        #[arg(long, value_name = "FILE")]
+        initrd: Option<PathBuf>,
+        /// Kernel command line
+        #[arg(long, value_name = "TEXT")]
+        append: Option<String>,
+        /// Device tree blob in place of the generated one
+        #[arg(long, value_name = "FILE")]
+        dtb: Option<PathBuf>,
+        /// Start address in place of the ELF's entry
+        #[arg(long, value_name = "ADDR")]
+        pc: Option<Address>,
+        /// Disk from a raw image (repeatable); ro refuses writes, overlay forgets them at exit
+        #[arg(long, value_name = "FILE[,ro|,overlay]", help_heading = "Devices")]
+        disk: Vec<Disk>,
+        /// Makes every disk that takes writes forget them at exit
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true, help_heading = "Devices")]
+        overlay: Option<bool>,
+        /// Network device (repeatable), connected to nothing; dump keeps what is sent as pcap
+        #[arg(long, value_name = "null|dump:FILE", help_heading = "Devices")]
+        net: Vec<Net>,
+        /// Where the guest's console goes [default: stdio]
+        #[arg(long, value_name = "stdio|null|file:FILE", help_heading = "Devices")]
+        console: Option<Console>,
+        /// Files whose symbols name addresses in messages (repeatable)
+        #[arg(long, value_name = "FILE", help_heading = "Output")]
+        symbols: Vec<PathBuf>,
+        /// Says nothing on standard error but errors
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true, help_heading = "Output")]
+        quiet: Option<bool>,
+        /// Which diagnostics to print, such as info or machine=debug,devices=trace [default: warn]
+        #[arg(long, value_name = "FILTER", help_heading = "Output")]
+        trace_filter: Option<String>,
+    }
+}
+
+/// What is so when nothing else is asked for.
+impl MachineOptions {
+    /// The ISA string of the harts.
+    pub(crate) fn isa(&self) -> String {
+        self.isa.clone().unwrap_or_else(|| "rv64".into())
+    }
+
+    /// The size of main memory.
+    pub(crate) fn memory(&self) -> Size {
+        self.memory.unwrap_or(Size(1 << 30))
+    }
+
+    /// The number of harts.
+    pub(crate) fn harts(&self) -> u8 {
+        self.harts.unwrap_or(1)
+    }
+
+    /// What becomes of misaligned accesses.
+    pub(crate) fn misaligned(&self) -> Misaligned {
+        self.misaligned.unwrap_or(Misaligned::Handle)
+    }
+
+    /// The PMP entries of each hart.
+    pub(crate) fn pmp_entries(&self) -> u8 {
+        self.pmp_entries.unwrap_or(16)
+    }
+
+    /// The cycles in a second.
+    pub(crate) fn cpu_hz(&self) -> Hertz {
+        self.cpu_hz.unwrap_or(Hertz(1_000_000_000))
+    }
+
+    /// The real-time clock at power-on: the first second of 2026, so that a run repeats.
+    pub(crate) fn rtc(&self) -> Rtc {
+        self.rtc.unwrap_or(Rtc::Seconds(1_767_225_600))
+    }
+
+    /// The seed of everything random.
+    pub(crate) fn seed(&self) -> Count {
+        self.seed.unwrap_or(Count(0))
+    }
+
+    /// Whether the test output device is there.
+    pub(crate) fn test_device(&self) -> bool {
+        self.test_device.unwrap_or(false)
+    }
+
+    /// These options with every default written out.
+    pub(crate) fn resolved(&self) -> Self {
+        Self {
+            isa: Some(self.isa()),
+            memory: Some(self.memory()),
+            harts: Some(self.harts()),
+            misaligned: Some(self.misaligned()),
+            pmp_entries: Some(self.pmp_entries()),
+            cpu_hz: Some(self.cpu_hz()),
+            rtc: Some(self.rtc()),
+            seed: Some(self.seed()),
+            test_device: Some(self.test_device()),
+            max_insns: self.max_insns,
+            timeout: self.timeout,
+        }
+    }
+}
+
+impl RunOptions {
+    /// The firmware.
+    pub(crate) fn bios(&self) -> Bios {
+        let default = if self.program.is_some() { Bios::None } else { Bios::Builtin };
+        self.bios.clone().unwrap_or(default)
+    }
+
+    /// Where the guest's console goes.
+    pub(crate) fn console(&self) -> Console {
+        self.console.clone().unwrap_or(Console::Stdio)
+    }
+
+    /// These options with every default written out.
+    pub(crate) fn resolved(&self) -> Self {
+        Self { bios: Some(self.bios()), console: Some(self.console()), ..self.clone() }
+    }
+
+    /// Makes relative file names, written as seen from `directory`, usable from here.
+    pub(crate) fn rebase(&mut self, directory: &Path) {
+        let bios = self.bios.as_mut().and_then(Bios::file_mut);
+        let console = self.console.as_mut().and_then(Console::file_mut);
+        let single = [&mut self.program, &mut self.kernel, &mut self.initrd, &mut self.dtb]
+            .into_iter()
+            .filter_map(Option::as_mut);
+        let several = self
+            .disk
+            .iter_mut()
+            .map(|disk| &mut disk.file)
+            .chain(self.net.iter_mut().filter_map(Net::file_mut))
+            .chain(&mut self.symbols);
+        for path in single.chain(several).chain(bios).chain(console) {
+            *path = directory.join(&*path);
+        }
+    }
+}
+
+/// What becomes of a misaligned access.
+#[derive(ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Misaligned {
+    /// It raises an address-misaligned exception.
+    Trap,
+    /// The hart does it.
+    Handle,
+}

@@ -1,0 +1,198 @@
+//! Our side: one hart and memory as Spike's machine has them, stepped one event at a time. There are
+//! no devices and no clock of our own: what they would decide is taken from Spike's log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use cpu::{Commit, Event, Hart, HartConfig, Platform, Trapped, Wires};
+use isa::{Exception, ExtSet, Interrupt, Pa};
+use machine::config::Boot;
+use machine::device_tree::BoardTree;
+use machine::load::{Start, load};
+use machine::{Board, LogFormat};
+use mmu::{Bus, BusFault, PmaMap, PmaRegion, Ram};
+use timing::Clock;
+
+/// As much memory as Spike is given.
+const RAM_BYTES: u64 = 2 << 30;
+
+/// Cycles in a tick: so many that time stands still unless it is moved.
+const CYCLES_PER_TICK: u64 = 1 << 24;
+
+/// Where Spike has devices.
+const DEVICES: &[PmaRegion] = &[
+    PmaRegion::io(Pa(0x0200_0000), 0xc_0000),
+    PmaRegion::io(Pa(0x0c00_0000), 0x100_0000),
+    PmaRegion::io(Pa(0x1000_0000), 0x100),
+];
+
+/// Interrupts that come from outside a hart.
+const LINES: [Interrupt; 4] = [
+    Interrupt::MachineSoftware,
+    Interrupt::MachineTimer,
+    Interrupt::MachineExternal,
+    Interrupt::SupervisorExternal,
+];
+
+/// What one step of the hart did.
+pub(crate) enum Step {
+    /// An instruction retired; and its line.
+    Commit(Box<Commit>, String),
+    /// A trap was taken; its lines.
+    Trap(Trapped, String),
+    /// Nothing happened.
+    Nothing,
+}
+
+/// What stands in for the devices.
+struct Stand {
+    /// What a device returns to a load; `None` where an access faults.
+    device: Option<u64>,
+    /// Loads from devices so far.
+    loads: u64,
+    lines: u64,
+}
+
+/// See the module.
+pub(crate) struct Rig {
+    hart: Hart,
+    stand: Stand,
+    ram: Arc<Ram>,
+    tohost: Option<Pa>,
+    clock: Clock,
+}
+
+impl Rig {
+    /// Loads `elf` into a machine of these extensions.
+    pub(crate) fn new(isa: &str, elf: &Path) -> Result<Self> {
+        let exts = ExtSet::parse(isa).context("we do not take Spike's ISA string")?;
+        let board = Board::new(1, RAM_BYTES, false);
+        let tree = BoardTree { board: &board, exts: &exts, timebase_hz: 10_000_000, seed: 0 };
+        let loaded = load(&Boot { program: Some(elf.into()), ..Boot::default() }, &tree)?;
+        let ram = Arc::new(Ram::new(board.ram().base, RAM_BYTES)?);
+        for piece in loaded.layout.pieces() {
+            ram.write_bytes(piece.range.start, &piece.bytes)
+                .ok()
+                .context("a piece lies outside main memory")?;
+        }
+        let pma = Arc::new(PmaMap::new(DEVICES.iter().copied())?);
+        let clock = Clock::new(CYCLES_PER_TICK, 1).map_err(anyhow::Error::new)?;
+        let mut hart =
+            Hart::new(&HartConfig { clock, ..HartConfig::new(0, exts) }, Arc::clone(&ram), pma);
+        let (Start::Machine { pc, .. } | Start::Supervisor { pc, .. }) = loaded.start;
+        hart.reset(pc.0);
+        let tohost = loaded.htif.map(|words| words.tohost);
+        let stand = Stand { device: None, loads: 0, lines: 0 };
+        Ok(Self { hart, stand, ram, tohost, clock })
+    }
+
+    pub(crate) fn hart(&mut self) -> &mut Hart {
+        &mut self.hart
+    }
+
+    /// Loads from devices so far.
+    pub(crate) fn device_loads(&self) -> u64 {
+        self.stand.loads
+    }
+
+    /// What `tohost` holds, if the program has one and has written it.
+    pub(crate) fn tohost(&self) -> Option<u64> {
+        self.ram.read(self.tohost?).filter(|&word| word != 0)
+    }
+
+    /// Executes an instruction, or takes a trap. A load from a device returns `device`.
+    pub(crate) fn step(&mut self, device: Option<u64>) -> Step {
+        self.stand.device = device;
+        let mut step = Step::Nothing;
+        self.hart.step_logged(&mut self.stand, &mut |event| {
+            let mut text = String::new();
+            step = match event {
+                Event::Commit(commit) => {
+                    LogFormat::Spike.commit(&mut text, commit);
+                    Step::Commit(Box::new(commit.clone()), text)
+                }
+                Event::Trap(trap) => {
+                    LogFormat::Spike.trap(&mut text, &trap);
+                    Step::Trap(trap, text)
+                }
+            };
+        });
+        self.stand.lines = 0;
+        step
+    }
+
+    /// Takes the interrupt that Spike takes now: raises its line, or moves time to where it fires.
+    pub(crate) fn interrupt(&mut self, number: u64) -> Step {
+        let Some(interrupt) = Interrupt::from_code(number) else { return Step::Nothing };
+        if LINES.contains(&interrupt) {
+            self.stand.lines = interrupt.bit();
+        } else if matches!(interrupt, Interrupt::SupervisorTimer | Interrupt::VsTimer) {
+            self.pass_comparator(interrupt);
+        }
+        self.step(None)
+    }
+
+    /// Moves time on until a comparator has made `interrupt` pending, if one can.
+    fn pass_comparator(&mut self, interrupt: Interrupt) {
+        let pending = |hart: &Hart| hart.csr(isa::csr::MIP).unwrap_or(0) & interrupt.bit() != 0;
+        while !pending(&self.hart) {
+            match self.hart.comparator_deadline() {
+                u64::MAX => break,
+                cycle => self.hart.set_cycle(cycle),
+            }
+        }
+    }
+
+    /// Spike has gone on behind a WFI without a trap: something enabled is pending.
+    pub(crate) fn wake(&mut self) {
+        let enabled = self.hart.csr(isa::csr::MIE).unwrap_or(0);
+        let lines = LINES.iter().fold(0, |lines, line| lines | line.bit());
+        self.stand.lines = enabled & lines;
+        if self.stand.lines == 0 {
+            for timer in [Interrupt::SupervisorTimer, Interrupt::VsTimer] {
+                if enabled & timer.bit() != 0 {
+                    self.pass_comparator(timer);
+                }
+            }
+        }
+    }
+
+    /// Moves time on so that `time` reads `ticks` in the current mode, unless that is past.
+    pub(crate) fn move_time_to(&mut self, ticks: u64) {
+        let delta = match self.hart.mode().v() {
+            true => self.hart.csr(isa::csr::HTIMEDELTA).unwrap_or(0),
+            false => 0,
+        };
+        let cycle = self.clock.cycles(ticks.wrapping_sub(delta));
+        if cycle > self.hart.cycle() && cycle != u64::MAX {
+            self.hart.set_cycle(cycle);
+        }
+    }
+}
+
+impl Bus for Stand {
+    fn read(&mut self, _: Pa, size: u8) -> Result<u64, BusFault> {
+        self.loads += 1;
+        let value = self.device.ok_or(BusFault)?;
+        Ok(if size < 8 { value & ((1 << (8 * size)) - 1) } else { value })
+    }
+
+    fn write(&mut self, _: Pa, _: u8, _: u64) -> Result<(), BusFault> {
+        self.device.map(|_| ()).ok_or(BusFault)
+    }
+}
+
+impl Platform for Stand {
+    fn sync(&mut self, _: u64, _: u64) -> Wires {
+        Wires { lines: self.lines, guest_lines: 0, deadline: u64::MAX, stop: false }
+    }
+
+    fn advance(&mut self, _: u64) {}
+}
+
+/// Whether a trap is an environment call or a breakpoint: what a program does on purpose.
+pub(crate) fn is_on_purpose(exception: Exception) -> bool {
+    use Exception::*;
+    matches!(exception, EcallU | EcallS | EcallVs | EcallM | Breakpoint)
+}
