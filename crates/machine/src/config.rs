@@ -1,13 +1,11 @@
-//! What a machine is built and booted from, in one value. Where the words of the command line or
-//! of a file are turned into it, they are the command's.
+//! What is loaded before the first instruction. The words of the command line and of configuration
+//! files are turned into it by the command.
 
 use isa::Pa;
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What runs in M-mode before the kernel.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Bios {
     /// Nothing: the program has M-mode to itself.
     #[default]
@@ -19,8 +17,7 @@ pub enum Bios {
 }
 
 /// What is loaded before the first instruction.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Boot {
     /// A bare ELF file.
     pub program: Option<PathBuf>,
@@ -35,22 +32,7 @@ pub struct Boot {
     /// A device tree blob in place of the machine's own.
     pub dtb: Option<PathBuf>,
     /// Where the first stage starts, in place of its own entry.
-    #[serde(with = "address")]
     pub entry: Option<Pa>,
     /// Further files whose symbols name addresses.
     pub symbols: Vec<PathBuf>,
-}
-
-/// Addresses as plain numbers.
-mod address {
-    use isa::Pa;
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(pa: &Option<Pa>, to: S) -> Result<S::Ok, S::Error> {
-        pa.map(|pa| pa.0).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Pa>, D::Error> {
-        Ok(Option::<u64>::deserialize(from)?.map(Pa))
-    }
 }

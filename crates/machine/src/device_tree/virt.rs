@@ -3,6 +3,7 @@
 
 use super::{DeviceTree, Node};
 use crate::board::{Board, PLIC_SOURCES, Part, Region};
+use crate::firmware::GENERAL_EVENTS;
 use isa::{Ext, ExtSet, Pa};
 
 /// The range of an initial RAM disk.
@@ -48,7 +49,8 @@ impl BoardTree<'_> {
             .child(self.memory())
             .child(self.cpus())
             .child(self.soc())
-            .children([self.finisher("poweroff", 0x5555), self.finisher("reboot", 0x7777)]);
+            .children([self.finisher("poweroff", 0x5555), self.finisher("reboot", 0x7777)])
+            .children(self.pmu());
         DeviceTree { root, ..DeviceTree::default() }
     }
 
@@ -188,6 +190,31 @@ impl BoardTree<'_> {
         node.cells("interrupts-extended", wires.collect::<Vec<_>>())
     }
 
+    /// What firmware must know of the harts' programmable counters, which count any event: for each
+    /// general event its selector, for events and for raw selectors the counters, a bit each [OpenSBI,
+    /// docs/pmu_support.md].
+    fn pmu(&self) -> Option<Node> {
+        const PROGRAMMABLE: u32 = 0xffff_fff8;
+        /// Raw selectors are 8 bits wide: a value and a mask of two cells each.
+        const RAW_SELECTORS: [u32; 4] = [0, 0, u32::MAX, u32::MAX << 8];
+        let selectors = GENERAL_EVENTS.iter().flat_map(|&(event, _, selector)| {
+            [event as u32, (selector >> 32) as u32, selector as u32]
+        });
+        let counters = GENERAL_EVENTS
+            .iter()
+            .flat_map(|&(event, fixed, _)| [event as u32, event as u32, PROGRAMMABLE | 1 << fixed]);
+        self.exts.contains(Ext::Zihpm).then(|| {
+            Node::new("pmu")
+                .strings("compatible", ["riscv,pmu"])
+                .cells("riscv,event-to-mhpmevent", selectors)
+                .cells("riscv,event-to-mhpmcounters", counters)
+                .cells(
+                    "riscv,raw-event-to-mhpmcounters",
+                    RAW_SELECTORS.into_iter().chain([PROGRAMMABLE]),
+                )
+        })
+    }
+
     /// A word to the finisher that ends the machine in some way.
     fn finisher(&self, name: &str, word: u32) -> Node {
         Node::new(name)
@@ -286,6 +313,19 @@ pub(super) mod tests {
             cells(&tree, "/cpus/cpu-map/cluster0/core1", "cpu"),
             cells(&tree, "/cpus/cpu@1", "phandle")
         );
+    }
+
+    #[test]
+    fn firmware_learns_which_counter_counts_what() {
+        let tree = example();
+        // Event 1 is cycles, 2 is instructions [SBI: PMU]; counter 0 is cycle, 2 is instret.
+        assert_eq!(cells(&tree, "/pmu", "riscv,event-to-mhpmevent"), [1, 0, 1, 2, 0, 2]);
+        assert_eq!(
+            cells(&tree, "/pmu", "riscv,event-to-mhpmcounters"),
+            [1, 1, 0xffff_fff9, 2, 2, 0xffff_fffc]
+        );
+        let without = tree_of(1, &ExtSet::parse("rv64,zihpm=off").unwrap(), 0);
+        assert!(without.node("/pmu").is_none());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod setup;
 mod fake;
 
 pub use port::Port;
+pub(crate) use sbi::pmu::GENERAL_EVENTS;
 
 use isa::{Cause, Exception, Interrupt, Pa, csr};
 use sbi::hsm::State;

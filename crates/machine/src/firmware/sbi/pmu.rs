@@ -20,8 +20,8 @@ const COUNTERS: u64 = FIRST_FIRMWARE + FIRMWARE_COUNTERS as u64;
 const INFO_ENTRIES_MAX: u64 = 0x1_0000;
 
 /// General hardware events that the harts can count: their code, the counter that always counts
-/// them, and what selects them in `mhpmevent`.
-const GENERAL_EVENTS: [(u64, u64, u64); 2] = [(1, CYCLE, 1), (2, INSTRET, 2)];
+/// them, and what selects them in `mhpmevent`. Firmware from a file reads them from the device tree.
+pub(crate) const GENERAL_EVENTS: [(u64, u64, u64); 2] = [(1, CYCLE, 1), (2, INSTRET, 2)];
 
 /// What the firmware counts of its own doings. Traps that it could count never reach it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
