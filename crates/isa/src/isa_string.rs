@@ -235,7 +235,9 @@ fn parse_base(base: &str) -> Result<ExtSet, IsaError> {
     for chunk in rest.split('_') {
         parse_chunk(chunk, &mut named)?;
     }
-    let modes = MODES.iter().any(|mode| named.contains(mode));
+    // Named, not implied: Svnapot needs Sv39 and says nothing of Sv48.
+    let names = |chunk: &str| MODES.iter().any(|mode| chunk.ends_with(mode.name()));
+    let modes = rest.split('_').any(names);
     let unsaid = UNSAID.iter().chain(MODES.iter().filter(|_| !modes));
     Ok(named.iter().chain(unsaid).collect())
 }
@@ -336,6 +338,7 @@ mod tests {
         );
         let set = parse("rv64gc_sv48");
         assert!(set.contains(Ext::Sv39) && !set.contains(Ext::Sv57));
+        assert!(parse("rv64gc_svnapot").contains(Ext::Sv57));
     }
 
     #[test]
