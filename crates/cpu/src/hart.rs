@@ -121,28 +121,47 @@ impl Hart {
         let mut recorder = Recorder::default();
         self.meet(port);
         loop {
-            if self.core.ram.code_events() != self.code_seen {
-                self.read_code_events();
-            }
-            if self.core.recheck || self.core.cycle >= self.deadline {
-                recorder.before(&mut self.core, None);
-                let exit = self.attend(port);
-                recorder.after(&mut self.core).into_iter().for_each(&mut *log);
-                if let Some(exit) = exit {
-                    return exit;
-                }
-            }
-            if self.core.retired >= end {
-                return Exit::Budget;
-            }
-            let insn = self.next_instruction(port);
-            recorder.before(&mut self.core, insn);
-            let exit = self.advance(port, 1);
-            recorder.after(&mut self.core).into_iter().for_each(&mut *log);
-            if let Some(exit) = exit {
+            if let Some(exit) = self.logged(port, end, &mut recorder, log) {
                 return exit;
             }
         }
+    }
+
+    /// Takes one trap or executes one instruction, and tells `log`.
+    pub fn step_logged(&mut self, port: &mut dyn Platform, log: &mut dyn FnMut(Event<'_>)) -> Exit {
+        self.meet(port);
+        self.logged(port, u64::MAX, &mut Recorder::default(), log).unwrap_or(Exit::Budget)
+    }
+
+    /// What [`Hart::run`] does in a round of its loop, for a block of one instruction.
+    fn logged(
+        &mut self,
+        port: &mut dyn Platform,
+        end: u64,
+        recorder: &mut Recorder,
+        log: &mut dyn FnMut(Event<'_>),
+    ) -> Option<Exit> {
+        if self.core.ram.code_events() != self.code_seen {
+            self.read_code_events();
+        }
+        if self.core.recheck || self.core.cycle >= self.deadline {
+            recorder.before(&mut self.core, None);
+            let exit = self.attend(port);
+            let event = recorder.after(&mut self.core);
+            let taken = event.is_some();
+            event.into_iter().for_each(&mut *log);
+            if taken || exit.is_some() {
+                return exit;
+            }
+        }
+        if self.core.retired >= end {
+            return Some(Exit::Budget);
+        }
+        let insn = self.next_instruction(port);
+        recorder.before(&mut self.core, insn);
+        let exit = self.advance(port, 1);
+        recorder.after(&mut self.core).into_iter().for_each(log);
+        exit
     }
 
     /// The instruction at `pc`; `None` where fetching or decoding it will trap.

@@ -6,6 +6,7 @@
 
 mod bits;
 mod block;
+mod commit;
 mod config;
 mod core;
 mod counters;
@@ -19,6 +20,7 @@ mod state;
 mod transform;
 mod trap;
 
+pub use commit::{Commit, Event, Register, Touched, Trapped};
 pub use config::{HartConfig, Misaligned};
 pub use hart::{Exit, Hart};
 pub use platform::{Platform, Wires};

@@ -115,7 +115,7 @@ impl CsrMap {
 
 /// At V=1 a supervisor CSR's number means its VS counterpart [hypervisor, "Virtual Supervisor
 /// CSRs"]. `senvcfg`, `scounteren` and `sstateen` have none and stay.
-fn substitute(core: &Core, number: u16) -> u16 {
+pub(crate) fn substitute(core: &Core, number: u16) -> u16 {
     let has_counterpart = matches!(
         number,
         number::SSTATUS

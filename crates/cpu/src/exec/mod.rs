@@ -6,6 +6,8 @@
 mod float;
 mod system;
 
+pub(crate) use system::BLOCK_BYTES;
+
 use isa::{Exception, Op as Insn};
 
 use crate::bits;
@@ -14,6 +16,7 @@ use crate::core::Core;
 use crate::csr::Denied;
 use crate::memory::DataFault;
 use crate::platform::Platform;
+use crate::state::X_SINK;
 use bits::sext32;
 
 /// How far a run of operations got.
@@ -160,7 +163,9 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
         macro_rules! amocas {
             ($t:ty, $signed:ty) => {{
                 let va = core.x(op.rs1);
-                let (expected, new) = (core.x(op.rd) as $t, core.x(op.rs2) as $t);
+                // The sink holds what was last written to `x0`, which reads as zero.
+                let expected = if op.rd == X_SINK { 0 } else { core.x(op.rd) as $t };
+                let new = core.x(op.rs2) as $t;
                 settle!();
                 let mut change = |old: u64| (old as $t == expected).then_some(u64::from(new));
                 let old = attempt!(core.amo(va, size_of::<$t>() as u8, &mut change));

@@ -14,7 +14,7 @@ use crate::platform::Platform;
 use crate::state::X_SINK;
 
 /// Bytes in a cache block.
-const BLOCK_BYTES: u64 = 64;
+pub(crate) const BLOCK_BYTES: u64 = 64;
 
 /// The six CSR instructions. CSRRW with rd=x0 does not read; CSRRS and CSRRC with rs1=x0 (or a
 /// zero immediate) do not write [unpriv: Zicsr].
@@ -92,6 +92,7 @@ pub(super) fn wfi(core: &mut Core) -> Result<(), DataFault> {
     }
     if !core.wakes() {
         core.waiting = true;
+        core.interrupts_changed();
     }
     Ok(())
 }
@@ -217,9 +218,8 @@ pub(super) fn amocas_q(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     };
     let (expected, new) = (pair(core, op.rd), pair(core, op.rs2));
     let old = core.compare_and_swap_16(core.x(op.rs1), expected, new)?;
-    if op.rd != X_SINK {
-        core.set_x(op.rd, old.0);
-        core.set_x(op.rd + 1, old.1);
-    }
+    // For x0 both go to the sink and the unused slot behind it.
+    core.set_x(op.rd, old.0);
+    core.set_x(op.rd + 1, old.1);
     Ok(())
 }
