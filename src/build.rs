@@ -1,7 +1,9 @@
 //! From options to what a machine is made of. Files of disks and cables are opened here, so that what
 //! is wrong with them is said before anything runs.
 
-use crate::cli::{Bios, Disk, DiskWrites, MachineOptions, Misaligned, Net, Rtc, RunOptions};
+use crate::cli::{
+    self, Bios, Disk, DiskWrites, MachineOptions, Misaligned, Net, Rtc, RunOptions, Tlb,
+};
 use anyhow::{Context, Result, ensure};
 use devices::virtio::blk::{BlockBackend, FileBackend, FileMode, Overlay};
 use devices::virtio::net::{NetBackend, NullNet, Pcap};
@@ -9,10 +11,10 @@ use devices::virtio::{Block, Net as NetworkCard};
 use isa::{ExtSet, Pa};
 use machine::board::{HARTS_MAX, VIRTIO_SLOTS};
 use machine::config::Boot;
-use machine::{Board, Extra, Setup, config};
+use machine::{Board, Extra, Follow, Setup, config};
 use mmu::Shape;
 use std::fs::{self, File, OpenOptions};
-use std::io::BufWriter;
+use std::io::{BufWriter, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -43,7 +45,11 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         ram_bytes: options.memory().0,
         exts: ExtSet::parse(&options.isa()).context("--isa")?,
         clock,
-        shape: Shape::none(),
+        follow: match options.clock() {
+            cli::Clock::Virtual => Follow::Cycles,
+            cli::Clock::Native => Follow::Wall,
+        },
+        shape: shape(&options.tlb())?,
         pmp_entries,
         misaligned: match options.misaligned() {
             Misaligned::Trap => cpu::Misaligned::Trap,
@@ -55,6 +61,22 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         boot,
         extras: Vec::new(),
     })
+}
+
+/// The largest file of a shape that is read, in bytes.
+const SHAPE_BYTES_MAX: u64 = 1 << 16;
+
+fn shape(tlb: &Tlb) -> Result<Shape> {
+    match tlb {
+        Tlb::Preset(name) => Shape::preset(name).with_context(|| format!("--tlb {name}")),
+        Tlb::File(path) => read_shape(path).with_context(|| format!("--tlb {}", path.display())),
+    }
+}
+
+fn read_shape(path: &Path) -> Result<Shape> {
+    let mut text = String::new();
+    File::open(path)?.take(SHAPE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(toml::from_str(&text)?)
 }
 
 /// The board of a setup.

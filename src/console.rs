@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How much input waits for the guest. What is typed beyond it is dropped with a bell; a pipe waits.
-const INPUT_BYTES_MAX: usize = 1 << 16;
+const INPUT_BYTES_MAX: usize = 1 << 14;
 /// How much output waits for a line end or for [`Output::flush`].
 const OUTPUT_BYTES_MAX: usize = 4096;
 /// How soon a machine that waits for input notices that it should end.

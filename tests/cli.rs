@@ -1,6 +1,6 @@
 //! The command line: help, usage errors, words of other emulators, configuration files.
 
-use crate::run;
+use crate::run_words as run;
 
 /// The exit code of a usage error, and that it says why without printing to standard output.
 #[track_caller]

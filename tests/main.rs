@@ -1,6 +1,9 @@
 //! What a user does with the command, end to end; one file per capability.
 
 mod cli;
+mod guest;
+mod run;
+mod terminal;
 
 use std::process::{Command, Output, Stdio};
 
@@ -19,7 +22,7 @@ struct Ended {
 }
 
 /// Runs the command with `args`, separated by white space.
-fn run(args: &str) -> Ended {
+fn run_words(args: &str) -> Ended {
     ended(nestwalk().args(args.split_whitespace()).output().expect("nestwalk starts"))
 }
 

@@ -1,6 +1,7 @@
 //! Values of options that choose between a few things, some of them with a file.
 //! Each has one parser and one printer, and what is printed can be read back.
 
+use super::nearest::did_you_mean;
 use super::values::{Count, ValueError, serde_as_text};
 use std::fmt;
 use std::path::PathBuf;
@@ -169,6 +170,42 @@ impl Console {
     }
 }
 
+/// The shape of the architectural TLBs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Tlb {
+    /// One that has a name.
+    Preset(String),
+    /// One from a file.
+    File(PathBuf),
+}
+
+impl FromStr for Tlb {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text.ends_with(".toml") {
+            return Ok(Self::File(text.into()));
+        }
+        let names: Vec<&str> = mmu::PRESETS.iter().map(|preset| preset.name).collect();
+        if names.contains(&text) {
+            return Ok(Self::Preset(text.into()));
+        }
+        let hint = did_you_mean(text, &names);
+        Err(ValueError(format!(
+            "'{text}' is neither FILE.toml nor one of {}{hint}",
+            names.join(", ")
+        )))
+    }
+}
+
+impl fmt::Display for Tlb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Preset(name) => f.write_str(name),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// What a real-time clock shows at power-on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rtc {
@@ -203,7 +240,7 @@ impl fmt::Display for Rtc {
     }
 }
 
-serde_as_text!(Bios, Disk, Net, Console, Rtc);
+serde_as_text!(Bios, Disk, Net, Console, Rtc, Tlb);
 
 #[cfg(test)]
 mod tests {
@@ -222,6 +259,7 @@ mod tests {
         round_trips::<Disk>(&["a.img,rw", "a.img,ro", "a,b.img,overlay", "a,ro,rw"]);
         round_trips::<Net>(&["null", "dump:a:b.pcap"]);
         round_trips::<Console>(&["stdio", "null", "file:log.txt"]);
+        round_trips::<Tlb>(&["none", "default", "adversarial", "shapes/small.toml"]);
         round_trips::<Rtc>(&["now", "0", "1767225600"]);
     }
 
@@ -232,6 +270,12 @@ mod tests {
         assert!("dump:".parse::<Net>().is_err());
         assert!("file:".parse::<Console>().is_err());
         assert!("user".parse::<Net>().is_err());
+    }
+
+    #[test]
+    fn an_unknown_shape_gets_the_nearest() {
+        let error = "adverserial".parse::<Tlb>().unwrap_err().0;
+        assert!(error.ends_with("did you mean 'adversarial'?"), "{error}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ mod settings;
 mod spike;
 mod values;
 
-pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc};
-pub(crate) use options::{MachineOptions, Misaligned, RunOptions};
+pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
+pub(crate) use options::{Clock, MachineOptions, Misaligned, RunOptions};
 pub(crate) use settings::print as print_settings;
 pub(crate) use values::Hertz;
 

@@ -1,7 +1,7 @@
 //! The options of a machine and of a run, once for the command line, for configuration files and
 //! for `--dump-config`: the names, defaults and parsers are the same in all three.
 
-use super::choices::{Bios, Console, Disk, Net, Rtc};
+use super::choices::{Bios, Console, Disk, Net, Rtc, Tlb};
 use super::values::{Address, Count, Hertz, Seconds, Size};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,11 @@ options! {
         /// Number of harts, 1 to 8 [default: 1]
         #[arg(long, value_name = "N")]
         harts: Option<u8>,
+        /// Shape of the architectural TLBs: none (walk every time), default, adversarial (keep
+        /// whatever the manual allows until exactly the fence that must remove it), or FILE.toml
+        /// [default: default]
+        #[arg(long, value_name = "SHAPE")]
+        tlb: Option<Tlb>,
         /// Misaligned loads and stores: done by the hart, or trapped [default: handle]
         #[arg(long, value_name = "trap|handle", num_args = 0..=1, require_equals = true,
               default_missing_value = "handle", hide_possible_values = true)]
@@ -71,8 +76,12 @@ options! {
         /// Cycles in a second of virtual time [default: 1GHz]
         #[arg(long, value_name = "HZ")]
         cpu_hz: Option<Hertz>,
+        /// What virtual time follows: cycles (repeatable; waiting takes no time), or the wall clock
+        /// (for people at the console) [default: virtual]
+        #[arg(long, value_name = "virtual|native", hide_possible_values = true)]
+        clock: Option<Clock>,
         /// What the real-time clock shows at power-on: seconds since 1970, or now
-        /// [default: 1767225600]
+        /// [default: 1767225600, with --clock native now]
         #[arg(long, value_name = "SECONDS|now")]
         rtc: Option<Rtc>,
         /// Where every random number of the machine comes from [default: 0]
@@ -175,9 +184,23 @@ impl MachineOptions {
         self.cpu_hz.unwrap_or(Hertz(1_000_000_000))
     }
 
-    /// The real-time clock at power-on: the first second of 2026, so that a run repeats.
+    /// The shape of the TLBs.
+    pub(crate) fn tlb(&self) -> Tlb {
+        self.tlb.clone().unwrap_or_else(|| Tlb::Preset("default".into()))
+    }
+
+    /// What virtual time follows.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.unwrap_or(Clock::Virtual)
+    }
+
+    /// The real-time clock at power-on: the first second of 2026, so that a run repeats, except
+    /// where it cannot repeat anyway.
     pub(crate) fn rtc(&self) -> Rtc {
-        self.rtc.unwrap_or(Rtc::Seconds(1_767_225_600))
+        self.rtc.unwrap_or(match self.clock() {
+            Clock::Virtual => Rtc::Seconds(1_767_225_600),
+            Clock::Native => Rtc::Now,
+        })
     }
 
     /// The seed of everything random.
@@ -196,9 +219,11 @@ impl MachineOptions {
             isa: Some(self.isa()),
             memory: Some(self.memory()),
             harts: Some(self.harts()),
+            tlb: Some(self.tlb()),
             misaligned: Some(self.misaligned()),
             pmp_entries: Some(self.pmp_entries()),
             cpu_hz: Some(self.cpu_hz()),
+            clock: Some(self.clock()),
             rtc: Some(self.rtc()),
             seed: Some(self.seed()),
             test_device: Some(self.test_device()),
@@ -242,6 +267,25 @@ impl RunOptions {
             *path = directory.join(&*path);
         }
     }
+}
+
+impl MachineOptions {
+    /// Makes relative file names, written as seen from `directory`, usable from here.
+    pub(crate) fn rebase(&mut self, directory: &Path) {
+        if let Some(Tlb::File(path)) = &mut self.tlb {
+            *path = directory.join(&*path);
+        }
+    }
+}
+
+/// What virtual time follows.
+#[derive(ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Clock {
+    /// The cycles of the harts.
+    Virtual,
+    /// The wall clock.
+    Native,
 }
 
 /// What becomes of a misaligned access.

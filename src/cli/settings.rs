@@ -17,8 +17,9 @@ pub(crate) fn load(path: &Path) -> Result<(MachineOptions, RunOptions), ValueErr
         return Err(in_file(&"too large for a configuration file"));
     }
     let text = std::fs::read_to_string(path).map_err(|error| in_file(&error))?;
-    let (machine, mut run) = parse(&text).map_err(|error| in_file(&error))?;
+    let (mut machine, mut run) = parse(&text).map_err(|error| in_file(&error))?;
     let directory = path.parent().unwrap_or(Path::new(""));
+    machine.rebase(directory);
     run.rebase(directory);
     Ok((machine, run))
 }
@@ -27,10 +28,11 @@ pub(crate) fn load(path: &Path) -> Result<(MachineOptions, RunOptions), ValueErr
 /// same wherever it is kept.
 pub(crate) fn print(machine: &MachineOptions, run: &RunOptions) -> Result<String, ValueError> {
     let here = std::env::current_dir().map_err(|error| ValueError(error.to_string()))?;
-    let mut run = run.clone();
+    let (mut machine, mut run) = (machine.clone(), run.clone());
+    machine.rebase(&here);
     run.rebase(&here);
     let text = |part: Result<String, toml::ser::Error>| part.map_err(|e| ValueError(e.to_string()));
-    Ok(text(toml::to_string(machine))? + &text(toml::to_string(&run))?)
+    Ok(text(toml::to_string(&machine))? + &text(toml::to_string(&run))?)
 }
 
 fn parse(text: &str) -> Result<(MachineOptions, RunOptions), ValueError> {
@@ -74,6 +76,7 @@ mod tests {
             timeout = 0.5
             seed = 7
             rtc = "now"
+            clock = "native"
             disk = ["a.img", "b.img,ro"]
             console = "file:out.txt"
             quiet = true
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn printed_options_are_read_back_the_same() {
-        let text = "memory = '3G'\ndisk = ['/a,ro', '/b']\nbios = 'none'\nprogram = '/x.elf'";
+        let text = "memory = '3G'\ndisk = ['/a,ro', '/b']\nbios = 'none'\nprogram = '/x.elf'\ntlb = '/t.toml'";
         let (machine, run) = parse(text).unwrap();
         let printed = print(&machine, &run).unwrap();
         assert_eq!(parse(&printed).unwrap(), (machine, run), "{printed}");

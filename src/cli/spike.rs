@@ -11,7 +11,14 @@ pub(crate) const WORDS: &[Word] = &[
     Word { word: "--bootargs", value: "TEXT", becomes: Ours("--append") },
     Word { word: "--instructions", value: "N", becomes: Ours("--max-insns") },
     Word { word: "--pmpregions", value: "N", becomes: Ours("--pmp-entries") },
-    Word { word: "--real-time-clint", value: "", becomes: Refused("time follows cycles only") },
+    Word {
+        word: "--real-time-clint",
+        value: "",
+        becomes: Built(|to, _| {
+            to.put("--clock", "native");
+            Ok(())
+        }),
+    },
     Word {
         word: "-p",
         value: "N",

@@ -1,0 +1,77 @@
+//! Bare guest programs for the tests, assembled by our own assembler and wrapped into ELF files.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where guests are loaded and start.
+const BASE: u64 = 0x8000_0000;
+
+/// Ends the run through the test finisher with the exit code in a0.
+pub(crate) const EXIT: &str = "
+    exit:   li t0, 0x100000
+            li t1, 0x5555
+            beqz a0, exit_now
+            slli t1, a0, 16
+            li t2, 0x3333
+            or t1, t1, t2
+    exit_now: sw t1, 0(t0)
+    stay:   j stay
+";
+
+/// A file that vanishes at the end of the test.
+pub(crate) struct TempFile(PathBuf);
+
+impl TempFile {
+    /// A file with these bytes.
+    pub(crate) fn new(bytes: impl AsRef<[u8]>) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("nestwalk-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, bytes).expect("the temporary folder can be written");
+        Self(path)
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The ELF file of a program in assembly.
+pub(crate) fn elf(source: &str) -> TempFile {
+    let program = isa::asm::Program::assemble(BASE, source).expect("the guest assembles");
+    TempFile::new(wrap(&program.bytes))
+}
+
+/// An ELF file with one segment that is loaded at `BASE` and entered there.
+fn wrap(code: &[u8]) -> Vec<u8> {
+    const HEADER_BYTES: u64 = 64;
+    const SEGMENT_BYTES: u64 = 56;
+    let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+    file.resize(16, 0);
+    // ET_EXEC, EM_RISCV, version.
+    file.extend([2, 0, 243, 0, 1, 0, 0, 0]);
+    for word in [BASE, HEADER_BYTES, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    // Flags; sizes and counts of the headers.
+    file.extend([0; 4]);
+    for half in [HEADER_BYTES as u16, SEGMENT_BYTES as u16, 1, 64, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    // PT_LOAD, readable, writable and executable.
+    file.extend([1, 0, 0, 0, 7, 0, 0, 0]);
+    let length = code.len() as u64;
+    for word in [HEADER_BYTES + SEGMENT_BYTES, BASE, BASE, length, length, 8] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code);
+    file
+}
