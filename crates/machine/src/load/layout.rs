@@ -2,6 +2,7 @@
 //! everything else before a byte is written.
 
 use super::error::{LoadError, Range};
+use devices::{Dma, OutOfRam};
 use isa::Pa;
 use std::fmt;
 
@@ -92,6 +93,25 @@ impl Layout {
         &self.pieces
     }
 
+    /// Writes the pieces into main memory. What they hold beyond their bytes is zeroed only where memory has been
+    /// `used`: untouched memory is zero already, and writing it would commit it.
+    ///
+    /// # Errors
+    /// `memory` is smaller than the main memory that the pieces were checked against.
+    pub fn write(&self, memory: &dyn Dma, used: bool) -> Result<(), OutOfRam> {
+        const CHUNK: [u8; 0x1000] = [0; 0x1000];
+        for Piece { range, bytes, .. } in &self.pieces {
+            memory.write_bytes(range.start, bytes)?;
+            let mut at = bytes.len() as u64;
+            while used && at < range.bytes {
+                let n = (range.bytes - at).min(CHUNK.len() as u64);
+                memory.write_bytes(Pa(range.start.0 + at), &CHUNK[..n as usize])?;
+                at += n;
+            }
+        }
+        Ok(())
+    }
+
     /// The pieces as text, one a line, by address.
     pub fn map(&self) -> String {
         let mut pieces: Vec<&Piece> = self.pieces.iter().collect();
@@ -131,6 +151,20 @@ mod tests {
             assert!(matches!(result, Err(LoadError::OutsideRam { .. })), "{start:#x}");
         }
         layout.put("x", Pa(0x800f_ffff), vec![1], 0).unwrap();
+    }
+
+    #[test]
+    fn used_memory_is_zeroed_where_a_piece_has_no_bytes() {
+        let ram = mmu::Ram::new(Pa(0x8000_0000), 0x10_0000).unwrap();
+        let mut layout = layout();
+        layout.put("elf", Pa(0x8000_0ffe), vec![1, 2], 0x3000).unwrap();
+        let byte = |at: u64| ram.read::<u8>(Pa(0x8000_0000 + at));
+        for at in [0xffd, 0x1000, 0x3ffd, 0x3ffe] {
+            ram.write(Pa(0x8000_0000 + at), 9u8).unwrap();
+        }
+        layout.write(&ram, true).unwrap();
+        let seen = [0xffd, 0xffe, 0xfff, 0x1000, 0x3ffd, 0x3ffe].map(byte);
+        assert_eq!(seen, [9, 1, 2, 0, 0, 9].map(Some));
     }
 
     #[test]
