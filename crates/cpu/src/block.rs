@@ -74,18 +74,17 @@ fn shape(op: Code) -> Operands {
     SHAPES[op as usize]
 }
 
+/// Jumps and branches: what they change is `pc` alone.
+fn is_control_transfer(op: Code) -> bool {
+    use Code::*;
+    matches!(op, Jal | Jalr | Beq | Bne | Blt | Bge | Bltu | Bgeu)
+}
+
 /// Whether a block ends behind this instruction.
 fn ends_block(insn: &Insn) -> bool {
     match insn.op {
-        Code::Jal
-        | Code::Jalr
-        | Code::Beq
-        | Code::Bne
-        | Code::Blt
-        | Code::Bge
-        | Code::Bltu
-        | Code::Bgeu
-        | Code::Ecall
+        op if is_control_transfer(op) => true,
+        Code::Ecall
         | Code::Ebreak
         | Code::Mret
         | Code::Sret
@@ -146,6 +145,27 @@ pub(crate) struct Block {
     pub(crate) end: u64,
     /// What stands behind the last operation cannot be decoded.
     pub(crate) illegal: Option<u32>,
+    /// It ends in a way that changes no translation, so that its successor in the same page can be
+    /// found without one.
+    chains: bool,
+    /// Blocks of the same page that followed it, by physical address; valid while the block with
+    /// that index still starts there.
+    links: [(u64, u32); 2],
+}
+
+impl Block {
+    /// A block of one instruction that is not kept.
+    pub(crate) fn single(insn: &Insn) -> Self {
+        Self {
+            pa: NO_BLOCK,
+            ops: Box::new([Op::new(insn, 0)]),
+            bits: Box::new([insn.bits]),
+            end: u64::from(insn.len),
+            illegal: None,
+            chains: false,
+            links: [(NO_BLOCK, 0); 2],
+        }
+    }
 }
 
 /// Decodes the instructions at `pa` up to the end of their page. `None` where not even the first
@@ -155,6 +175,7 @@ pub(crate) fn decode(decoder: &Decoder, ram: &Ram, pa: Pa) -> Option<Block> {
     let (mut ops, mut bits) = (Vec::new(), Vec::new());
     let mut at = pa.0;
     let mut illegal = None;
+    let mut chains = true;
     while ops.len() < MAX_OPS && at + 2 <= page_end {
         let low = u32::from(ram.read::<u16>(Pa(at))?);
         let word = if low & 3 != 3 {
@@ -172,13 +193,22 @@ pub(crate) fn decode(decoder: &Decoder, ram: &Ram, pa: Pa) -> Option<Block> {
         bits.push(word);
         at += u64::from(insn.len);
         if ends_block(&insn) {
+            chains = is_control_transfer(insn.op);
             break;
         }
     }
     if ops.is_empty() && illegal.is_none() {
         return None;
     }
-    Some(Block { pa: pa.0, ops: ops.into(), bits: bits.into(), end: at - pa.0, illegal })
+    Some(Block {
+        pa: pa.0,
+        ops: ops.into(),
+        bits: bits.into(),
+        end: at - pa.0,
+        illegal,
+        chains,
+        links: [(NO_BLOCK, 0); 2],
+    })
 }
 
 const JUMP_SLOTS: usize = 1 << 14;
@@ -230,6 +260,32 @@ impl BlockCache {
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&Block> {
         self.blocks.get(index as usize)?.as_ref()
+    }
+
+    /// The block at `pa` if it is known to have followed block `from`.
+    #[inline]
+    pub(crate) fn linked(&self, from: &Block, pa: u64) -> Option<u32> {
+        if !from.chains {
+            return None;
+        }
+        let index = match from.links {
+            [(at, index), _] if at == pa => index,
+            [_, (at, index)] if at == pa => index,
+            _ => return None,
+        };
+        self.get(index).filter(|block| block.pa == pa).map(|_| index)
+    }
+
+    /// Notes that block `to` followed block `from`; kept where both lie in one page.
+    pub(crate) fn link(&mut self, from: u32, to: u32) {
+        let Some(pa) = self.get(to).map(|block| block.pa) else { return };
+        if let Some(Some(from)) = self.blocks.get_mut(from as usize)
+            && from.chains
+            && (from.pa ^ pa) & !(PAGE_BYTES - 1) == 0
+        {
+            from.links[1] = from.links[0];
+            from.links[0] = (pa, to);
+        }
     }
 
     pub(crate) fn insert(&mut self, block: Block) -> u32 {

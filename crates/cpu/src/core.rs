@@ -150,13 +150,13 @@ impl Core {
     /// A register as an operand, or the sink.
     #[inline(always)]
     pub(crate) fn x(&self, r: u8) -> u64 {
-        self.x[usize::from(r) % X_SLOTS]
+        self.x[usize::from(r)]
     }
 
     /// Sets a register; decoding has put the sink in place of `x0`.
     #[inline(always)]
     pub(crate) fn set_x(&mut self, r: u8, value: u64) {
-        self.x[usize::from(r) % X_SLOTS] = value;
+        self.x[usize::from(r)] = value;
     }
 
     /// FP instructions are illegal: FS is off, at V=1 in either register.

@@ -6,7 +6,7 @@ use isa::{Decoder, Exception, Insn, Interrupt, Mode, Va};
 use mmu::{Access, CodeEvent, Fence, Kind, Mmu, MmuConfig, PmaMap, Ram, Target as Place};
 
 use crate::HartConfig;
-use crate::block::{self, Block, BlockCache, Op};
+use crate::block::{self, Block, BlockCache};
 use crate::commit::{Event, Recorder};
 use crate::core::Core;
 use crate::csr;
@@ -215,40 +215,72 @@ impl Hart {
         None
     }
 
-    /// Runs one block, or the part of it that `room` instructions allow.
+    /// Runs blocks until `room` instructions are used up or something asks for attention.
     fn advance(&mut self, port: &mut dyn Platform, room: u64) -> Option<Exit> {
-        let pc = self.core.pc;
+        let end = self.core.retired + room;
+        let mut last = None;
+        loop {
+            let pc = self.core.pc;
+            let index = match last.and_then(|(from, at)| self.follow(from, at, pc)) {
+                Some(index) => index,
+                None => match self.enter(port, pc) {
+                    Ok(index) => {
+                        if let Some((from, _)) = last {
+                            self.blocks.link(from, index);
+                        }
+                        index
+                    }
+                    Err(exit) => return exit,
+                },
+            };
+            let block = self.blocks.get(index)?;
+            let left = end - self.core.retired;
+            let ran = run_block(&mut self.core, &self.decoder, port, block, left);
+            if ran.retired != 0 {
+                self.barren_traps = 0;
+            }
+            if let Some(trap) = ran.trap {
+                return self.trap(trap);
+            }
+            if self.core.recheck
+                || self.core.retired >= end
+                || self.core.ram.code_events() != self.code_seen
+            {
+                return None;
+            }
+            last = Some((index, pc));
+        }
+    }
+
+    /// The block that followed `from` before, if `pc` leads to it without a new translation: both
+    /// lie in one page of both address spaces.
+    #[inline]
+    fn follow(&self, from: u32, at: u64, pc: u64) -> Option<u32> {
+        if (at ^ pc) & !0xfff != 0 {
+            return None;
+        }
+        let from = self.blocks.get(from)?;
+        let pa = from.pa & !0xfff | pc & 0xfff;
+        self.blocks.linked(from, pa)
+    }
+
+    /// The block at `pc`, decoded if need be; `Err` where something else was done instead.
+    fn enter(&mut self, port: &mut dyn Platform, pc: u64) -> Result<u32, Option<Exit>> {
         let pa = match self.core.mmu.fetch_page(pc) {
             Some(pa) => pa,
             None => match self.fetch(pc) {
                 Ok(Place::Ram { pa }) => pa,
-                Ok(Place::Mmio { .. }) => return self.advance_uncached(port),
-                Err(trap) => return self.trap(trap),
+                Ok(Place::Mmio { .. }) => return Err(self.advance_uncached(port)),
+                Err(trap) => return Err(self.trap(trap)),
             },
         };
-        let index = match self.blocks.find(pa.0) {
-            Some(index) => index,
-            None => {
-                self.core.ram.watch_code(pa.page());
-                match block::decode(&self.decoder, &self.core.ram, pa) {
-                    Some(block) => self.blocks.insert(block),
-                    None => return self.advance_uncached(port),
-                }
-            }
-        };
-        let block = self.blocks.get(index)?;
-        let ran = run_block(&mut self.core, &self.decoder, port, block, room);
-        self.settle(ran)
-    }
-
-    /// After a block: account for it, and take what it ended with.
-    fn settle(&mut self, ran: Outcome) -> Option<Exit> {
-        if ran.retired != 0 {
-            self.barren_traps = 0;
+        if let Some(index) = self.blocks.find(pa.0) {
+            return Ok(index);
         }
-        match ran.trap {
-            Some(trap) => self.trap(trap),
-            None => None,
+        self.core.ram.watch_code(pa.page());
+        match block::decode(&self.decoder, &self.core.ram, pa) {
+            Some(block) => Ok(self.blocks.insert(block)),
+            None => Err(self.advance_uncached(port)),
         }
     }
 
@@ -279,15 +311,12 @@ impl Hart {
         let Some(insn) = self.decoder.decode(word) else {
             return self.trap(Trap::new(Exception::IllegalInstruction, u64::from(word)));
         };
-        let block = Block {
-            pa: u64::MAX,
-            ops: Box::new([Op::new(&insn, 0)]),
-            bits: Box::new([word]),
-            end: u64::from(insn.len),
-            illegal: None,
-        };
+        let block = Block::single(&insn);
         let ran = run_block(&mut self.core, &self.decoder, port, &block, 1);
-        self.settle(ran)
+        if ran.retired != 0 {
+            self.barren_traps = 0;
+        }
+        ran.trap.and_then(|trap| self.trap(trap))
     }
 
     fn fetch_parcel(&mut self, port: &mut dyn Platform, va: u64) -> Result<u32, Trap> {

@@ -4,8 +4,8 @@
 
 /// Index of the sink that takes writes to `x0`.
 pub(crate) const X_SINK: u8 = 32;
-/// Slots of the register array: a power of two, so that an index needs no check.
-pub(crate) const X_SLOTS: usize = 64;
+/// Slots of the register array: as many as a `u8` can name, so that an index needs no check.
+pub(crate) const X_SLOTS: usize = 256;
 
 /// CSR storage. Fields that other registers alias (`sstatus`, `sie`, `hip`, …) are kept once.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use isa::Op as Insn;
 use crate::block::Op;
 use crate::core::Core;
 use crate::csr::{Denied, set_fs_dirty};
-use crate::memory::{DataFault, Manner};
+use crate::memory::DataFault;
 use crate::platform::Platform;
 
 /// A format as it lives in an `f` register: narrower ones NaN-boxed [unpriv: D, "NaN Boxing"].
@@ -61,7 +61,6 @@ pub(super) fn load(
     port: &mut dyn Platform,
     op: &Op,
     va: u64,
-    manner: Manner,
 ) -> Result<(), DataFault> {
     let (hit, size) = match op.code {
         Insn::Flh => (core.load::<u16>(va).map(u64::from), 2),
@@ -70,7 +69,10 @@ pub(super) fn load(
     };
     let value = match hit {
         Some(value) => value,
-        None => core.load_slow(port, va, size, manner)?,
+        None => {
+            let manner = core.ordinary();
+            core.load_slow(port, va, size, manner)?
+        }
     };
     match op.code {
         Insn::Flh => set_f::<F16>(core, op.rd, value as u16),

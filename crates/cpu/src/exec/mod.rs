@@ -43,7 +43,6 @@ pub(crate) fn denied(why: Denied) -> DataFault {
 pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op], end: u64) -> Ran {
     let retired_before = core.retired;
     let cycle_before = core.cycle;
-    let manner = core.ordinary();
     for (index, op) in ops.iter().enumerate() {
         // Brings the counters to this instruction, for what can observe them.
         macro_rules! settle {
@@ -124,6 +123,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                     None => {
                         settle!();
                         let size = size_of::<$t>() as u8;
+                        let manner = core.ordinary();
                         let value = attempt!(core.load_slow(port, va, size, manner));
                         core.set_x(op.rd, value as $t as $signed as u64);
                         after_slow!();
@@ -138,6 +138,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 if !core.store::<$t>(va, value as $t) {
                     settle!();
                     let size = size_of::<$t>() as u8;
+                    let manner = core.ordinary();
                     attempt!(core.store_slow(port, va, size, value as $t as u64, manner));
                     after_slow!();
                 }
@@ -461,7 +462,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                     fault!(denied(Denied::Illegal));
                 }
                 let va = core.x(op.rs1).wrapping_add(op.imm as u64);
-                attempt!(float::load(core, port, op, va, manner));
+                attempt!(float::load(core, port, op, va));
                 after_slow!();
             }
             Insn::Fsh | Insn::Fsw | Insn::Fsd => {
