@@ -3,6 +3,7 @@
 mod cli;
 mod guest;
 mod run;
+mod suite;
 mod terminal;
 
 use std::process::{Command, Output, Stdio};

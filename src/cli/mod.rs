@@ -193,3 +193,41 @@ fn grammar() -> clap::Command {
     grammar.build();
     grammar
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_tells_the_defaults_that_hold() {
+        let grammar = grammar();
+        let run = grammar.find_subcommand("run").unwrap();
+        let defaults = settings::print(
+            &MachineOptions::default().resolved(),
+            &RunOptions::default().resolved(),
+        );
+        let table: toml::Table = defaults.unwrap().parse().unwrap();
+        let mut told = 0;
+        for arg in run.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let Some((_, default)) = help.split_once("[default: ") else { continue };
+            let default = default.trim_end_matches(']').split([' ', ',']).next().unwrap();
+            let name = arg.get_long().unwrap();
+            let value = match table.get(name) {
+                Some(toml::Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+                // The environment has a say in this one.
+                None if name == "trace-filter" => continue,
+                None => panic!("{name} has no default"),
+            };
+            assert_eq!(value, default, "{name}");
+            told += 1;
+        }
+        assert!(told >= 10, "{told}");
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        grammar().debug_assert();
+    }
+}
