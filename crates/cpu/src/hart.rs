@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isa::{Decoder, Exception, Insn, Interrupt, Mode, Va};
+use isa::{Decoder, Exception, Insn, Interrupt, Mode, Pa, Va};
 use mmu::{Access, CodeEvent, Fence, Kind, Mmu, MmuConfig, PmaMap, Ram, Target as Place};
 
 use crate::HartConfig;
@@ -28,6 +28,8 @@ pub enum Exit {
     Firmware,
     /// The machine asked it to stop.
     Stopped,
+    /// Some agent stored to the tripwire's page.
+    Tripped,
     /// It takes the same trap again and again and retires nothing between.
     TrapLoop {
         /// The exception.
@@ -55,6 +57,7 @@ pub struct Hart {
     wires_stop: bool,
     firmware: bool,
     barren_traps: u32,
+    tripwire: Option<Pa>,
 }
 
 impl Hart {
@@ -79,6 +82,7 @@ impl Hart {
             wires_stop: false,
             firmware: false,
             barren_traps: 0,
+            tripwire: None,
         }
     }
 
@@ -88,13 +92,22 @@ impl Hart {
         self.firmware = true;
     }
 
+    /// Makes [`Hart::run`] return with [`Exit::Tripped`] soon after a store to the page that holds `pa`,
+    /// for an interface that lies in memory. The page is watched as if it held code.
+    pub fn set_tripwire(&mut self, pa: Pa) {
+        self.tripwire = Some(pa.page());
+        self.core.ram.watch_code(pa.page());
+        self.code_seen = self.core.ram.code_events();
+        self.core.mmu.sync_code_events();
+    }
+
     /// Runs at most `budget` instructions.
     pub fn run(&mut self, port: &mut dyn Platform, budget: u64) -> Exit {
         let end = self.core.retired.saturating_add(budget);
         self.meet(port);
         loop {
-            if self.core.ram.code_events() != self.code_seen {
-                self.read_code_events();
+            if self.core.ram.code_events() != self.code_seen && self.read_code_events() {
+                return Exit::Tripped;
             }
             let due = self.core.recheck || self.core.cycle >= self.deadline;
             if due && let Some(exit) = self.attend(port) {
@@ -342,14 +355,26 @@ impl Hart {
     }
 
     /// Follows what happened to pages that hold decoded code.
-    fn read_code_events(&mut self) {
-        let blocks = &mut self.blocks;
+    /// Says whether the tripwire was among them.
+    fn read_code_events(&mut self) -> bool {
+        let (blocks, tripwire) = (&mut self.blocks, self.tripwire);
+        let mut tripped = false;
         self.code_seen = self.core.ram.code_events_since(self.code_seen, |event| match event {
-            CodeEvent::Written(page) => blocks.remove_page(page),
+            CodeEvent::Written(page) => {
+                blocks.remove_page(page);
+                tripped |= Some(page) == tripwire;
+            }
             CodeEvent::Watched(_) => {}
-            CodeEvent::Everything => blocks.clear(),
+            CodeEvent::Everything => {
+                blocks.clear();
+                tripped |= tripwire.is_some();
+            }
         });
         self.core.mmu.sync_code_events();
+        if let Some(page) = tripwire.filter(|_| tripped) {
+            self.set_tripwire(page);
+        }
+        tripped
     }
 }
 

@@ -3,8 +3,8 @@
 mod assembly;
 pub mod board;
 mod bus;
-mod commit_log;
 pub mod clock;
+mod commit_log;
 pub mod config;
 pub mod device_tree;
 pub mod firmware;
@@ -15,6 +15,7 @@ mod turns;
 
 pub use assembly::Extra;
 pub use board::Board;
+pub use clock::Follow;
 pub use commit_log::LogFormat;
 pub use device_tree::DeviceTree;
 pub use machine::{BuildError, Input, Limits, Machine, NoInput, Setup, Stop};

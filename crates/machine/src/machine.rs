@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cpu::{Exit, Hart, HartConfig};
 use devices::htif::Htif;
@@ -14,6 +15,7 @@ use timing::Clock;
 use crate::assembly::{Extra, Supplies, pma, slots};
 use crate::board::{Board, Part};
 use crate::bus::MachineBus;
+use crate::clock::{Follow, Pace};
 use crate::config::Boot;
 use crate::device_tree::BoardTree;
 use crate::firmware::{End, Firmware, Outcome};
@@ -31,6 +33,8 @@ pub struct Setup {
     pub exts: ExtSet,
     /// Cycles and ticks.
     pub clock: Clock,
+    /// What virtual time follows.
+    pub follow: Follow,
     /// The architectural TLB of every hart.
     pub shape: Shape,
     /// PMP entries of every hart: 0, 16 or 64.
@@ -82,7 +86,7 @@ pub trait Input {
 
     /// Nothing runs until `limit` has passed or input has arrived: wait for either. Without a limit
     /// only input ends the wait. Says whether to go on; `false` if nothing will ever come.
-    fn wait(&mut self, limit: Option<std::time::Duration>) -> bool;
+    fn wait(&mut self, limit: Option<Duration>) -> bool;
 }
 
 /// No input, ever.
@@ -93,10 +97,13 @@ impl Input for NoInput {
         None
     }
 
-    fn wait(&mut self, _: Option<std::time::Duration>) -> bool {
+    fn wait(&mut self, _: Option<Duration>) -> bool {
         false
     }
 }
+
+/// The longest sleep while the machine is idle and time follows the wall clock.
+const IDLE_SLICE: Duration = Duration::from_millis(50);
 
 /// Console input that is taken in before the guest asks for it.
 const INPUT_BYTES_MAX: usize = 256;
@@ -141,6 +148,7 @@ pub struct Machine {
     board: Board,
     exts: ExtSet,
     clock: Clock,
+    pace: Pace,
     seed: u64,
 }
 
@@ -171,11 +179,7 @@ impl Machine {
             };
             Hart::new(&config, Arc::clone(&ram), Arc::clone(&pma))
         });
-        let turn_insns = match (setup.harts, loaded.htif) {
-            (1, None) => SOLO_TURN_INSNS,
-            // HTIF is looked at between turns.
-            _ => TURN_INSNS,
-        };
+        let turn_insns = if setup.harts == 1 { SOLO_TURN_INSNS } else { TURN_INSNS };
         let turns = Turns::new(harts.collect(), turn_insns);
         let dma: Arc<dyn devices::Dma> = ram.clone();
         let slots = slots(Supplies {
@@ -203,18 +207,18 @@ impl Machine {
             board,
             exts: setup.exts,
             clock: setup.clock,
+            pace: Pace::new(setup.clock, setup.follow),
             seed: setup.seed,
         };
-        machine.place(&loaded);
+        machine.place(&loaded, false);
         Ok(machine)
     }
 
-    /// Writes what was loaded into memory and puts the harts at their start.
-    fn place(&mut self, loaded: &Loaded) {
-        for piece in loaded.layout.pieces() {
-            // The layout has checked that every piece lies in main memory.
-            let _ = self.ram.write_bytes(piece.range.start, &piece.bytes);
-        }
+    /// Writes what was loaded into memory, which has been `used` after a reset, and puts the harts at
+    /// their start.
+    fn place(&mut self, loaded: &Loaded, used: bool) {
+        // The layout has checked that every piece lies in main memory.
+        let _ = loaded.layout.write(self.ram.as_ref(), used);
         for (id, hart) in self.turns.harts.iter_mut().enumerate() {
             let (pc, tree, info) = match loaded.start {
                 Start::Machine { pc, tree, info } => (pc, tree, info),
@@ -223,6 +227,9 @@ impl Machine {
             hart.reset(pc.0);
             for (register, value) in [(10, id as u64), (11, tree.0), (12, info.0)] {
                 hart.set_x(register, value);
+            }
+            if let Some(words) = loaded.htif {
+                hart.set_tripwire(words.tohost);
             }
         }
         self.turns.set_all_running(true);
@@ -259,7 +266,7 @@ impl Machine {
         };
         let loaded = load(&self.boot, &tree)?;
         self.bus.reset();
-        self.place(&loaded);
+        self.place(&loaded, true);
         Ok(())
     }
 
@@ -277,6 +284,10 @@ impl Machine {
                 return Ok(Stop::Limit);
             }
             self.feed(input);
+            let behind = self.pace.caught_up(self.turns.cycle);
+            if behind > self.turns.cycle {
+                self.turns.skip_to(behind);
+            }
             let (round, end) = self.round(left);
             if let Some(code) = self.serve_htif() {
                 return Ok(Stop::Exit { code });
@@ -295,8 +306,8 @@ impl Machine {
             }
             match round {
                 Round::Passed => {}
-                Round::Asleep => {
-                    if !input.wait(None) {
+                Round::Idle { next } => {
+                    if !self.idle(next, input) {
                         return Ok(Stop::Asleep);
                     }
                 }
@@ -306,6 +317,21 @@ impl Machine {
                 Round::Stop { .. } => {}
             }
         }
+    }
+
+    /// Passes the time in which every hart waits, up to `next`. Says whether anything can still
+    /// happen.
+    fn idle(&mut self, next: Option<u64>, input: &mut dyn Input) -> bool {
+        // Input that the guest has not fetched yet does not wake it again.
+        let Some(next) = next else { return input.wait(None) };
+        let mut left = self.pace.wait_for(next);
+        if left > Duration::ZERO {
+            // Short enough to notice a request to stop.
+            left = left.min(IDLE_SLICE);
+            input.wait(Some(left));
+        }
+        self.turns.skip_to(self.pace.limit(next));
+        true
     }
 
     /// One round of turns; says how the firmware ended the machine if it did.
@@ -382,7 +408,7 @@ impl Machine {
 
     /// Virtual time since power-on, in cycles.
     pub fn cycles(&self) -> u64 {
-        self.turns.cycle
+        self.turns.harts.iter().map(Hart::cycle).max().unwrap_or(0)
     }
 
     /// The harts.

@@ -18,8 +18,11 @@ pub(crate) const SOLO_TURN_INSNS: u64 = 100_000;
 pub(crate) enum Round {
     /// All harts are at the round's end.
     Passed,
-    /// Every hart waits, and nothing that is known will wake one.
-    Asleep,
+    /// Every hart waits. Nothing happens before `next`, in cycles; nothing ever does if it is `None`.
+    Idle {
+        /// When a device or a comparator has something in store.
+        next: Option<u64>,
+    },
     /// The machine was asked to stop: by a device, or by a hart that cannot go on.
     Stop {
         /// Which hart ran.
@@ -123,6 +126,8 @@ impl Turns {
                         Exit::Budget => continue,
                         Exit::Wfi => break,
                         Exit::Firmware => Call::Trap,
+                        // The round goes on where it is after the machine has looked.
+                        Exit::Tripped => return Round::Passed,
                         exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => {
                             return Round::Stop { hart: index, exit };
                         }
@@ -141,7 +146,7 @@ impl Turns {
             }
         }
         if self.retired() == retired_before && self.all_wait() {
-            return self.skip_idle_time(bus);
+            return Round::Idle { next: self.next_event(bus) };
         }
         // A lone hart that has come to wait may wake at any cycle: its time is not rounded up.
         self.cycle = if several { end } else { self.harts[0].cycle() };
@@ -162,9 +167,9 @@ impl Turns {
         }
     }
 
-    /// Moves on to the next event that a device or a comparator has in store. Called after a round
-    /// in which every hart was asked and none woke.
-    fn skip_idle_time(&mut self, bus: &MachineBus) -> Round {
+    /// When the next event comes that a device or a comparator has in store. Asked after a round in
+    /// which every hart was asked and none woke.
+    fn next_event(&self, bus: &MachineBus) -> Option<u64> {
         let mut next = u64::MAX;
         for (index, hart) in self.harts.iter().enumerate() {
             next = next.min(bus.deadline(index));
@@ -172,11 +177,12 @@ impl Turns {
                 next = next.min(hart.comparator_deadline());
             }
         }
-        if next == u64::MAX {
-            return Round::Asleep;
-        }
-        self.cycle = next.max(self.cycle + 1);
+        (next != u64::MAX).then_some(next.max(self.cycle + 1))
+    }
+
+    /// Moves virtual time on to `cycle`.
+    pub(crate) fn skip_to(&mut self, cycle: u64) {
+        self.cycle = self.cycle.max(cycle);
         self.bring_harts_to(self.cycle);
-        Round::Passed
     }
 }
