@@ -153,15 +153,20 @@ fn forward_keys(to: &Sender<u8>, stop: &StopRequest) {
         for key in bytes.iter().filter_map(|&byte| keys.press(byte)) {
             match key {
                 Key::Exit => stop.make(Requester::Key),
-                Key::Help => eprint!("{KEYS}"),
+                Key::Help => tell_user(KEYS),
                 Key::Byte(byte) => match to.try_send(byte) {
                     Ok(()) => {}
-                    Err(TrySendError::Full(_)) => eprint!("\x07"),
+                    Err(TrySendError::Full(_)) => tell_user("\x07"),
                     Err(TrySendError::Disconnected(_)) => return,
                 },
             }
         }
     }
+}
+
+/// Says something to the user beside the guest's output. Nobody may be listening.
+fn tell_user(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Where the guest's output goes. Clones are the same outlet.

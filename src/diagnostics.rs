@@ -24,6 +24,8 @@ pub(crate) fn start(filter: Option<&str>) -> Result<()> {
         .with_writer(std::io::stderr)
         .without_time()
         .with_ansi(false)
+        // A closed standard error must not end a run.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

@@ -20,16 +20,8 @@ use std::path::Path;
 /// A file that cannot be read or holds no 64-bit RISC-V program, or a word that is not hexadecimal.
 pub(crate) fn run(args: &DisasmArgs) -> Result<()> {
     let mut to = BufWriter::new(io::stdout().lock());
-    let done = write_inputs(&mut to, args).and_then(|()| Ok(to.flush()?));
-    match done {
-        // Whoever reads has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        done => done,
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    write_inputs(&mut to, args)?;
+    Ok(to.flush()?)
 }
 
 fn write_inputs(to: &mut impl Write, args: &DisasmArgs) -> Result<()> {

@@ -30,6 +30,18 @@ pub(crate) fn usage_error(why: impl Display) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
+/// Ends quietly because whoever read our output has seen enough, if that is what went wrong.
+pub(crate) fn unless_unread(done: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let unread = |error: &anyhow::Error| {
+        let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        kinds.map(std::io::Error::kind).any(|kind| kind == std::io::ErrorKind::BrokenPipe)
+    };
+    match done {
+        Err(error) if unread(&error) => Ok(ExitCode::from(SIGNAL + SIGPIPE)),
+        done => done,
+    }
+}
+
 /// Makes a panic in any thread put the terminal back, say that it is our fault, and end the process.
 pub(crate) fn on_panic() {
     std::panic::set_hook(Box::new(|panic| {

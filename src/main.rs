@@ -27,5 +27,5 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Disasm(args) => disasm::run(args).map(|()| ExitCode::SUCCESS),
     };
-    done.unwrap_or_else(exit::usage_error)
+    exit::unless_unread(done).unwrap_or_else(exit::usage_error)
 }

@@ -205,12 +205,8 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| path.display().to_string())
 }
 
-/// Prints to standard output; a reader that has gone away has seen enough.
 fn write_text(text: &str) -> Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("standard output"),
-    }
+    io::stdout().lock().write_all(text.as_bytes()).context("standard output")
 }
 
 #[cfg(test)]

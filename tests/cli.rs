@@ -1,6 +1,7 @@
 //! The command line: help, usage errors, words of other emulators, configuration files.
 
 use crate::run_words as run;
+use std::process::Stdio;
 
 /// The exit code of a usage error, and that it says why without printing to standard output.
 #[track_caller]
@@ -111,4 +112,15 @@ fn disasm_prints_words_as_instructions() {
     assert!(lines[0].contains("80000000") && lines[0].contains("addi"), "{}", lines[0]);
     assert!(lines[1].contains("80000004") && lines[1].contains("ret"), "{}", lines[1]);
     refused("disasm 00a2829x", "00a2829x");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_us_quietly() {
+    let mut command = crate::nestwalk();
+    // More text than a pipe holds.
+    command.arg("disasm").args(vec!["00a28293"; 10_000]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = crate::ended(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(141), ""));
 }

@@ -146,6 +146,21 @@ fn a_reader_that_goes_away_ends_the_run() {
 }
 
 #[test]
+fn a_closed_standard_error_changes_nothing() {
+    let guest = elf(&format!("li a0, 3\n{HELLO}{EXIT}"));
+    let mut child = nestwalk()
+        .args(["run", "--trace-filter", "trace"])
+        .arg(guest.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let ended = ended(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), "hello\n"));
+}
+
+#[test]
 fn a_console_file_takes_the_output() {
     let guest = elf(&format!("li a0, 0\n{HELLO}{EXIT}"));
     let file = TempFile::new("old");
