@@ -2,6 +2,7 @@
 
 mod cli;
 mod guest;
+mod lockstep;
 mod run;
 mod suite;
 mod terminal;

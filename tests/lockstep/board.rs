@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use cpu::{Commit, Event, Hart, HartConfig, Platform, Trapped, Wires};
-use isa::{Exception, ExtSet, Interrupt, Pa};
+use isa::{ExtSet, Interrupt, Pa};
 use machine::config::Boot;
 use machine::device_tree::BoardTree;
 use machine::load::{Start, load};
@@ -189,10 +189,4 @@ impl Platform for Stand {
     }
 
     fn advance(&mut self, _: u64) {}
-}
-
-/// Whether a trap is an environment call or a breakpoint: what a program does on purpose.
-pub(crate) fn is_on_purpose(exception: Exception) -> bool {
-    use Exception::*;
-    matches!(exception, EcallU | EcallS | EcallVs | EcallM | Breakpoint)
 }

@@ -38,6 +38,8 @@ pub(crate) enum Record {
         text: String,
         /// For an interrupt, its number.
         interrupt: Option<u64>,
+        /// For an exception, the instruction that was last fetched.
+        bits: u32,
     },
 }
 
@@ -62,13 +64,14 @@ pub(crate) fn run(spike: &Path, isa: &str, elf: &Path, log: &Path) -> Result<Rec
     let lines = BufReader::new(File::open(log).with_context(|| {
         format!("spike leaves no log: {}", String::from_utf8_lossy(&output.stderr))
     })?);
-    Ok(Records { lines, ahead: None })
+    Ok(Records { lines, ahead: None, fetched: 0 })
 }
 
 /// The records of a log, in order. Lines that only list what is fetched are passed over.
 pub(crate) struct Records {
     lines: BufReader<File>,
     ahead: Option<String>,
+    fetched: u32,
 }
 
 impl Records {
@@ -95,11 +98,14 @@ impl Records {
                     Some(next) if next.contains(":           tval ") => text.push_str(&next),
                     next => self.ahead = next,
                 }
-                return Ok(Some(Record::Trap { text, interrupt }));
+                return Ok(Some(Record::Trap { text, interrupt, bits: self.fetched }));
             }
             // A fetched instruction begins with its address, a symbol with `>>>>`, a retired one
             // with the digit of its privilege.
-            if !rest.starts_with("0x") && rest.starts_with(|first: char| first.is_ascii_digit()) {
+            if rest.starts_with("0x") {
+                let word = rest.split(['(', ')']).nth(1).and_then(hex);
+                self.fetched = word.and_then(|word| u32::try_from(word).ok()).unwrap_or(0);
+            } else if rest.starts_with(|first: char| first.is_ascii_digit()) {
                 let line = commit(line.trim_end(), rest)
                     .with_context(|| format!("spike logs {line:?}"))?;
                 return Ok(Some(Record::Commit(line)));

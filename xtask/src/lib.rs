@@ -5,6 +5,7 @@
 //! * [`test`] every test, in groups, with [`tools`] they need, [`boots`] of Linux, and a [`tally`]
 //! * [`initramfs`] the first root file system, written by [`cpio`], with kernel [`modules`]
 //! * [`linux`] boots: what is run with what
+//! * [`lockstep`] guest programs beside Spike
 //! * [`process`] running other programs
 
 pub mod apt;
@@ -13,6 +14,7 @@ pub mod cpio;
 pub mod initramfs;
 pub mod inputs;
 pub mod linux;
+pub mod lockstep;
 pub mod modules;
 pub mod process;
 pub mod sources;

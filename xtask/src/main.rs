@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::linux::{self, InputArgs, LinuxArgs};
+use xtask::lockstep::{self, LockstepArgs};
 use xtask::test::{self, TestArgs};
 
 #[derive(Parser)]
@@ -19,6 +20,8 @@ enum Chore {
     Linux(LinuxArgs),
     /// Run every test; installs what tests need where that is possible
     Test(TestArgs),
+    /// Run guest programs on our hart and on Spike, instruction by instruction
+    Lockstep(LockstepArgs),
     /// Get the files that Linux boots need, and say where they are
     Inputs(InputArgs),
 }
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Linux(args) => linux::linux(&args),
         Chore::Test(args) => test::test(&args),
+        Chore::Lockstep(args) => lockstep::lockstep(&args),
         Chore::Inputs(args) => linux::show_inputs(&args),
     };
     result.unwrap_or_else(|error| {

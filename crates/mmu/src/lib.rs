@@ -19,7 +19,6 @@ mod observe;
 mod pma;
 mod pmp;
 mod ram;
-mod resolve;
 mod shape;
 mod spaces;
 mod stage;
