@@ -2,6 +2,7 @@
 
 mod cli;
 mod guest;
+mod ins;
 mod lockstep;
 mod run;
 mod suite;
