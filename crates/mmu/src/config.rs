@@ -124,6 +124,11 @@ impl TranslationCsrs {
         field::get(self.vsatp, satp::ASID) as u16
     }
 
+    /// `vsatp.PPN`.
+    pub(crate) fn vs_root(&self) -> u64 {
+        self.vsatp & satp::PPN
+    }
+
     pub(crate) fn vmid(&self) -> u16 {
         field::get(self.hgatp, hgatp::VMID) as u16
     }

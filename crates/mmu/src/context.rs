@@ -1,7 +1,8 @@
 //! Translation contexts: everything besides the address that decides a translation *at once*, as a small number
 //! that fits into a native TLB tag.
 //!
-//! A change that the manual lets take effect only with a fence (a root, PBMTE, ADUE) is not part of it. Numbers are
+//! A change that the manual lets take effect only with a fence (a root, unless the TLB tags roots; PBMTE, ADUE) is not
+//! part of it. Numbers are
 //! given out in turn; when they run out, all are withdrawn together with the native entries under them.
 
 use std::num::NonZeroU16;
@@ -34,36 +35,44 @@ const VMID: u32 = 24;
 
 /// What a context number stands for, packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct ContextKey(u64);
+pub(crate) struct ContextKey {
+    bits: u64,
+    /// `vsatp.PPN`, if VS-stage entries are tagged with it.
+    root: u64,
+}
 
 impl ContextKey {
     /// The context of accesses with this privilege and V.
-    pub(crate) fn new(csrs: &TranslationCsrs, privilege: Privilege, v: bool) -> Self {
+    pub(crate) fn new(
+        csrs: &TranslationCsrs,
+        privilege: Privilege,
+        v: bool,
+        tag_vs_roots: bool,
+    ) -> Self {
         let bit = |at: u32, value: bool| u64::from(value) << at;
+        let plain = |bits| Self { bits, root: 0 };
         let user = privilege == Privilege::U;
         if privilege == Privilege::M {
-            return Self(KIND_UNTRANSLATED | 1 << SPECIAL);
+            return plain(KIND_UNTRANSLATED | 1 << SPECIAL);
         }
         if v {
-            let vs_paged = Tree::of(csrs.vsatp).is_some();
-            let vs = if vs_paged {
-                u64::from(csrs.vs_asid()) << ASID
-                    | bit(SPECIAL, user)
-                    | bit(SUM, csrs.vs_sum && !user)
-                    | bit(VS_MXR, csrs.vs_mxr)
-                    | bit(VS_PAGED, true)
-            } else {
-                0
-            };
-            let g_paged = bit(G_PAGED, Tree::of(csrs.hgatp).is_some());
-            return Self(
-                KIND_GUEST | vs | g_paged | bit(MXR, csrs.mxr) | u64::from(csrs.vmid()) << VMID,
-            );
+            let g = bit(G_PAGED, Tree::of(csrs.hgatp).is_some()) | bit(MXR, csrs.mxr);
+            let guest = KIND_GUEST | g | u64::from(csrs.vmid()) << VMID;
+            if Tree::of(csrs.vsatp).is_none() {
+                return plain(guest);
+            }
+            let vs = u64::from(csrs.vs_asid()) << ASID
+                | bit(SPECIAL, user)
+                | bit(SUM, csrs.vs_sum && !user)
+                | bit(VS_MXR, csrs.vs_mxr)
+                | bit(VS_PAGED, true);
+            let root = if tag_vs_roots { csrs.vs_root() } else { 0 };
+            return Self { bits: guest | vs, root };
         }
         if Tree::of(csrs.satp).is_none() {
-            return Self(KIND_UNTRANSLATED);
+            return plain(KIND_UNTRANSLATED);
         }
-        Self(
+        plain(
             KIND_S
                 | u64::from(csrs.asid()) << ASID
                 | bit(SPECIAL, user)
@@ -73,39 +82,40 @@ impl ContextKey {
     }
 
     fn kind(self) -> u64 {
-        self.0 >> KIND & 3
+        self.bits >> KIND & 3
     }
 
     fn has(self, at: u32) -> bool {
-        self.0 >> at & 1 != 0
+        self.bits >> at & 1 != 0
     }
 
     fn asid(self) -> u16 {
-        (self.0 >> ASID) as u16
+        (self.bits >> ASID) as u16
     }
 
     fn vmid(self) -> u16 {
-        (self.0 >> VMID) as u16
+        (self.bits >> VMID) as u16
     }
 
     /// Whether native entries of this context may come from entries of `space`.
     pub(crate) fn uses(self, space: Space) -> bool {
-        let of = |own: Asid| match own {
+        let of = |own: Asid, root: u64| match own {
             Asid::Global => true,
-            Asid::Own(own) => own == self.asid(),
+            Asid::Own(own) => own == self.asid() && root == self.root,
         };
         match (self.kind(), space) {
-            (KIND_S, Space::S(asid)) => of(asid),
-            (KIND_GUEST, Space::Vs { vmid, asid } | Space::Combined { vmid, asid, .. }) => {
-                vmid == self.vmid() && self.has(VS_PAGED) && of(asid)
-            }
+            (KIND_S, Space::S(asid)) => of(asid, 0),
+            (
+                KIND_GUEST,
+                Space::Vs { vmid, asid, root } | Space::Combined { vmid, asid, root, .. },
+            ) => vmid == self.vmid() && self.has(VS_PAGED) && of(asid, root),
             (KIND_GUEST, Space::G { vmid }) => vmid == self.vmid() && self.has(G_PAGED),
             _ => false,
         }
     }
 
     fn recent(self) -> usize {
-        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % RECENT
+        ((self.bits ^ self.root << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % RECENT
     }
 }
 
@@ -191,7 +201,7 @@ mod tests {
     fn key(change: impl FnOnce(&mut TranslationCsrs), privilege: Privilege, v: bool) -> ContextKey {
         let mut csrs = csrs();
         change(&mut csrs);
-        ContextKey::new(&csrs, privilege, v)
+        ContextKey::new(&csrs, privilege, v, false)
     }
 
     #[test]
@@ -225,6 +235,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tagged_root_changes_the_context() {
+        let [one, other] = [1, 2].map(|root| {
+            let csrs = TranslationCsrs { vsatp: PAGED | root, ..csrs() };
+            ContextKey::new(&csrs, Privilege::S, true, true)
+        });
+        assert_ne!(one, other);
+        let space = |root| Space::Vs { vmid: 7, asid: Asid::Own(0), root };
+        assert!(one.uses(space(1)) && !one.uses(space(2)) && other.uses(space(2)));
+    }
+
+    #[test]
     fn retiring_a_space_withdraws_just_the_contexts_that_use_it() {
         let mut contexts = Contexts::new();
         let s = key(|_| {}, Privilege::S, false);
@@ -236,7 +257,7 @@ mod tests {
         let again = [s, other, guest].map(|key| contexts.number(key).unwrap());
         assert_ne!(numbers[0], again[0]);
         assert_eq!(numbers[1..], again[1..]);
-        assert!(contexts.retire(Space::Vs { vmid: 7, asid: Asid::Global }));
+        assert!(contexts.retire(Space::Vs { vmid: 7, asid: Asid::Global, root: 0 }));
         assert_ne!(contexts.number(guest).unwrap(), again[2]);
         assert!(!contexts.retire(Space::G { vmid: 8 }));
     }

@@ -19,6 +19,7 @@ mod observe;
 mod pma;
 mod pmp;
 mod ram;
+mod resolve;
 mod shape;
 mod spaces;
 mod stage;

@@ -33,9 +33,28 @@ pub(crate) struct Physical<'a, O> {
     pub(crate) ram: &'a Ram,
     pub(crate) pmp: &'a Pmp,
     pub(crate) observer: &'a mut O,
-    /// Whether updates are only imagined.
-    pub(crate) frozen: bool,
+    pub(crate) updates: Updates,
     pub(crate) fetches: &'a mut PteFetches,
+}
+
+/// What becomes of A and D.
+pub(crate) enum Updates {
+    /// They are set in memory.
+    Stored,
+    /// Memory stays as it is, but the same walk sees these PTEs.
+    Imagined(Vec<(Pa, u64)>),
+}
+
+impl Updates {
+    /// What a PTE would hold.
+    fn imagined(&self, pa: Pa) -> Option<u64> {
+        match self {
+            Self::Stored => None,
+            Self::Imagined(ptes) => {
+                ptes.iter().rev().find(|(at, _)| *at == pa).map(|&(_, value)| value)
+            }
+        }
+    }
 }
 
 /// PTEs read, by stage.
@@ -83,6 +102,7 @@ impl<O: Observer> Physical<'_, O> {
             let why = Why { reason: Reason::Pma, pte: Some(slot.pte_at(at, None)) };
             return Err(Halt::Fault(Fault::Access { why }));
         };
+        let value = self.updates.imagined(pa).unwrap_or(value);
         let Slot { stage, level, input, implicit } = slot;
         self.fetches.count(stage);
         let fetch = PteFetch { stage, level, input, implicit, at, pa, value };
@@ -101,7 +121,13 @@ impl<O: Observer> Physical<'_, O> {
         new: u64,
     ) -> Result<bool, Halt<O::Stop>> {
         self.check(pa, slot, at, PmpAccess::WRITE)?;
-        let done = self.frozen || self.ram.compare_exchange(pa, old, new) == Some(Ok(()));
+        let done = match &mut self.updates {
+            Updates::Stored => self.ram.compare_exchange(pa, old, new) == Some(Ok(())),
+            Updates::Imagined(ptes) => {
+                ptes.push((pa, new));
+                true
+            }
+        };
         if done {
             self.observer.updated(&PteUpdate { stage: slot.stage, pa, old, new });
         }

@@ -3,25 +3,25 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use isa::{Gpa, Pa, Privilege, Va};
+use isa::{Pa, Privilege, Va};
 
-use crate::access::{Access, Kind, MemoryType, Right, Target, Translated};
+use crate::access::{Access, Kind, Right, Target, Translated};
 use crate::code_watch::CodeEvent;
 use crate::config::{MmuConfig, TranslationCsrs};
 use crate::context::{ContextKey, Contexts};
 use crate::fault::{Fault, Reason, Why};
 use crate::fence::Fence;
-use crate::memory::{Guest, Halt, Physical, PteFetches, translate_stage};
+use crate::memory::{Halt, Physical, PteFetches, Updates};
 use crate::native::{Native, Uses};
 use crate::observe::{Deaf, Observer, Recorder, WalkRecord};
 use crate::pma::PmaMap;
 use crate::pmp::{PageVerdict, Pmp};
 use crate::ram::{Ram, Scalar};
+use crate::resolve::{Keeper, Mapping, Regime, resolve};
 use crate::shape::Shape;
 use crate::spaces::{Handed, Space};
-use crate::stage::{GStage, Need, SStage, Supervisor, Tree, VsStage};
+use crate::stage::Need;
 use crate::tlb::{Held, Removed, Tlb};
-use crate::walk::Leaf;
 
 /// So many new code events are not looked at one by one.
 const MANY_CODE_EVENTS: u64 = 16;
@@ -39,60 +39,6 @@ pub struct Stats {
     pub pte_fetches: PteFetches,
     /// Fences executed.
     pub fences: u64,
-}
-
-/// What an access goes through.
-#[derive(Clone, Copy)]
-enum Regime {
-    /// M-mode, or `satp` is Bare at V=0.
-    Untranslated,
-    /// One stage.
-    S(SStage),
-    /// Two stages, either of which may be Bare.
-    Guest { vs: Option<VsStage>, g: Option<GStage> },
-}
-
-/// The leaves a translation rests on.
-#[derive(Clone, Copy)]
-enum Leaves {
-    None,
-    S(SStage, Leaf<Pa>),
-    Guest { vs: Option<(VsStage, Leaf<Gpa>)>, g: Option<(GStage, Leaf<Pa>)> },
-}
-
-impl Leaves {
-    /// Whether an explicit access of this right would be permitted without setting A or D.
-    fn permit(&self, right: Right) -> bool {
-        let need = Need::explicit(right);
-        match self {
-            Self::None => true,
-            Self::S(stage, leaf) => leaf.permits(stage, need),
-            Self::Guest { vs, g } => {
-                vs.as_ref().is_none_or(|(stage, leaf)| leaf.permits(stage, need))
-                    && g.as_ref().is_none_or(|(stage, leaf)| leaf.permits(stage, need))
-            }
-        }
-    }
-}
-
-/// A translated address, before physical memory had its say.
-#[derive(Clone, Copy)]
-struct Mapping {
-    pa: Pa,
-    gpa: Option<Gpa>,
-    memory_type: MemoryType,
-    leaves: Leaves,
-    held: Held,
-}
-
-/// The TLB as a translation uses it.
-struct Keeper<'a> {
-    tlb: &'a mut Tlb,
-    csrs: &'a TranslationCsrs,
-    /// Read memory whatever is kept.
-    fresh: bool,
-    /// Set where something kept stood in for memory.
-    used: &'a mut bool,
 }
 
 /// The MMU of one hart.
@@ -304,10 +250,10 @@ impl Mmu {
             ram: &self.ram,
             pmp: &self.pmp,
             observer: &mut recorder,
-            frozen: true,
+            updates: Updates::Imagined(Vec::new()),
             fetches: &mut PteFetches::default(),
         };
-        let regime = self.regime(access.privilege, access.v);
+        let regime = Regime::new(&self.config, &self.csrs, access.privilege, access.v);
         let outcome = resolve(regime, va, Need::explicit(access.right()), memory, None);
         let outcome = match outcome {
             Ok(mapping) => self.check_physical(&mapping, access),
@@ -325,49 +271,12 @@ impl Mmu {
         fresh: bool,
         used: &mut bool,
     ) -> Result<Mapping, Halt<O::Stop>> {
-        let regime = self.regime(access.privilege, access.v);
+        let regime = Regime::new(&self.config, &self.csrs, access.privilege, access.v);
         let Self { ram, pmp, tlb, csrs, stats, .. } = self;
         let fetches = &mut stats.pte_fetches;
-        let memory = Physical { ram, pmp, observer, frozen: false, fetches };
+        let memory = Physical { ram, pmp, observer, updates: Updates::Stored, fetches };
         let keeper = Keeper { tlb, csrs, fresh, used };
         resolve(regime, va, Need::explicit(access.right()), memory, Some(keeper))
-    }
-
-    /// The stages that an access of this privilege goes through.
-    fn regime(&self, privilege: Privilege, v: bool) -> Regime {
-        let csrs = &self.csrs;
-        let formats = self.config.formats;
-        let supervisor = |tree, sum, mxr, adue, pbmte| Supervisor {
-            tree,
-            formats,
-            privilege,
-            sum,
-            mxr,
-            adue: adue && self.config.svadu,
-            pbmte: pbmte && self.config.svpbmt,
-        };
-        if privilege == Privilege::M {
-            return Regime::Untranslated;
-        }
-        if !v {
-            return match Tree::of(csrs.satp) {
-                Some(tree) => {
-                    Regime::S(SStage(supervisor(tree, csrs.sum, csrs.mxr, csrs.adue, csrs.pbmte)))
-                }
-                None => Regime::Untranslated,
-            };
-        }
-        let mxr = csrs.mxr || csrs.vs_mxr;
-        let vs = Tree::of(csrs.vsatp)
-            .map(|tree| VsStage(supervisor(tree, csrs.vs_sum, mxr, csrs.vs_adue, csrs.vs_pbmte)));
-        let g = Tree::of(csrs.hgatp).map(|tree| GStage {
-            tree,
-            formats,
-            mxr: csrs.mxr,
-            adue: csrs.adue && self.config.svadu,
-            pbmte: csrs.pbmte && self.config.svpbmt,
-        });
-        Regime::Guest { vs, g }
     }
 
     /// PMA and PMP of the access itself.
@@ -450,8 +359,7 @@ impl Mmu {
 
     /// Points the fast path at the contexts of the current privileges.
     fn select_contexts(&mut self) {
-        let keys =
-            [self.data, self.fetch].map(|(privilege, v)| ContextKey::new(&self.csrs, privilege, v));
+        let keys = [self.data, self.fetch].map(|(privilege, v)| self.context_key(privilege, v));
         let numbers = keys.map(|key| self.contexts.number(key));
         let numbers = match numbers {
             [Some(data), Some(fetch)] => [data, fetch],
@@ -463,9 +371,13 @@ impl Mmu {
         self.native.set_contexts(numbers[0], numbers[1]);
     }
 
+    fn context_key(&self, privilege: Privilege, v: bool) -> ContextKey {
+        ContextKey::new(&self.csrs, privilege, v, self.config.shape.tag_vs_roots)
+    }
+
     /// The context number of accesses with this privilege and V.
     fn context_number(&mut self, privilege: Privilege, v: bool) -> NonZeroU16 {
-        let key = ContextKey::new(&self.csrs, privilege, v);
+        let key = self.context_key(privilege, v);
         if let Some(number) = self.contexts.number(key) {
             return number;
         }
@@ -480,110 +392,4 @@ impl Mmu {
         self.contexts.reset();
         self.epoch += 1;
     }
-}
-
-/// Translates `va`, through the TLB if there is a keeper.
-fn resolve<O: Observer>(
-    regime: Regime,
-    va: Va,
-    need: Need,
-    mut memory: Physical<'_, O>,
-    keeper: Option<Keeper<'_>>,
-) -> Result<Mapping, Halt<O::Stop>> {
-    match regime {
-        Regime::Untranslated => Ok(Mapping {
-            pa: Pa(va.0),
-            gpa: None,
-            memory_type: MemoryType::Pma,
-            leaves: Leaves::None,
-            held: Held::Always,
-        }),
-        Regime::S(stage) => {
-            let found = match keeper {
-                None => translate_stage(&stage, None, &mut memory, va, need)?,
-                Some(Keeper { tlb, csrs, fresh, used }) => {
-                    let mut view = tlb.s_view(csrs, fresh);
-                    let found = translate_stage(&stage, Some(&mut view), &mut memory, va, need);
-                    *used |= view.used;
-                    found?
-                }
-            };
-            Ok(Mapping {
-                pa: found.leaf.out,
-                gpa: None,
-                memory_type: found.leaf.memory_type,
-                leaves: Leaves::S(stage, found.leaf),
-                held: found.place.map_or(Held::Not, Held::S),
-            })
-        }
-        Regime::Guest { vs, g } => resolve_guest(vs, g, va, need, memory, keeper),
-    }
-}
-
-/// Translates `va` at V=1.
-fn resolve_guest<O: Observer>(
-    vs: Option<VsStage>,
-    g: Option<GStage>,
-    va: Va,
-    need: Need,
-    memory: Physical<'_, O>,
-    keeper: Option<Keeper<'_>>,
-) -> Result<Mapping, Halt<O::Stop>> {
-    let mapping = |vs_leaf: Option<Leaf<Gpa>>, g_leaf: Leaf<Pa>, held| {
-        let outer = vs_leaf.map_or(MemoryType::Pma, |leaf| leaf.memory_type);
-        Mapping {
-            pa: g_leaf.out,
-            gpa: Some(vs_leaf.map_or(Gpa(va.0), |leaf| leaf.out)),
-            memory_type: outer.or(g_leaf.memory_type),
-            leaves: Leaves::Guest { vs: vs.zip(vs_leaf), g: g.map(|stage| (stage, g_leaf)) },
-            held,
-        }
-    };
-    let Some(Keeper { tlb, csrs, fresh, used }) = keeper else {
-        let mut guest = Guest { stage: g, kept: None, memory };
-        let (vs_leaf, gpa) = match &vs {
-            Some(stage) => {
-                let leaf = translate_stage(stage, None, &mut guest, va, need)?.leaf;
-                (Some(leaf), leaf.out)
-            }
-            None => (None, Gpa(va.0)),
-        };
-        let found = guest.translate(gpa, need)?;
-        return Ok(mapping(vs_leaf, found.leaf, Held::Not));
-    };
-    let (mut vs_view, g_view, mut combined) = tlb.guest_views(csrs, fresh);
-    let mut guest = Guest { stage: g, kept: Some(g_view), memory };
-    let Some(stage) = &vs else {
-        let found = guest.translate(Gpa(va.0), need);
-        *used |= guest.kept.is_some_and(|view| view.used);
-        let found = found?;
-        let held = match (&g, found.place) {
-            (None, _) => Held::Always,
-            (Some(_), None) => Held::Not,
-            (Some(_), place) => Held::Split { vs: None, g: place },
-        };
-        return Ok(mapping(None, found.leaf, held));
-    };
-    if combined.exists() && stage.0.is_canonical(va) {
-        let suits = |pair: &crate::tlb::Pair| {
-            pair.vs.permits(stage, need)
-                && g.as_ref().is_none_or(|stage| pair.g.permits(stage, need))
-        };
-        if let Some((place, pair)) = combined.find(va.0, suits) {
-            *used = true;
-            return Ok(mapping(Some(pair.vs), pair.g, Held::Combined(place)));
-        }
-    }
-    let found = translate_stage(stage, Some(&mut vs_view), &mut guest, va, need)
-        .and_then(|vs_found| Ok((vs_found, guest.translate(vs_found.leaf.out, need)?)));
-    *used |= vs_view.used || guest.kept.is_some_and(|view| view.used);
-    let (vs_found, g_found) = found?;
-    let held = if combined.exists() {
-        combined.keep(va.0, vs_found.leaf, g_found.leaf).map_or(Held::Not, Held::Combined)
-    } else if vs_found.place.is_some() && (g.is_none() || g_found.place.is_some()) {
-        Held::Split { vs: vs_found.place, g: g_found.place }
-    } else {
-        Held::Not
-    };
-    Ok(mapping(Some(vs_found.leaf), g_found.leaf, held))
 }

@@ -122,6 +122,11 @@ pub struct Shape {
     /// then removes one of them.
     #[serde(default)]
     pub split_napot: bool,
+    /// VS-stage entries are tagged with `vsatp.PPN` besides VMID and ASID. ASIDs are private to a vCPU, so that two
+    /// vCPUs of one virtual machine on one hart need a fence at each switch between them, which KVM does not make;
+    /// with this tag they get along.
+    #[serde(default)]
+    pub tag_vs_roots: bool,
 }
 
 /// A shape with a name.
@@ -164,6 +169,7 @@ impl Shape {
             combined: Geometry::NONE,
             pointers: Geometry::NONE,
             split_napot: false,
+            tag_vs_roots: false,
         }
     }
 
@@ -179,6 +185,7 @@ impl Shape {
             combined: Geometry::NONE,
             pointers: Geometry::preset(1 << 14, 16),
             split_napot: true,
+            tag_vs_roots: false,
         }
     }
 
@@ -197,6 +204,7 @@ impl Default for Shape {
             combined: Geometry::preset(1024, 4),
             pointers: Geometry::preset(128, 4),
             split_napot: false,
+            tag_vs_roots: true,
         }
     }
 }

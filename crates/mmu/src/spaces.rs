@@ -22,12 +22,12 @@ pub(crate) enum Asid {
 pub(crate) enum Space {
     /// S-stage entries.
     S(Asid),
-    /// VS-stage entries: guest physical addresses only.
-    Vs { vmid: u16, asid: Asid },
+    /// VS-stage entries: guest physical addresses only. `root` is 0 unless the shape tags roots.
+    Vs { vmid: u16, asid: Asid, root: u64 },
     /// G-stage entries.
     G { vmid: u16 },
     /// VS-stage and G-stage in one; `bare` if `hgatp` is Bare.
-    Combined { vmid: u16, bare: bool, asid: Asid },
+    Combined { vmid: u16, bare: bool, asid: Asid, root: u64 },
 }
 
 const LAST_ASID: Asid = Asid::Own(u16::MAX);
@@ -37,8 +37,10 @@ impl Space {
         Self::S(Asid::Global)..=Self::S(LAST_ASID)
     }
 
-    pub(crate) fn vs_of(vmid: u16) -> RangeInclusive<Self> {
-        Self::Vs { vmid, asid: Asid::Global }..=Self::Vs { vmid, asid: LAST_ASID }
+    /// The VS-stage spaces of one VMID, or of one ASID in it.
+    pub(crate) fn vs_of(vmid: u16, asid: Option<u16>) -> RangeInclusive<Self> {
+        let (first, last) = asids(asid);
+        Self::Vs { vmid, asid: first, root: 0 }..=Self::Vs { vmid, asid: last, root: u64::MAX }
     }
 
     /// The G-stage spaces of one VMID, or of all.
@@ -50,22 +52,39 @@ impl Space {
     /// The combined spaces of one VMID, or of all.
     pub(crate) fn combined_of(vmid: Option<u16>) -> RangeInclusive<Self> {
         let (first, last) = bounds(vmid);
-        Self::Combined { vmid: first, bare: false, asid: Asid::Global }..=Self::Combined {
+        let (low, high) = (Asid::Global, LAST_ASID);
+        Self::Combined { vmid: first, bare: false, asid: low, root: 0 }..=Self::Combined {
             vmid: last,
             bare: true,
-            asid: LAST_ASID,
+            asid: high,
+            root: u64::MAX,
+        }
+    }
+
+    /// The combined spaces of one ASID in one VMID, with or without a G-stage.
+    pub(crate) fn combined_own(vmid: u16, bare: bool, asid: u16) -> RangeInclusive<Self> {
+        let asid = Asid::Own(asid);
+        Self::Combined { vmid, bare, asid, root: 0 }..=Self::Combined {
+            vmid,
+            bare,
+            asid,
+            root: u64::MAX,
         }
     }
 
     /// Whether it holds VS-stage information of this virtual machine and, if given, of this ASID alone.
     pub(crate) fn is_vs(self, of_vmid: u16, of_asid: Option<u16>) -> bool {
         match self {
-            Self::Vs { vmid, asid } | Self::Combined { vmid, asid, .. } => {
+            Self::Vs { vmid, asid, .. } | Self::Combined { vmid, asid, .. } => {
                 vmid == of_vmid && of_asid.is_none_or(|own| asid == Asid::Own(own))
             }
             Self::S(_) | Self::G { .. } => false,
         }
     }
+}
+
+fn asids(asid: Option<u16>) -> (Asid, Asid) {
+    asid.map_or((Asid::Global, LAST_ASID), |asid| (Asid::Own(asid), Asid::Own(asid)))
 }
 
 fn bounds(vmid: Option<u16>) -> (u16, u16) {
@@ -220,17 +239,20 @@ mod tests {
         let all = [
             Space::S(Asid::Global),
             Space::S(Asid::Own(u16::MAX)),
-            Space::Vs { vmid: 1, asid: Asid::Global },
-            Space::Vs { vmid: 1, asid: Asid::Own(u16::MAX) },
-            Space::Vs { vmid: 2, asid: Asid::Own(0) },
+            Space::Vs { vmid: 1, asid: Asid::Global, root: 0 },
+            Space::Vs { vmid: 1, asid: Asid::Own(u16::MAX), root: 5 },
+            Space::Vs { vmid: 2, asid: Asid::Own(0), root: 0 },
             Space::G { vmid: 1 },
             Space::G { vmid: 2 },
-            Space::Combined { vmid: 1, bare: true, asid: Asid::Own(9) },
-            Space::Combined { vmid: 2, bare: false, asid: Asid::Global },
+            Space::Combined { vmid: 1, bare: true, asid: Asid::Own(9), root: 1 },
+            Space::Combined { vmid: 2, bare: false, asid: Asid::Global, root: 0 },
         ];
         for (range, members) in [
             (Space::s_all(), &all[..2]),
-            (Space::vs_of(1), &all[2..4]),
+            (Space::vs_of(1, None), &all[2..4]),
+            (Space::vs_of(1, Some(u16::MAX)), &all[3..4]),
+            (Space::combined_own(1, true, 9), &all[7..8]),
+            (Space::combined_own(1, false, 9), &[]),
             (Space::g_of(Some(2)), &all[6..7]),
             (Space::g_of(None), &all[5..7]),
             (Space::combined_of(Some(1)), &all[7..8]),
@@ -251,11 +273,11 @@ mod tests {
         let mut forgotten = Vec::new();
         for vmid in 0..2 {
             for asid in 0..=u16::MAX {
-                spaces.obtain(Space::Vs { vmid, asid: Asid::Own(asid) }, &mut forgotten);
+                spaces.obtain(Space::Vs { vmid, asid: Asid::Own(asid), root: 0 }, &mut forgotten);
             }
         }
         assert_eq!(spaces.places.len(), MAX_PLACES);
         assert_eq!(forgotten.len(), MAX_PLACES);
-        assert_eq!(forgotten[0].0, Space::Vs { vmid: 0, asid: Asid::Own(0) });
+        assert_eq!(forgotten[0].0, Space::Vs { vmid: 0, asid: Asid::Own(0), root: 0 });
     }
 }

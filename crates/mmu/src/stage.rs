@@ -2,7 +2,7 @@
 //! spaces it joins, its root, its U and MXR rules, whether it sets A and D, and what it raises. The walk itself
 //! is in [`crate::walk`], once.
 
-use isa::{Gpa, PAGE_BITS, PAGE_BYTES, Pa, Privilege, Va, pte};
+use isa::{Gpa, PAGE_BITS, Pa, Privilege, Va, pte};
 
 use crate::access::{ImplicitAccess, Right};
 use crate::fault::{Fault, Reason, StageName, Why};
@@ -253,9 +253,7 @@ impl Stage for GStage {
     const ROOT_EXTRA_BITS: u32 = 2;
 
     fn tree(&self) -> Tree {
-        // The root is 16 KiB, and aligned to that.
-        let align = (PAGE_BYTES << Self::ROOT_EXTRA_BITS) - 1;
-        Tree { root: self.tree.root & !align, ..self.tree }
+        self.tree
     }
 
     fn formats(&self) -> PteFormats {

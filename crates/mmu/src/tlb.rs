@@ -1,6 +1,6 @@
 //! The architectural TLB of one hart: the caches of its shape, their tags, and what each fence removes.
 //!
-//! Entries are tagged with V, VMID and ASID or global, never with roots. Nothing here reads memory, and nothing
+//! Entries are tagged with V, VMID and ASID or global; with roots only where a shape asks for it. Nothing here reads memory, and nothing
 //! here decides a right: an entry only stands in for reading a PTE.
 
 use isa::{Gpa, Pa, Va};
@@ -91,9 +91,10 @@ pub(crate) struct Tlb {
     fragmented: Vec<Fragmented>,
     /// The tags last asked for, and for what.
     s_tags: Option<(u16, Tags)>,
-    guest_tags: Option<((u16, u16, bool), GuestTags)>,
+    guest_tags: Option<((u16, u16, bool, u64), GuestTags)>,
     forgotten: Vec<Forgotten>,
     split_napot: bool,
+    tag_vs_roots: bool,
 }
 
 impl Tlb {
@@ -117,6 +118,7 @@ impl Tlb {
             guest_tags: None,
             forgotten: Vec::new(),
             split_napot: shape.split_napot,
+            tag_vs_roots: shape.tag_vs_roots,
         }
     }
 
@@ -143,17 +145,18 @@ impl Tlb {
         fresh: bool,
     ) -> (View<'_, Gpa>, View<'_, Pa>, CombinedView<'_>) {
         let (vmid, asid, bare) = (csrs.vmid(), csrs.vs_asid(), Tree::of(csrs.hgatp).is_none());
-        let key = (vmid, asid, bare);
+        let root = if self.tag_vs_roots { csrs.vs_root() } else { 0 };
+        let key = (vmid, asid, bare, root);
         let tags = match self.guest_tags {
             Some((known, tags)) if known == key => tags,
             _ => {
                 let asid = Asid::Own(asid);
                 let [g, vs_own, vs_global, own, global] = self.obtain([
                     Space::G { vmid },
-                    Space::Vs { vmid, asid },
-                    Space::Vs { vmid, asid: Asid::Global },
-                    Space::Combined { vmid, bare, asid },
-                    Space::Combined { vmid, bare, asid: Asid::Global },
+                    Space::Vs { vmid, asid, root },
+                    Space::Vs { vmid, asid: Asid::Global, root: 0 },
+                    Space::Combined { vmid, bare, asid, root },
+                    Space::Combined { vmid, bare, asid: Asid::Global, root: 0 },
                 ]);
                 let tags = GuestTags {
                     vs: Tags { own: vs_own, global: vs_global },
@@ -230,17 +233,14 @@ impl Tlb {
                 self.forget(space..=space);
             }
             Fence::Sfence { va: Some(va), asid } => self.remove_s_leaf(va, asid),
-            Fence::Vvma { va: None, asid: None, vmid } => {
-                self.forget(Space::vs_of(vmid));
-                self.forget(Space::combined_of(Some(vmid)));
-            }
-            Fence::Vvma { va: None, asid: Some(asid), vmid } => {
-                let asid = Asid::Own(asid);
-                let vs = Space::Vs { vmid, asid };
-                self.forget(vs..=vs);
-                for bare in [false, true] {
-                    let combined = Space::Combined { vmid, bare, asid };
-                    self.forget(combined..=combined);
+            Fence::Vvma { va: None, asid, vmid } => {
+                self.forget(Space::vs_of(vmid, asid));
+                match asid {
+                    None => self.forget(Space::combined_of(Some(vmid))),
+                    Some(asid) => {
+                        self.forget(Space::combined_own(vmid, false, asid));
+                        self.forget(Space::combined_own(vmid, true, asid));
+                    }
                 }
             }
             Fence::Vvma { va: Some(va), asid, vmid } => self.remove_vs_leaf(va, asid, vmid),

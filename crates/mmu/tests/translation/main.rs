@@ -1,0 +1,10 @@
+//! What a translation does, seen from outside: against a naive walker written from the manual, and against itself
+//! with and without a TLB.
+
+mod coherence;
+mod fast_path;
+mod fences;
+mod laws;
+mod naive;
+mod random_tables;
+mod rig;
