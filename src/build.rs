@@ -59,6 +59,7 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         power_on_ns: power_on_ns(options.rtc()),
         test_device: options.test_device(),
         boot,
+        reboots: true,
         extras: Vec::new(),
     })
 }

@@ -154,8 +154,8 @@ impl Hart {
         recorder: &mut Recorder,
         log: &mut dyn FnMut(Event<'_>),
     ) -> Option<Exit> {
-        if self.core.ram.code_events() != self.code_seen {
-            self.read_code_events();
+        if self.core.ram.code_events() != self.code_seen && self.read_code_events() {
+            return Some(Exit::Tripped);
         }
         if self.core.recheck || self.core.cycle >= self.deadline {
             recorder.before(&mut self.core, None);

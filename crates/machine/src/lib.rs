@@ -19,3 +19,4 @@ pub use clock::Follow;
 pub use commit_log::LogFormat;
 pub use device_tree::DeviceTree;
 pub use machine::{BuildError, Input, Limits, Machine, NoInput, Setup, Stop};
+pub use turns::Log;

@@ -21,7 +21,7 @@ use crate::device_tree::BoardTree;
 use crate::firmware::{End, Firmware, Outcome};
 use crate::load::{HtifWords, LoadError, Loaded, Start, load};
 use crate::sbi_port::SbiPort;
-use crate::turns::{After, Call, Round, SOLO_TURN_INSNS, TURN_INSNS, Turns};
+use crate::turns::{After, Call, Log, Round, SOLO_TURN_INSNS, TURN_INSNS, Turns};
 
 /// What a machine is made of.
 pub struct Setup {
@@ -49,6 +49,8 @@ pub struct Setup {
     pub test_device: bool,
     /// What is loaded.
     pub boot: Boot,
+    /// A guest that asks for a reset gets one; else it ends the run, as power-off does.
+    pub reboots: bool,
     /// Devices for the virtio slots, in order; entropy takes the next one.
     pub extras: Vec<Extra>,
 }
@@ -150,6 +152,9 @@ pub struct Machine {
     clock: Clock,
     pace: Pace,
     seed: u64,
+    reboots: bool,
+    notes: Vec<String>,
+    log: Option<Box<Log>>,
 }
 
 impl Machine {
@@ -165,7 +170,7 @@ impl Machine {
             timebase_hz: u32::try_from(setup.clock.timebase_hz()).unwrap_or(u32::MAX),
             seed: setup.seed,
         };
-        let loaded = load(&setup.boot, &tree)?;
+        let mut loaded = load(&setup.boot, &tree)?;
         let ram = Arc::new(Ram::new(board.ram().base, setup.ram_bytes)?);
         let pma = Arc::new(pma(&board)?);
         let harts = (0..setup.harts).map(|id| {
@@ -209,6 +214,9 @@ impl Machine {
             clock: setup.clock,
             pace: Pace::new(setup.clock, setup.follow),
             seed: setup.seed,
+            reboots: setup.reboots,
+            notes: std::mem::take(&mut loaded.notes),
+            log: None,
         };
         machine.place(&loaded, false);
         Ok(machine)
@@ -295,12 +303,14 @@ impl Machine {
             match self.bus.take_finish() {
                 Some(Finish::Pass) => return Ok(Stop::Exit { code: 0 }),
                 Some(Finish::Fail { code }) => return Ok(Stop::Exit { code: code.into() }),
+                Some(Finish::Reset) if !self.reboots => return Ok(Stop::Exit { code: 0 }),
                 Some(Finish::Reset) => self.restart()?,
                 None => {}
             }
             match end {
                 Some(End::Shutdown) => return Ok(Stop::Exit { code: 0 }),
                 Some(End::Failure) => return Ok(Stop::Exit { code: 1 }),
+                Some(End::Reboot) if !self.reboots => return Ok(Stop::Exit { code: 0 }),
                 Some(End::Reboot) => self.restart()?,
                 None => {}
             }
@@ -336,9 +346,9 @@ impl Machine {
 
     /// One round of turns; says how the firmware ended the machine if it did.
     fn round(&mut self, left: u64) -> (Round, Option<End>) {
-        let Self { turns, bus, ram, exts, firmware, sbi_console, input, .. } = self;
+        let Self { turns, bus, ram, exts, firmware, sbi_console, input, log, .. } = self;
         let mut end = None;
-        let round = turns.round(bus, left, |turns, bus, hart, call| {
+        let round = turns.round(bus, left, log.as_deref_mut(), |turns, bus, hart, call| {
             let Some(firmware) = firmware else { return After::Return };
             let console = sbi_console.as_mut();
             let mut port = SbiPort { turns, bus, ram, exts, console, input };
@@ -399,6 +409,16 @@ impl Machine {
             self.ram.write(fromhost, reply);
         }
         None
+    }
+
+    /// What the user should know of what was loaded, although nothing is wrong.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// From now on `log` hears of every retired instruction and every trap, which makes runs slower.
+    pub fn set_log(&mut self, log: Box<Log>) {
+        self.log = Some(log);
     }
 
     /// Instructions retired by all harts.

@@ -13,6 +13,9 @@ pub(crate) const TURN_INSNS: u64 = 5_000;
 /// The same for a single hart: how often the machine looks at console input.
 pub(crate) const SOLO_TURN_INSNS: u64 = 100_000;
 
+/// Hears of every retired instruction and every trap.
+pub type Log = dyn FnMut(cpu::Event<'_>);
+
 /// What a round ended with, beside having passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Round {
@@ -97,16 +100,18 @@ impl Turns {
         self.harts.iter().map(Hart::retired).sum()
     }
 
-    /// Runs one round of at most `budget` instructions a hart. `firmware` is called when a trap to
-    /// M-mode leaves a hart.
+    /// Runs one round of at most `budget` instructions of all harts together, give or take one a hart.
+    /// `firmware` is called when a trap to M-mode leaves a hart; `log` hears of every instruction.
     pub(crate) fn round(
         &mut self,
         bus: &mut MachineBus,
         budget: u64,
+        mut log: Option<&mut Log>,
         mut firmware: impl FnMut(&mut Self, &mut MachineBus, usize, Call) -> After,
     ) -> Round {
         let retired_before = self.retired();
-        let end = self.cycle + self.turn_insns.min(budget).max(1);
+        let fair = budget.div_ceil(self.harts.len() as u64);
+        let end = self.cycle + self.turn_insns.min(fair).max(1);
         let several = self.harts.len() > 1;
         for index in 0..self.harts.len() {
             if several {
@@ -122,7 +127,11 @@ impl Turns {
                     }
                     Call::Woken
                 } else {
-                    match hart.run(bus, left) {
+                    let exit = match log.as_deref_mut() {
+                        None => hart.run(bus, left),
+                        Some(log) => hart.run_logged(bus, left, log),
+                    };
+                    match exit {
                         Exit::Budget => continue,
                         Exit::Wfi => break,
                         Exit::Firmware => Call::Trap,

@@ -1,3 +1,5 @@
+//! Loading end to end: what is laid where, and what is refused.
+
 use super::elf::tests::{Segment, elf_file};
 use super::*;
 use crate::board::Board;
