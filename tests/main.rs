@@ -7,6 +7,7 @@ mod lockstep;
 mod run;
 mod suite;
 mod terminal;
+mod tidy;
 
 use std::process::{Command, Output, Stdio};
 
