@@ -26,6 +26,9 @@ use crate::tlb::{Held, Removed, Tlb};
 /// So many new code events are not looked at one by one.
 const MANY_CODE_EVENTS: u64 = 16;
 
+/// When so many address spaces are fenced at once, starting over is cheaper than finding what came from each.
+const MANY_SPACES: usize = 16;
+
 /// What the MMU did so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
@@ -333,6 +336,13 @@ impl Mmu {
         let Self { tlb, contexts, native, removed, .. } = self;
         tlb.removed(removed);
         if removed.is_empty() {
+            return;
+        }
+        if removed.spaces.len() > MANY_SPACES {
+            removed.spaces.clear();
+            removed.pages.clear();
+            self.withdraw_everything();
+            self.select_contexts();
             return;
         }
         let (mut retired, mut code) = (false, false);

@@ -104,6 +104,7 @@ fn a_page_that_becomes_code_is_not_written_natively() {
     assert!(!b.mmu.store(VA, 4u8));
 }
 
+/// norm:pmp_sfence_required.
 #[test]
 fn a_pmp_change_reaches_the_native_tlb() {
     let ram = ram(16);
@@ -132,6 +133,7 @@ fn a_pmp_change_reaches_the_native_tlb() {
     assert!(goes_to(&mut mmu, DATA, STORE).is_err());
 }
 
+/// norm:sfence_vma_mode_effect.
 #[test]
 fn switching_paging_off_and_on_takes_effect_at_once() {
     let mut b = bench(Shape::adversarial());
@@ -147,5 +149,28 @@ fn switching_paging_off_and_on_takes_effect_at_once() {
         assert_eq!(goes_to(&mut b.mmu, DATA, STORE), Ok(DATA));
         set(&mut b.mmu, |csrs| csrs.satp = satp);
         assert_ne!(b.mmu.writable::<u64>(DATA), Some(Pa(DATA)));
+    }
+}
+
+/// One fence over many address spaces, all of which had native entries.
+#[test]
+fn a_fence_over_many_spaces_reaches_the_native_tlb() {
+    let mut b = bench(Shape::default());
+    b.map(VA, DATA, RWX);
+    let mode = (Privilege::S, false);
+    b.mmu.set_effective(mode, mode);
+    for asid in (0..40).chain([1]) {
+        set(&mut b.mmu, |csrs| csrs.satp = atp(SV39, asid, b.root));
+        goes_to(&mut b.mmu, VA, STORE).unwrap();
+        goes_to(&mut b.mmu, VA, access(Kind::Fetch, Privilege::S, false)).unwrap();
+    }
+    let epoch = b.mmu.translation_epoch();
+    b.map(VA, OTHER, RWX);
+    b.mmu.fence(Fence::Sfence { va: None, asid: None });
+    assert_ne!(b.mmu.translation_epoch(), epoch);
+    for asid in 0..40 {
+        set(&mut b.mmu, |csrs| csrs.satp = atp(SV39, asid, b.root));
+        assert_eq!((b.mmu.writable::<u8>(VA), b.mmu.fetch_page(VA)), (None, None));
+        assert_eq!(goes_to(&mut b.mmu, VA, STORE), Ok(OTHER));
     }
 }

@@ -187,7 +187,9 @@ impl Workbench {
     }
 }
 
-/// Each fence and what it orders.
+/// Each fence and what it orders: norm:sfence_vma_all_asid_va, norm:sfence_vma_asid_only, norm:sfence_vma_va_all_asid,
+/// norm:sfence_vma_va_asid, norm:sfence_vma_invalid_va, norm:sfence_vma_rs2_bits, norm:sfence_vma_v0,
+/// norm:hfence-vvma_mode, norm:hfence-vvma_limits, norm:hfence-vvma_asid, norm:hfence-gvma_op, norm:hfence-gvma_vmid.
 fn rows() -> Vec<(Fence, Vec<&'static str>)> {
     let sfence = |va: Option<u64>, asid| Fence::Sfence { va: va.map(Va), asid };
     let vvma = |va: Option<u64>, asid, vmid| Fence::Vvma { va: va.map(Va), asid, vmid };
@@ -229,7 +231,7 @@ fn rows() -> Vec<(Fence, Vec<&'static str>)> {
     ]
 }
 
-/// Nothing but a fence makes a change show: not a write of `satp`, `vsatp` or `hgatp`, which `changed` does all the
+/// Nothing but a fence makes a change show (norm:sfence_vma_ordering_semantics, norm:hgatp_op_hfence_gvma): not a write of `satp`, `vsatp` or `hgatp`, which `changed` does all the
 /// time.
 #[test]
 fn without_a_fence_the_adversarial_tlb_shows_nothing_new() {
@@ -377,7 +379,7 @@ fn one_fence_inside_a_split_guest_superpage_removes_all_of_it() {
     }
 }
 
-/// One address of a NAPOT region need not remove the other pages, and the adversarial TLB keeps them.
+/// norm:Svnapot_cache_entries: one address of a NAPOT region need not remove the other pages, and the adversarial TLB keeps them.
 #[test]
 fn a_fence_takes_one_page_out_of_a_napot_region() {
     let ram = ram(PAGES);

@@ -17,6 +17,7 @@ fn hlvx(privilege: Privilege) -> Access {
     Access { hlvx: true, ..access(Kind::Load, privilege, true) }
 }
 
+/// norm:hgatp_mode_bare_trans.
 #[test]
 fn m_mode_and_bare_do_not_translate() {
     let mut b = bench(Shape::default());
@@ -33,6 +34,7 @@ fn m_mode_and_bare_do_not_translate() {
     assert_eq!(b.reason(1 << 60 | DATA, machine), Reason::Pma);
 }
 
+/// norm:hlsv_u_op.
 #[test]
 fn hlvx_needs_execute_not_read() {
     let mut b = bench(Shape::default());
@@ -52,6 +54,7 @@ fn hlvx_needs_execute_not_read() {
     assert_eq!(b.reason(VA + PAGE, hlvx(Privilege::S)), Reason::NotExecutable);
 }
 
+/// norm:hlsv_u_op.
 #[test]
 fn hlvx_needs_read_and_execute_of_physical_memory() {
     // The second page only executes, the third only reads.
@@ -69,6 +72,7 @@ fn hlvx_needs_read_and_execute_of_physical_memory() {
     }
 }
 
+/// norm:vsstatus_mxr_vm, norm:sstatus_mxr_vm.
 #[test]
 fn mxr_of_hs_covers_both_stages_and_that_of_vs_only_its_own() {
     let mut b = bench(Shape::default());
@@ -85,6 +89,7 @@ fn mxr_of_hs_covers_both_stages_and_that_of_vs_only_its_own() {
     assert_eq!(both(&mut b), [true, true]);
 }
 
+/// norm:H_vm_gpapriv.
 #[test]
 fn vs_pte_read_ignores_mxr() {
     let mut b = bench(Shape::default());
@@ -100,6 +105,7 @@ fn vs_pte_read_ignores_mxr() {
     assert_eq!(why.reason, Reason::NotReadable);
 }
 
+/// norm:H_vm_gpapriv.
 #[test]
 fn setting_a_of_a_vs_pte_is_an_implicit_write() {
     let mut b = bench(Shape::default());
@@ -114,6 +120,7 @@ fn setting_a_of_a_vs_pte_is_an_implicit_write() {
     assert_eq!(b.ram.read::<u64>(Pa(at)), Some(pte(GPA, V | R | W)));
 }
 
+/// norm:henvcfg_adue_op, norm:Svadu_disabled_hw_update_falls_back_to_svade.
 #[test]
 fn each_adue_governs_its_stages() {
     for (adue, vs_adue) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -142,6 +149,7 @@ fn each_adue_governs_its_stages() {
     }
 }
 
+/// norm:hgatp_mode_sv39x4, norm:hgatp_mode_sv48x4, norm:hgatp_mode_sv57x4, norm:H_vm_gstagetrans.
 #[test]
 fn a_gpa_that_is_too_wide_is_a_guest_page_fault_even_with_vsatp_bare() {
     let mut b = bench(Shape::default());
@@ -168,6 +176,7 @@ fn a_gpa_that_is_too_wide_is_a_guest_page_fault_even_with_vsatp_bare() {
     );
 }
 
+/// norm:hgatp_mode_x4.
 #[test]
 fn the_guest_root_has_two_more_bits() {
     let mut b = bench(Shape::default());
@@ -177,6 +186,7 @@ fn the_guest_root_has_two_more_bits() {
     assert_eq!(goes_to(&mut b.mmu, gpa, GUEST_LOAD), Ok(OTHER));
 }
 
+/// norm:H_vm_gpatrans, norm:H_vm_gpa_g.
 #[test]
 fn a_guest_page_needs_u_and_ignores_g_and_sum() {
     let mut b = bench(Shape::adversarial());
@@ -190,6 +200,7 @@ fn a_guest_page_needs_u_and_ignores_g_and_sum() {
     assert!(goes_to(&mut b.mmu, GPA, GUEST_LOAD).is_err());
 }
 
+/// norm:sstatus_sum.
 #[test]
 fn sum_lets_s_load_and_store_user_pages_but_not_execute_them() {
     let mut b = bench(Shape::default());
@@ -232,6 +243,8 @@ fn a_fault_names_the_pte_that_caused_it() {
     );
 }
 
+/// norm:Sv39_pte_future_rsv, norm:Svnapot_reserved_encoding_fault, norm:Svpbmt_nonleaf_pte_pbmt_must_be_zero,
+/// norm:Svpbmt_leaf_pte_pbmt_reserved_3_fault, norm:Sv39_superpage_align_fault, norm:Sv39_va_signext.
 #[test]
 fn reserved_encodings_are_told_apart() {
     let n = 1 << 63;
@@ -263,6 +276,7 @@ fn reserved_encodings_are_told_apart() {
     assert_eq!(b.reason(1 << 38, LOAD), Reason::NonCanonical);
 }
 
+/// norm:Svpbmt_hgatp_stage_override_rule, norm:Svpbmt_vsatp_stage_override_rule.
 #[test]
 fn the_vs_stage_memory_type_overrides_that_of_the_g_stage() {
     let kinds = [MemoryType::Pma, MemoryType::Nc, MemoryType::Io];
@@ -281,6 +295,7 @@ fn the_vs_stage_memory_type_overrides_that_of_the_g_stage() {
     }
 }
 
+/// norm:pmp_with_paging, norm:H_exception_priority.
 #[test]
 fn pmp_denies_a_pte_before_anything_later_can_fail() {
     let ram = ram(PAGES);
