@@ -6,6 +6,7 @@ mod console;
 mod diagnostics;
 mod disasm;
 mod exit;
+mod log;
 mod run;
 mod stop;
 mod terminal;

@@ -2,6 +2,7 @@
 
 use crate::cli::{Console, RunArgs, print_settings};
 use crate::console::{Input, Output};
+use crate::log::CommitLog;
 use crate::stop::{Requester, StopRequest};
 use crate::terminal::Raw;
 use crate::{build, diagnostics, exit};
@@ -30,7 +31,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     let mut setup = build::setup(&args.machine, build::boot(&args.run))?;
     setup.extras = build::extras(&args.run, setup.clock)?;
     let clock = setup.clock;
+    setup.reboots = !args.run.no_reboot.unwrap_or(false);
+    let log = CommitLog::wanted(&args.run)?;
     let mut machine = Machine::new(setup, &|| output.sink())?;
+    for note in machine.notes() {
+        tracing::warn!("{note}");
+    }
+    if let Some(log) = &log {
+        machine.set_log(log.hook());
+    }
 
     stop.on_signals().context("signal handlers")?;
     let _watchdog = args.machine.timeout.map(|limit| stop.after(limit.0)).transpose()?;
@@ -58,6 +67,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     drop(machine);
     output.flush();
     drop(raw);
+    if let Some(log) = &log {
+        log.finish().context("the commit log is not complete")?;
+    }
     let end = End { stop: ended?, requested_by: stop.by() };
     if !args.run.quiet.unwrap_or(false) {
         let why = end.why(|pc| symbolic(pc, args));

@@ -14,7 +14,7 @@ mod spike;
 mod values;
 
 pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
-pub(crate) use options::{Clock, MachineOptions, Misaligned, RunOptions};
+pub(crate) use options::{Clock, LogFormat, MachineOptions, Misaligned, RunOptions};
 pub(crate) use settings::print as print_settings;
 pub(crate) use values::Hertz;
 

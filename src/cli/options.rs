@@ -142,6 +142,21 @@ options! {
         /// Files whose symbols name addresses in messages (repeatable)
         #[arg(long, value_name = "FILE", help_heading = "Output")]
         symbols: Vec<PathBuf>,
+        /// A guest that asks for a reset ends the run, as if it had powered the machine off
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true)]
+        no_reboot: Option<bool>,
+        /// Logs every retired instruction and every trap, on standard error unless --log says where
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true, help_heading = "Output")]
+        log_commits: Option<bool>,
+        /// File for the commit log, which it also switches on
+        #[arg(long, value_name = "FILE", help_heading = "Output")]
+        log: Option<PathBuf>,
+        /// Format of the commit log: spike, bit for bit, or v, which also shows VS, VU and guest
+        /// physical addresses [default: spike]
+        #[arg(long, value_name = "spike|v", hide_possible_values = true, help_heading = "Output")]
+        log_format: Option<LogFormat>,
         /// Says nothing on standard error but errors
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
               default_missing_value = "true", hide_possible_values = true, help_heading = "Output")]
@@ -254,9 +269,10 @@ impl RunOptions {
     pub(crate) fn rebase(&mut self, directory: &Path) {
         let bios = self.bios.as_mut().and_then(Bios::file_mut);
         let console = self.console.as_mut().and_then(Console::file_mut);
-        let single = [&mut self.program, &mut self.kernel, &mut self.initrd, &mut self.dtb]
-            .into_iter()
-            .filter_map(Option::as_mut);
+        let single =
+            [&mut self.program, &mut self.kernel, &mut self.initrd, &mut self.dtb, &mut self.log]
+                .into_iter()
+                .filter_map(Option::as_mut);
         let several = self
             .disk
             .iter_mut()
@@ -276,6 +292,17 @@ impl MachineOptions {
             *path = directory.join(&*path);
         }
     }
+}
+
+/// How the commit log is written.
+#[derive(ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// As Spike does.
+    #[default]
+    Spike,
+    /// With virtualization shown.
+    V,
 }
 
 /// What virtual time follows.

@@ -36,11 +36,7 @@ pub(crate) const WORDS: &[Word] = &[
     Word { word: "-display", value: "none", becomes: Built(display) },
     Word { word: "-monitor", value: "none", becomes: Built(monitor) },
     Word { word: "-nographic", value: "", becomes: SoAnyway },
-    Word {
-        word: "-no-reboot",
-        value: "",
-        becomes: Refused("a reset always starts the machine again"),
-    },
+    Word { word: "-no-reboot", value: "", becomes: Ours("--no-reboot") },
     Word { word: "-s", value: "", becomes: Refused("the gdb server is not built yet") },
     Word { word: "-S", value: "", becomes: Refused("the gdb server is not built yet") },
     Word { word: "-gdb", value: "DEV", becomes: Refused("the gdb server is not built yet") },

@@ -1,13 +1,11 @@
 //! The words of Spike, as `spike --help` writes them. Those that are spelt and mean the same as ours
-//! (`--isa`, `--pc`, `--initrd`, `--kernel`, `--dtb`, `--dump-dts`, `--misaligned`) have no row.
+//! (`--isa`, `--pc`, `--log`, `--log-commits`, `--initrd`, `--kernel`, `--dtb`, `--dump-dts`, `--misaligned`) have no row.
 
 use super::dialect::{Becomes::*, Word};
 
 /// Every word of Spike's that is known here.
 pub(crate) const WORDS: &[Word] = &[
-    Word { word: "-l", value: "", becomes: Refused("the commit log is not built yet") },
-    Word { word: "--log-commits", value: "", becomes: Refused("the commit log is not built yet") },
-    Word { word: "--log", value: "FILE", becomes: Refused("the commit log is not built yet") },
+    Word { word: "-l", value: "", becomes: Ours("--log-commits") },
     Word { word: "--bootargs", value: "TEXT", becomes: Ours("--append") },
     Word { word: "--instructions", value: "N", becomes: Ours("--max-insns") },
     Word { word: "--pmpregions", value: "N", becomes: Ours("--pmp-entries") },
