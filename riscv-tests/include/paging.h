@@ -21,26 +21,28 @@
 #define PT_TOP 8
 #define PT_NEXT 16
 #define PT_ROOT_MASK 24
+#define PT_POOL 32
+#define PT_POOL_END 40
 #define TABLE_PAGES 64
 
 .macro paging_code
     .text
-// In: a0 = MODE of satp, or of hgatp with a1 = 1 (a root of four pages). Tables used before are forgotten.
+// A set of tables is a descriptor, in a6: the root, the level of its entries, the next free page, and the pages to take from.
+// In: a0 = MODE of satp, or of hgatp with a1 = 1 (a root of four pages). The set's earlier tables are forgotten.
 pt_begin:
-    la t0, pt
-    la t1, tables
-    sd t1, PT_ROOT(t0)
+    ld t1, PT_POOL(a6)
+    sd t1, PT_ROOT(a6)
     addi a0, a0, -6
-    sd a0, PT_TOP(t0)
+    sd a0, PT_TOP(a6)
     li t2, 0x1ff
     li t3, PAGE
     beqz a1, 1f
     li t2, 0x7ff
     li t3, 4 * PAGE
-1:  sd t2, PT_ROOT_MASK(t0)
+1:  sd t2, PT_ROOT_MASK(a6)
     add t3, t3, t1
-    ld t4, PT_NEXT(t0)
-    sd t3, PT_NEXT(t0)
+    ld t4, PT_NEXT(a6)
+    sd t3, PT_NEXT(a6)
 2:  bgeu t1, t4, 3f
     sd zero, 0(t1)
     addi t1, t1, 8
@@ -50,10 +52,9 @@ pt_begin:
 // In: a0 = virtual address, a1 = physical address, a2 = level of the leaf (0 = 4 KiB), a3 = bits of the leaf beside the PPN.
 // Out: a0 = address of the leaf.
 pt_map:
-    la t0, pt
-    ld t1, PT_ROOT(t0)
-    ld t2, PT_TOP(t0)
-    ld a4, PT_ROOT_MASK(t0)
+    ld t1, PT_ROOT(a6)
+    ld t2, PT_TOP(a6)
+    ld a4, PT_ROOT_MASK(a6)
 1:  slli t3, t2, 3
     add t3, t3, t2
     addi t3, t3, 12
@@ -64,11 +65,11 @@ pt_map:
     beq t2, a2, 3f
     ld t4, 0(t1)
     bnez t4, 2f
-    ld t4, PT_NEXT(t0)
+    ld t4, PT_NEXT(a6)
     li a5, PAGE
     add a5, a5, t4
-    sd a5, PT_NEXT(t0)
-    la t3, tables_end
+    sd a5, PT_NEXT(a6)
+    ld t3, PT_POOL_END(a6)
     bgtu a5, t3, fail
     srli t4, t4, 2
     ori t4, t4, PTE_V
@@ -87,7 +88,7 @@ pt_map:
 
     .data
     .balign 8
-pt: .dword 0, 0, tables, 0
+pt: .dword 0, 0, tables, 0, tables, tables_end
     .bss
     .balign 0x4000
 tables:
@@ -102,6 +103,7 @@ paging_code
     li a1, \pa
     li a2, \level
     li a3, \bits
+    la a6, pt
     call pt_map
 .endm
 
@@ -109,6 +111,7 @@ paging_code
     csrw satp, zero
     li a0, \mode
     li a1, 0
+    la a6, pt
     call pt_begin
     map RAM, RAM, 1, PTE_RWX
     map RAM + MEGA, RAM + MEGA, 1, PTE_RWX
@@ -134,7 +137,7 @@ paging_code
 
 #define PAGING(mode) li gp, __LINE__; paging mode
 #define PAGING_ON(...) li gp, __LINE__; paging_on __VA_ARGS__
-// Clobbers a0 to a5, t0 to t4, ra; the leaf's address is then in a0.
+// Clobbers a0 to a6, t1 to t4, ra; the leaf's address is then in a0.
 #define MAP(...) li gp, __LINE__; map __VA_ARGS__
 
 // One access in a mode. What is loaded must be the value given; a fault must have its cause and, as tval, the address.

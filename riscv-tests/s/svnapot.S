@@ -14,6 +14,7 @@ BEGIN
     li a1, SPARE + 8 * PAGE
     li a2, 0
     li a3, PTE_RWX | PTE_N
+    la a6, pt
     call pt_map
     addi s0, s0, 1
     li t0, 16
