@@ -443,3 +443,32 @@ fn walk_caches_shorten_walks_and_leaves_end_them() {
     assert_eq!([fetches(VA), fetches(VA), fetches(VA + PAGE)], [3, 0, 1]);
     assert_eq!(b.mmu.stats().without_walk, 1);
 }
+
+/// What was kept under a wider MODE does not make an address valid under a narrower one.
+#[test]
+fn an_address_is_checked_against_the_mode_in_force() {
+    let untagged = Shape { tag_vs_roots: false, ..Shape::default() };
+    for shape in [Shape::default(), untagged, Shape::adversarial()] {
+        for access in [LOAD, GUEST_LOAD] {
+            let mut b = bench(shape.clone());
+            set(&mut b.mmu, |csrs| csrs.hgatp = 0);
+            let wide_root = b.t.table(1);
+            let at = b.t.slot(wide_root, 4, 9, 1 << 40, 0);
+            b.t.store(at, pte(DATA, RW));
+            let at = b.t.slot(wide_root, 4, 9, VA, 0);
+            b.t.store(at, pte(DATA, RW));
+            let use_root = |b: &mut Bench, mode, root| {
+                let value = atp(mode, 1, root);
+                set(&mut b.mmu, |csrs| (csrs.satp, csrs.vsatp) = (value, value));
+                [VA, VA + PAGE, 1 << 40].map(|va| goes_to(&mut b.mmu, va, access).ok())
+            };
+            let wide = use_root(&mut b, 9, wide_root);
+            assert_eq!(wide, [Some(DATA), None, Some(DATA)]);
+            // The narrow tree has the page beside it only; what was kept of VA may still be used.
+            let root = b.root;
+            b.map(VA + PAGE, OTHER, RW);
+            let narrow = use_root(&mut b, SV39, root);
+            assert_eq!(narrow[1..], [Some(OTHER), None]);
+        }
+    }
+}
