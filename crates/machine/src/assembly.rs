@@ -66,7 +66,7 @@ pub(crate) fn slots(supplies: Supplies<'_>) -> Vec<Slot> {
             Part::TestOutput => Box::new(TestOutput::new(console())),
             Part::Aclint | Part::Plic | Part::Ram => continue,
         };
-        slots.push(Slot { region, device });
+        slots.push(Slot { region, device, deadline: None });
     }
     slots
 }

@@ -15,6 +15,8 @@ use crate::board::{Board, PLIC_SOURCES, Part, Region};
 pub(crate) struct Slot {
     pub(crate) region: Region,
     pub(crate) device: Box<dyn Device>,
+    /// When the device wanted to be told the time, as of its last access or tick.
+    pub(crate) deadline: Option<Ticks>,
 }
 
 /// All that is not a hart and not main memory.
@@ -99,23 +101,27 @@ impl MachineBus {
         }
     }
 
-    /// Reads the lines and wishes of all devices anew: after anything happened to one of them.
+    /// Reads the lines and wishes of all devices anew: after anything may have happened to any.
     pub(crate) fn refresh(&mut self) {
-        let mut deadline: Option<Ticks> = None;
-        for slot in &mut self.slots {
-            if let Some(irq) = slot.region.irq {
-                self.plic.set_line(irq, slot.device.irq());
-            }
-            let wish = slot.device.deadline();
-            deadline = match (deadline, wish) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            if self.finish.is_none() {
-                self.finish = slot.device.take_finish();
-            }
+        for index in 0..self.slots.len() {
+            self.refresh_slot(index);
         }
-        self.device_deadline = deadline;
+    }
+
+    /// Reads the line and the wishes of one device anew.
+    fn refresh_slot(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if let Some(irq) = slot.region.irq {
+            self.plic.set_line(irq, slot.device.irq());
+        }
+        if self.finish.is_none() {
+            self.finish = slot.device.take_finish();
+        }
+        let deadline = slot.device.deadline();
+        if deadline != slot.deadline {
+            slot.deadline = deadline;
+            self.device_deadline = self.slots.iter().filter_map(|slot| slot.deadline).min();
+        }
     }
 
     /// The cycle of the next moment that matters to `hart` or to a device; `u64::MAX` for never.
@@ -142,45 +148,37 @@ impl MachineBus {
         lines
     }
 
-    /// The device at `pa` for a guest's access, and the offset in it.
-    fn slot_at(&mut self, pa: Pa) -> Option<(&mut Slot, u64)> {
+    /// A guest's access to the device at `pa`.
+    fn access<T>(
+        &mut self,
+        pa: Pa,
+        act: impl FnOnce(&mut dyn Device, u64, Ticks) -> Result<T, BusFault>,
+    ) -> Result<T, BusFault> {
+        let now = self.now;
+        if let Some(offset) = self.aclint_region.offset_of(pa) {
+            return act(&mut self.aclint, offset, now);
+        }
+        if let Some(offset) = self.plic_region.offset_of(pa) {
+            return act(&mut self.plic, offset, now);
+        }
         let after = self.slots.partition_point(|slot| slot.region.base <= pa);
-        let slot = self.slots.get_mut(after.checked_sub(1)?)?;
-        let offset = slot.region.offset_of(pa)?;
+        let index = after.checked_sub(1).ok_or(BusFault)?;
+        let slot = &mut self.slots[index];
+        let offset = slot.region.offset_of(pa).ok_or(BusFault)?;
         self.uart_used |= slot.region.part == Part::Uart;
-        Some((slot, offset))
+        let done = act(slot.device.as_mut(), offset, now);
+        self.refresh_slot(index);
+        done
     }
 }
 
 impl Bus for MachineBus {
     fn read(&mut self, pa: Pa, size: u8) -> Result<u64, BusFault> {
-        let now = self.now;
-        let value = if let Some(offset) = self.aclint_region.offset_of(pa) {
-            self.aclint.read(offset, size, now)
-        } else if let Some(offset) = self.plic_region.offset_of(pa) {
-            self.plic.read(offset, size, now)
-        } else {
-            let (slot, offset) = self.slot_at(pa).ok_or(BusFault)?;
-            let value = slot.device.read(offset, size, now);
-            self.refresh();
-            value
-        };
-        value.map_err(|_| BusFault)
+        self.access(pa, |device, offset, now| device.read(offset, size, now))
     }
 
     fn write(&mut self, pa: Pa, size: u8, value: u64) -> Result<(), BusFault> {
-        let now = self.now;
-        let done = if let Some(offset) = self.aclint_region.offset_of(pa) {
-            self.aclint.write(offset, size, value, now)
-        } else if let Some(offset) = self.plic_region.offset_of(pa) {
-            self.plic.write(offset, size, value, now)
-        } else {
-            let (slot, offset) = self.slot_at(pa).ok_or(BusFault)?;
-            let done = slot.device.write(offset, size, value, now);
-            self.refresh();
-            done
-        };
-        done.map_err(|_| BusFault)
+        self.access(pa, |device, offset, now| device.write(offset, size, value, now))
     }
 }
 
