@@ -132,6 +132,7 @@ pub(crate) struct Recorder {
     held_fflags: Option<u8>,
     fs_was_dirty: bool,
     mip: u64,
+    hvip: u64,
 }
 
 impl Recorder {
@@ -150,7 +151,7 @@ impl Recorder {
         commit.pc_gpa = gpa(core, core.pc, 2, Kind::Fetch, manner);
         self.planned = plan(core, &insn);
         self.fs_was_dirty = fs_is_dirty(core);
-        self.mip = core.csrs.mip;
+        (self.mip, self.hvip) = (core.csrs.mip, core.csrs.hvip);
         if is_arithmetic_fp(&insn) {
             self.held_fflags = Some(std::mem::take(&mut core.csrs.fflags));
         }
@@ -172,7 +173,7 @@ impl Recorder {
         Some(Event::Commit(&self.commit))
     }
 
-    fn registers(&mut self, core: &Core, insn: &Insn, raised: bool) {
+    fn registers(&mut self, core: &mut Core, insn: &Insn, raised: bool) {
         let written = &mut self.commit.written;
         let operands = insn.op.row().operands;
         let writes_f = operands.starts_with("frd");
@@ -183,15 +184,15 @@ impl Recorder {
             written.extend((insn.rd..=last).map(|rd| (Register::X(rd), core.x(rd))));
         }
         let csrs = match insn.op {
-            Op::Mret => Csrs::of(&[number::MSTATUS]),
-            Op::Sret if self.commit.mode.v() => Csrs::of(&[number::VSSTATUS]),
-            Op::Sret if core.has.h => Csrs::of(&[number::HSTATUS, number::MSTATUS]),
-            Op::Sret => Csrs::of(&[number::MSTATUS]),
+            Op::Mret | Op::Sret => returned(core, insn.op, self.commit.mode),
             _ => csr_written(core, insn),
         };
+        let (mip_before, hvip_before) = (self.mip, self.hvip);
+        let writes_hvip = csrs.numbers().any(|csr| csr == number::HVIP);
         let mut push = |csr: u16| {
             let value = match csr {
-                MVIP => mvip(core, self.mip),
+                MVIP => mvip(core, mip_before),
+                number::MIP if writes_hvip => mip_through_hvip(core, hvip_before),
                 _ => csr::peek(core, csr).unwrap_or(0),
             };
             written.push((Register::Csr(csr), value));
@@ -203,7 +204,7 @@ impl Recorder {
         let writes_fcsr = csrs.numbers().any(|csr| matches!(csr, number::FFLAGS | number::FRM));
         if (writes_f || raised || writes_fcsr) && !self.fs_was_dirty {
             push(number::MSTATUS);
-            if core.mode.v() {
+            if self.commit.mode.v() {
                 push(number::VSSTATUS);
             }
         }
@@ -368,17 +369,40 @@ fn mvip(core: &Core, mip_before: u64) -> u64 {
     core.csrs.mip & Interrupt::SupervisorExternal.bit() | mip_before & old
 }
 
-/// Up to two CSRs.
+/// `mip` as it stands when a write of `hvip` passes through: VSSIP is new, VSEIP and VSTIP are old.
+fn mip_through_hvip(core: &mut Core, before: u64) -> u64 {
+    let vssip = Interrupt::VsSoftware.bit();
+    let hvip = core.csrs.hvip;
+    core.csrs.hvip = before & !vssip | hvip & vssip;
+    let mip = core.mip();
+    core.csrs.hvip = hvip;
+    mip
+}
+
+/// Up to three CSRs.
 #[derive(Clone, Copy, Default)]
-struct Csrs([Option<u16>; 2]);
+struct Csrs([Option<u16>; 3]);
 
 impl Csrs {
     fn of(numbers: &[u16]) -> Self {
-        Self([numbers.first().copied(), numbers.get(1).copied()])
+        Self([0, 1, 2].map(|i| numbers.get(i).copied()))
     }
 
     fn numbers(self) -> impl Iterator<Item = u16> {
         self.0.into_iter().flatten()
+    }
+}
+
+/// The registers that an MRET or SRET in mode `from` has written. A return to VU clears a field of
+/// `vsstatus` that belongs to an extension, and counts as a write of it even where there is none.
+fn returned(core: &Core, op: Op, from: Mode) -> Csrs {
+    let vsstatus = core.mode == Mode::VU;
+    match op {
+        Op::Sret if from.v() => Csrs::of(&[number::VSSTATUS]),
+        Op::Sret if vsstatus => Csrs::of(&[number::VSSTATUS, number::HSTATUS, number::MSTATUS]),
+        Op::Sret if core.has.h => Csrs::of(&[number::HSTATUS, number::MSTATUS]),
+        _ if vsstatus => Csrs::of(&[number::VSSTATUS, number::MSTATUS]),
+        _ => Csrs::of(&[number::MSTATUS]),
     }
 }
 

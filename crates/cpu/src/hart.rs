@@ -96,9 +96,8 @@ impl Hart {
     /// for an interface that lies in memory. The page is watched as if it held code.
     pub fn set_tripwire(&mut self, pa: Pa) {
         self.tripwire = Some(pa.page());
+        // The log's reader takes note; events before this one are still to be read.
         self.core.ram.watch_code(pa.page());
-        self.code_seen = self.core.ram.code_events();
-        self.core.mmu.sync_code_events();
     }
 
     /// Runs at most `budget` instructions.
@@ -291,6 +290,8 @@ impl Hart {
             return Ok(index);
         }
         self.core.ram.watch_code(pa.page());
+        // Before the block runs for the first time, lest it store to its own page natively.
+        self.core.mmu.sync_code_events();
         match block::decode(&self.decoder, &self.core.ram, pa) {
             Some(block) => Ok(self.blocks.insert(block)),
             None => Err(self.advance_uncached(port)),

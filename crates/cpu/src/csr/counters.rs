@@ -18,35 +18,35 @@ fn mode_filters(core: &Core) -> u64 {
 }
 
 /// mcounteren, then hcounteren at V=1, then scounteren in U [hypervisor, `hcounteren`].
-pub(super) fn counter_gate(core: &Core, bit: u32) -> Result<(), Denied> {
+pub(super) fn counter_gate(core: &Core, mode: Mode, bit: u32) -> Result<(), Denied> {
     let enabled = |register: u64| register >> bit & 1 != 0;
-    if core.mode == Mode::M {
+    if mode == Mode::M {
         return Ok(());
     }
     if !enabled(core.csrs.mcounteren) {
         return Err(Denied::Illegal);
     }
-    if core.mode.v() && !enabled(core.csrs.hcounteren) {
+    if mode.v() && !enabled(core.csrs.hcounteren) {
         return Err(Denied::Virtual);
     }
-    if core.mode.privilege() == Privilege::U && !enabled(core.csrs.scounteren) {
-        return Err(if core.mode.v() { Denied::Virtual } else { Denied::Illegal });
+    if mode.privilege() == Privilege::U && !enabled(core.csrs.scounteren) {
+        return Err(if mode.v() { Denied::Virtual } else { Denied::Illegal });
     }
     Ok(())
 }
 
-fn gate(core: &Core, number: u16, _: Use) -> Result<(), Denied> {
-    counter_gate(core, u32::from(number - csr::CYCLE))
+fn gate(core: &Core, mode: Mode, number: u16, _: Use) -> Result<(), Denied> {
+    counter_gate(core, mode, u32::from(number - csr::CYCLE))
 }
 
 /// What `seed` demands: a write, and leave in `mseccfg` below M [scalar crypto, 4.3].
-fn seed_gate(core: &Core, _: u16, usage: Use) -> Result<(), Denied> {
+fn seed_gate(core: &Core, mode: Mode, _: u16, usage: Use) -> Result<(), Denied> {
     const USEED: u64 = 1 << 8;
     const SSEED: u64 = 1 << 9;
     if usage == Use::Read {
         return Err(Denied::Illegal);
     }
-    match core.mode {
+    match mode {
         Mode::M => Ok(()),
         Mode::S if core.csrs.mseccfg & SSEED != 0 => Ok(()),
         Mode::U if core.csrs.mseccfg & USEED != 0 => Ok(()),

@@ -59,25 +59,25 @@ fn hstateen(core: &Core, index: usize) -> u64 {
 }
 
 /// Refuses below M what `mstateen0` holds back, and at V=1 what `hstateen0` does [Smstateen].
-fn stateen_gate(core: &Core, index: usize, bit: u64) -> Result<(), Denied> {
-    if core.mode == Mode::M || !core.has.smstateen {
+fn stateen_gate(core: &Core, mode: Mode, index: usize, bit: u64) -> Result<(), Denied> {
+    if mode == Mode::M || !core.has.smstateen {
         return Ok(());
     }
     if core.csrs.mstateen[index] & bit == 0 {
         return Err(Denied::Illegal);
     }
-    if core.mode.v() && core.csrs.hstateen[index] & bit == 0 {
+    if mode.v() && core.csrs.hstateen[index] & bit == 0 {
         return Err(Denied::Virtual);
     }
     Ok(())
 }
 
-fn envcfg_gate(core: &Core, _: u16, _: Use) -> Result<(), Denied> {
-    stateen_gate(core, 0, ENVCFG)
+fn envcfg_gate(core: &Core, mode: Mode, _: u16, _: Use) -> Result<(), Denied> {
+    stateen_gate(core, mode, 0, ENVCFG)
 }
 
-fn next_stateen_gate(core: &Core, number: u16, _: Use) -> Result<(), Denied> {
-    stateen_gate(core, usize::from(number & 3), SE)
+fn next_stateen_gate(core: &Core, mode: Mode, number: u16, _: Use) -> Result<(), Denied> {
+    stateen_gate(core, mode, usize::from(number & 3), SE)
 }
 
 pub(super) const ROWS: &[Row] = &[

@@ -1,12 +1,12 @@
 //! `fflags`, `frm`, `fcsr` [unpriv: F].
 
-use isa::csr;
+use isa::{Mode, csr};
 
 use super::{Denied, Row, Use, set_fs_dirty};
 use crate::core::Core;
 
 /// Reachable only while FP is on; at V=1 both FS fields count.
-fn gate(core: &Core, _: u16, _: Use) -> Result<(), Denied> {
+fn gate(core: &Core, _: Mode, _: u16, _: Use) -> Result<(), Denied> {
     if core.fp_is_off() { Err(Denied::Illegal) } else { Ok(()) }
 }
 

@@ -39,8 +39,8 @@ fn hie_bits(core: &Core) -> u64 {
     super::machine::always_delegated(core)
 }
 
-fn hgatp_gate(core: &Core, _: u16, _: Use) -> Result<(), Denied> {
-    if core.mode == Mode::S && core.csrs.mstatus & TVM != 0 { Err(Denied::Illegal) } else { Ok(()) }
+fn hgatp_gate(core: &Core, mode: Mode, _: u16, _: Use) -> Result<(), Denied> {
+    if mode == Mode::S && core.csrs.mstatus & TVM != 0 { Err(Denied::Illegal) } else { Ok(()) }
 }
 
 pub(super) const ROWS: &[Row] = &[

@@ -11,8 +11,8 @@ use super::{Denied, Row, Use, epc, merge, tvec};
 use crate::core::Core;
 
 /// TVM keeps S from `satp`, VTVM keeps VS from it.
-fn satp_gate(core: &Core, _: u16, _: Use) -> Result<(), Denied> {
-    match core.mode {
+fn satp_gate(core: &Core, mode: Mode, _: u16, _: Use) -> Result<(), Denied> {
+    match mode {
         Mode::S if core.csrs.mstatus & TVM != 0 => Err(Denied::Illegal),
         Mode::VS if core.csrs.hstatus & VTVM != 0 => Err(Denied::Virtual),
         _ => Ok(()),
@@ -20,15 +20,15 @@ fn satp_gate(core: &Core, _: u16, _: Use) -> Result<(), Denied> {
 }
 
 /// STCE and TM of the levels above [Sstc; hypervisor, `hcounteren`].
-pub(super) fn comparator_gate(core: &Core, _: u16, _: Use) -> Result<(), Denied> {
+pub(super) fn comparator_gate(core: &Core, mode: Mode, _: u16, _: Use) -> Result<(), Denied> {
     const TM: u64 = 1 << 1;
-    if core.mode == Mode::M {
+    if mode == Mode::M {
         return Ok(());
     }
     if core.csrs.menvcfg & STCE == 0 || core.csrs.mcounteren & TM == 0 {
         return Err(Denied::Illegal);
     }
-    if core.mode.v() && (henvcfg(core) & STCE == 0 || core.csrs.hcounteren & TM == 0) {
+    if mode.v() && (henvcfg(core) & STCE == 0 || core.csrs.hcounteren & TM == 0) {
         return Err(Denied::Virtual);
     }
     Ok(())

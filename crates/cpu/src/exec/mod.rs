@@ -445,7 +445,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
             Insn::Ecall => fault!(system::ecall(core)),
             Insn::Ebreak => {
                 let at = pc.wrapping_add(u64::from(op.offset));
-                fault!(DataFault::plain(Exception::Breakpoint, at));
+                fault!(system::ebreak(core, at));
             }
             Insn::Mret => system!(system::mret(core)),
             Insn::Sret => system!(system::sret(core)),

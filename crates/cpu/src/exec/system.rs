@@ -51,6 +51,13 @@ pub(super) fn ecall(core: &Core) -> DataFault {
     DataFault::plain(exception, 0)
 }
 
+/// `tval` is the address of the instruction, at V=1 a guest virtual address.
+pub(super) fn ebreak(core: &Core, at: u64) -> DataFault {
+    let mut fault = DataFault::plain(Exception::Breakpoint, at);
+    fault.trap.gva = core.mode.v();
+    fault
+}
+
 pub(super) fn mret(core: &mut Core) -> Result<(), DataFault> {
     if core.mode != Mode::M {
         return Err(denied(Denied::Illegal));

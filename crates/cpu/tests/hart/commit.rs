@@ -1,50 +1,10 @@
 //! What a logged run reports, and that logging changes nothing. The expected values come from the
 //! manual's description of each instruction.
 
-use std::sync::Arc;
+use cpu::{Commit, Event, Exit, Hart, Register, Touched, Trapped};
+use isa::{Cause, Exception, Mode, Va, csr};
 
-use cpu::{Commit, Event, Exit, Hart, HartConfig, Platform, Register, Touched, Trapped, Wires};
-use isa::asm::Program;
-use isa::{Cause, Exception, ExtSet, Mode, Pa, Va, csr};
-use mmu::{Bus, BusFault, PmaMap, Ram};
-
-const BASE: u64 = 0x8000_0000;
-const DATA: u64 = BASE + 0x8000;
-
-/// A machine without devices.
-struct Empty;
-
-impl Bus for Empty {
-    fn read(&mut self, _: Pa, _: u8) -> Result<u64, BusFault> {
-        Err(BusFault)
-    }
-
-    fn write(&mut self, _: Pa, _: u8, _: u64) -> Result<(), BusFault> {
-        Err(BusFault)
-    }
-}
-
-impl Platform for Empty {
-    fn sync(&mut self, _: u64, _: u64) -> Wires {
-        Wires { lines: 0, guest_lines: 0, deadline: u64::MAX, stop: false }
-    }
-
-    fn advance(&mut self, _: u64) {}
-}
-
-/// A hart in M-mode at `source`, with FP on and `s0` at zeroed data.
-fn hart(source: &str) -> Hart {
-    let ram = Arc::new(Ram::new(Pa(BASE), 1 << 20).expect("memory"));
-    let program = Program::assemble(BASE, source).expect("the program assembles");
-    ram.write_bytes(Pa(BASE), &program.bytes).expect("the program fits");
-    let mut exts = ExtSet::default_set();
-    exts.insert(isa::Ext::Zacas);
-    let mut hart = Hart::new(&HartConfig::new(0, exts), ram, Arc::new(PmaMap::default()));
-    hart.set_csr(csr::MSTATUS, isa::field::mstatus::FS);
-    hart.set_csr(csr::MTVEC, BASE + 0x4000);
-    hart.set_x(8, DATA);
-    hart
-}
+use crate::rig::{BASE, DATA, Empty, hart};
 
 /// The commits of the first instructions, `count` of them.
 fn commits(hart: &mut Hart, count: u64) -> Vec<Commit> {

@@ -1,0 +1,74 @@
+//! Which exception stops a guest, and what it reports [hypervisor, "Trap Cause Codes"].
+
+use cpu::{Event, Hart, Trapped};
+use isa::field::{hstatus, mstatus, stateen0};
+use isa::{Cause, Exception, Mode, csr};
+
+use crate::rig::{Empty, hart};
+
+/// The trap that the first instruction of `hart` takes in `mode`.
+fn trap_in(mode: Mode, hart: &mut Hart) -> Option<Trapped> {
+    hart.set_mode(mode);
+    let mut taken = None;
+    hart.step_logged(&mut Empty, &mut |event| {
+        if let Event::Trap(trap) = event {
+            taken = Some(trap);
+        }
+    });
+    taken
+}
+
+fn cause_in(mode: Mode, hart: &mut Hart) -> Option<Cause> {
+    trap_in(mode, hart).map(|trap| trap.cause)
+}
+
+const ILLEGAL: Option<Cause> = Some(Cause::Exception(Exception::IllegalInstruction));
+const VIRTUAL: Option<Cause> = Some(Cause::Exception(Exception::VirtualInstruction));
+
+/// norm:H_cause_virtual_instruction: virtual only where HS-mode could do it.
+#[test]
+fn what_m_mode_withholds_from_hs_is_illegal_in_a_guest() {
+    for (source, mode) in [
+        ("csrr a0, sstateen0", Mode::VU),
+        ("csrr a0, hstateen0", Mode::VS),
+        ("csrr a0, henvcfg", Mode::VS),
+        ("csrr a0, senvcfg", Mode::VU),
+        ("csrr a0, stimecmp", Mode::VU),
+        ("csrr a0, vstimecmp", Mode::VS),
+    ] {
+        let mut withheld = hart(source);
+        assert_eq!(cause_in(mode, &mut withheld), ILLEGAL, "{source} in {mode}");
+        let mut left = hart(source);
+        left.set_csr(csr::MSTATEEN0, stateen0::SE | stateen0::ENVCFG);
+        left.set_csr(csr::MENVCFG, isa::field::menvcfg::STCE);
+        left.set_csr(csr::MCOUNTEREN, 2);
+        assert_eq!(cause_in(mode, &mut left), VIRTUAL, "{source} in {mode}");
+    }
+}
+
+/// norm:H_virtinst_vu_nonhigh_supervisor_allowedhs_tvm0, and its sibling for hypervisor CSRs.
+#[test]
+fn tvm_does_not_count_for_a_guest() {
+    for (source, mode) in
+        [("csrr a0, satp", Mode::VU), ("csrr a0, hgatp", Mode::VS), ("csrr a0, hgatp", Mode::VU)]
+    {
+        let mut hart = hart(source);
+        hart.set_csr(csr::MSTATUS, mstatus::TVM);
+        assert_eq!(cause_in(mode, &mut hart), VIRTUAL, "{source} in {mode}");
+    }
+}
+
+/// A breakpoint writes a guest virtual address to `tval`, and so sets GVA.
+#[test]
+fn a_breakpoint_in_a_guest_sets_gva() {
+    let mut to_m = hart("ebreak");
+    assert!(trap_in(Mode::VS, &mut to_m).is_some());
+    assert_ne!(to_m.csr(csr::MSTATUS).unwrap() & mstatus::GVA, 0);
+    let mut to_hs = hart("ebreak");
+    to_hs.set_csr(csr::MEDELEG, Exception::Breakpoint.bit());
+    assert!(trap_in(Mode::VU, &mut to_hs).is_some());
+    assert_ne!(to_hs.csr(csr::HSTATUS).unwrap() & hstatus::GVA, 0);
+    let mut native = hart("ebreak");
+    assert!(trap_in(Mode::S, &mut native).is_some());
+    assert_eq!(native.csr(csr::MSTATUS).unwrap() & mstatus::GVA, 0);
+}
