@@ -33,7 +33,7 @@ fn guest_programs_run_in_lockstep_with_spike() {
         return;
     };
     let others = env::var_os(OTHERS);
-    let (programs, scratch) = match programs(others.as_deref()) {
+    let programs = match programs(others.as_deref()) {
         Ok(programs) => programs,
         Err(error) => {
             println!("skipped: lockstep: {error:#}");
@@ -41,7 +41,7 @@ fn guest_programs_run_in_lockstep_with_spike() {
         }
     };
     let isa = fs::read_to_string(Path::new(PROGRAMS).join("spike-isa")).expect("an ISA string");
-    let (total, failures) = run_all(&spike, isa.trim(), &programs, &scratch);
+    let (total, failures) = run_all(&spike, isa.trim(), &programs);
     println!(
         "lockstep: {} programs, {} instructions, {} traps",
         programs.len(),
@@ -75,11 +75,8 @@ fn what_may_differ_is_documented() {
     }
 }
 
-/// The programs to run, and a folder for logs.
-fn programs(others: Option<&std::ffi::OsStr>) -> Result<(Vec<PathBuf>, PathBuf)> {
-    let scratch = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lockstep");
-    let _ = fs::remove_dir_all(&scratch);
-    fs::create_dir_all(&scratch)?;
+/// The programs to run.
+fn programs(others: Option<&std::ffi::OsStr>) -> Result<Vec<PathBuf>> {
     let mut programs = Vec::new();
     match others {
         Some(others) => {
@@ -88,7 +85,8 @@ fn programs(others: Option<&std::ffi::OsStr>) -> Result<(Vec<PathBuf>, PathBuf)>
             }
         }
         None => {
-            let folder = scratch.join("programs");
+            let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lockstep");
+            let _ = fs::remove_dir_all(&folder);
             let build = Path::new(PROGRAMS).join("build.sh");
             let output = Command::new(build).arg(&folder).output()?;
             if !output.status.success() {
@@ -101,7 +99,7 @@ fn programs(others: Option<&std::ffi::OsStr>) -> Result<(Vec<PathBuf>, PathBuf)>
         }
     }
     programs.sort();
-    Ok((programs, scratch))
+    Ok(programs)
 }
 
 fn gather(path: &Path, programs: &mut Vec<PathBuf>) -> Result<()> {
@@ -124,12 +122,11 @@ fn run_all(spike: &Path, isa: &str, programs: &[PathBuf], scratch: &Path) -> (Co
     let results = Mutex::new((Counts::default(), Vec::new()));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for worker in 0..workers.min(programs.len()) {
+        for _ in 0..workers.min(programs.len()) {
             let (next, results) = (&next, &results);
             scope.spawn(move || {
-                let log = scratch.join(format!("log-{worker}"));
                 while let Some(elf) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let compared = spike::run(spike, isa, elf, &log)
+                    let compared = spike::start(spike, isa, elf)
                         .and_then(|records| compare::compare(isa, elf, records));
                     let (total, failures) = &mut *results.lock().expect("no worker panics");
                     match compared {
@@ -142,7 +139,6 @@ fn run_all(spike: &Path, isa: &str, programs: &[PathBuf], scratch: &Path) -> (Co
                         Err(error) => failures.push(format!("{}: {error:#}", elf.display())),
                     }
                 }
-                let _ = fs::remove_file(&log);
             });
         }
     });

@@ -124,6 +124,9 @@ impl Counts {
     }
 }
 
+/// Instructions and traps after which a program is given up.
+const LIMIT: u64 = 10_000_000;
+
 /// Spike's reset vector, which ends with the jump to the program.
 const RESET_VECTOR: std::ops::Range<u64> = 0x1000..0x2000;
 
@@ -180,9 +183,12 @@ pub(crate) fn compare(isa: &str, elf: &Path, mut log: Records) -> Result<Counts>
             }
             return Ok(counts);
         }
+        if counts.insns + counts.traps >= LIMIT {
+            bail!("the program does not end within {LIMIT} instructions and traps");
+        }
         next = log.next()?;
     }
-    bail!("the program does not end within {} instructions", counts.insns)
+    bail!("spike ends after {} instructions", counts.insns)
 }
 
 /// An `f` register of Spike that was never written acts as a NaN that is not boxed.

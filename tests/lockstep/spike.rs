@@ -1,15 +1,10 @@
 //! Spike as the other side: how it is started, and its log as records.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-
-/// Instructions after which a program is given up: Spike notices an exit only every few thousand, so
-/// a program that has ended spins until then.
-const LIMIT_INSNS: u64 = 2_000_000;
 
 /// The flags that decide what the machine is; the ISA string stands beside the programs.
 const MACHINE: &[&str] = &["-p1", "-m2048", "--pmpregions=16", "--triggers=0", "--blocksz=64"];
@@ -49,29 +44,36 @@ pub(crate) fn find() -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join("spike")).find(|file| file.is_file())
 }
 
-/// Runs `elf` and opens the log it leaves in `log`.
-pub(crate) fn run(spike: &Path, isa: &str, elf: &Path, log: &Path) -> Result<Records> {
-    let output = Command::new(spike)
+/// Starts `elf` on Spike, which then runs as far as its log is read.
+pub(crate) fn start(spike: &Path, isa: &str, elf: &Path) -> Result<Records> {
+    let mut child = Command::new(spike)
         .arg(format!("--isa={isa}"))
         .args(MACHINE)
-        .args(["-l", "--log-commits"])
-        .arg(format!("--log={}", log.display()))
-        .arg(format!("--instructions={LIMIT_INSNS}"))
+        .args(["-l", "--log-commits", "--log=/dev/stdout"])
         .arg(elf)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
         .context("spike does not start")?;
-    let lines = BufReader::new(File::open(log).with_context(|| {
-        format!("spike leaves no log: {}", String::from_utf8_lossy(&output.stderr))
-    })?);
-    Ok(Records { lines, ahead: None, fetched: 0 })
+    let lines = BufReader::new(child.stdout.take().context("spike has no output")?);
+    Ok(Records { child, lines, ahead: None, fetched: 0 })
 }
 
 /// The records of a log, in order. Lines that only list what is fetched are passed over.
 pub(crate) struct Records {
-    lines: BufReader<File>,
+    child: Child,
+    lines: BufReader<ChildStdout>,
     ahead: Option<String>,
     fetched: u32,
+}
+
+/// A program that has ended spins until Spike notices.
+impl Drop for Records {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Records {
