@@ -5,11 +5,12 @@
 //! end, or an instruction that may change translation, mode or interrupts. Being keyed by physical
 //! address it survives every change of translation; it dies when its page is written.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use isa::{Decoder, Insn, Op as Code, PAGE_BYTES, Pa};
-use mmu::Ram;
+use mmu::{Mmu, Ram};
 
 use crate::state::X_SINK;
 
@@ -134,36 +135,58 @@ fn is_inert(number: u16) -> bool {
 /// Instructions in a block at most.
 const MAX_OPS: usize = 64;
 
-/// See the module.
+/// See the module. What following one block after the other looks at fills one native cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Block {
     pub(crate) pa: u64,
     pub(crate) ops: Box<[Op]>,
     /// The instructions as fetched, for reports.
     pub(crate) bits: Box<[u32]>,
-    /// Bytes from the start to behind the last operation.
-    pub(crate) end: u64,
     /// What stands behind the last operation cannot be decoded.
     pub(crate) illegal: Option<u32>,
+    /// Which blocks came next, last time: behind the last operation, and elsewhere. Only a hint: a
+    /// block is told by its physical address.
+    links: [Cell<u32>; 2],
+    /// Bytes from the start to behind the last operation.
+    pub(crate) end: u16,
     /// It ends in a way that changes no translation, so that its successor in the same page can be
     /// found without one.
     chains: bool,
-    /// Blocks of the same page that followed it, by physical address; valid while the block with
-    /// that index still starts there.
-    links: [(u64, u32); 2],
 }
+
+const _: () = assert!(size_of::<Block>() == 64);
 
 impl Block {
     /// A block of one instruction that is not kept.
     pub(crate) fn single(insn: &Insn) -> Self {
         Self {
-            pa: NO_BLOCK,
             ops: Box::new([Op::new(insn, 0)]),
             bits: Box::new([insn.bits]),
-            end: u64::from(insn.len),
+            end: u16::from(insn.len),
+            ..Self::vacant()
+        }
+    }
+
+    /// What stands in the place of a block that was dropped.
+    fn vacant() -> Self {
+        Self {
+            pa: NO_BLOCK,
+            ops: Box::default(),
+            bits: Box::default(),
             illegal: None,
+            links: Default::default(),
+            end: 0,
             chains: false,
-            links: [(NO_BLOCK, 0); 2],
+        }
+    }
+
+    /// The first operations, at most `room` of them, and the offset behind the last one.
+    #[inline]
+    pub(crate) fn first(&self, room: u64) -> (&[Op], u16) {
+        match usize::try_from(room).ok().and_then(|room| self.ops.split_at_checked(room)) {
+            Some((first, [next, ..])) => (first, next.offset),
+            _ => (&self.ops, self.end),
         }
     }
 }
@@ -204,26 +227,28 @@ pub(crate) fn decode(decoder: &Decoder, ram: &Ram, pa: Pa) -> Option<Block> {
         pa: pa.0,
         ops: ops.into(),
         bits: bits.into(),
-        end: at - pa.0,
         illegal,
+        links: Default::default(),
+        end: (at - pa.0) as u16,
         chains,
-        links: [(NO_BLOCK, 0); 2],
     })
 }
 
-const JUMP_SLOTS: usize = 1 << 14;
+const JUMP_SLOTS: usize = 1 << 15;
 /// Operations kept at most; then everything is dropped and decoded anew as needed.
 const MAX_CACHED_OPS: usize = 4 << 20;
+/// No physical address: it is odd.
 const NO_BLOCK: u64 = u64::MAX;
+const PAGE: u64 = !(PAGE_BYTES - 1);
 
 /// All decoded blocks of a hart.
 pub(crate) struct BlockCache {
-    blocks: Vec<Option<Block>>,
+    blocks: Vec<Block>,
     free: Vec<u32>,
     by_pa: HashMap<u64, u32>,
     by_page: HashMap<u64, Vec<u32>>,
-    /// Direct-mapped, in front of `by_pa`.
-    jump: Box<[(u64, u32)]>,
+    /// Direct-mapped, in front of `by_pa`; a hint like a block's links.
+    jump: Box<[Cell<u32>; JUMP_SLOTS]>,
     cached_ops: usize,
 }
 
@@ -234,58 +259,55 @@ impl BlockCache {
             free: Vec::new(),
             by_pa: HashMap::new(),
             by_page: HashMap::new(),
-            jump: vec![(NO_BLOCK, 0); JUMP_SLOTS].into(),
+            jump: Box::new([const { Cell::new(0) }; JUMP_SLOTS]),
             cached_ops: 0,
         }
     }
 
     #[inline]
-    fn slot(pa: u64) -> usize {
-        ((pa >> 1) ^ (pa >> 13)) as usize % JUMP_SLOTS
+    fn slot(&self, pa: u64) -> &Cell<u32> {
+        &self.jump[((pa >> 1) ^ (pa >> 13)) as usize % JUMP_SLOTS]
+    }
+
+    /// The block with an index that may be out of date, if it starts at `pa`.
+    #[inline(always)]
+    fn at(&self, index: u32, pa: u64) -> Option<&Block> {
+        self.blocks.get(index as usize).filter(|block| block.pa == pa)
     }
 
     /// The block that starts at `pa`.
     #[inline]
-    pub(crate) fn find(&mut self, pa: u64) -> Option<u32> {
-        let (at, index) = self.jump[Self::slot(pa)];
-        if at == pa {
-            return Some(index);
+    pub(crate) fn find(&self, pa: u64) -> Option<u32> {
+        let slot = self.slot(pa);
+        if self.at(slot.get(), pa).is_none() {
+            slot.set(*self.by_pa.get(&pa)?);
         }
-        let index = *self.by_pa.get(&pa)?;
-        self.jump[Self::slot(pa)] = (pa, index);
-        Some(index)
+        Some(slot.get())
     }
 
     /// The block with an index that `find` or `insert` gave out since the last removal.
-    #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&Block> {
-        self.blocks.get(index as usize)?.as_ref()
+        self.blocks.get(index as usize)
     }
 
-    /// The block at `pa` if it is known to have followed block `from`.
-    #[inline]
-    pub(crate) fn linked(&self, from: &Block, pa: u64) -> Option<u32> {
-        if !from.chains {
-            return None;
-        }
-        let index = match from.links {
-            [(at, index), _] if at == pa => index,
-            [_, (at, index)] if at == pa => index,
-            _ => return None,
+    /// The block at `pc` after block `from`, which ran at `at`, where no more than hints and the
+    /// native TLB are needed to find it.
+    #[inline(always)]
+    pub(crate) fn successor(&self, from: &Block, at: u64, pc: u64, mmu: &Mmu) -> Option<&Block> {
+        let pa = if from.chains && (at ^ pc) & PAGE == 0 {
+            // Both lie in one page of either address space.
+            from.pa & PAGE | pc & !PAGE
+        } else {
+            mmu.fetch_page(pc)?.0
         };
-        self.get(index).filter(|block| block.pa == pa).map(|_| index)
-    }
-
-    /// Notes that block `to` followed block `from`; kept where both lie in one page.
-    pub(crate) fn link(&mut self, from: u32, to: u32) {
-        let Some(pa) = self.get(to).map(|block| block.pa) else { return };
-        if let Some(Some(from)) = self.blocks.get_mut(from as usize)
-            && from.chains
-            && (from.pa ^ pa) & !(PAGE_BYTES - 1) == 0
-        {
-            from.links[1] = from.links[0];
-            from.links[0] = (pa, to);
+        let link = &from.links[usize::from(pc != at.wrapping_add(u64::from(from.end)))];
+        if let Some(block) = self.at(link.get(), pa) {
+            return Some(block);
         }
+        let index = self.slot(pa).get();
+        let block = self.at(index, pa)?;
+        link.set(index);
+        Some(block)
     }
 
     pub(crate) fn insert(&mut self, block: Block) -> u32 {
@@ -296,32 +318,27 @@ impl BlockCache {
         let pa = block.pa;
         let index = match self.free.pop() {
             Some(index) => {
-                self.blocks[index as usize] = Some(block);
+                self.blocks[index as usize] = block;
                 index
             }
             None => {
-                self.blocks.push(Some(block));
+                self.blocks.push(block);
                 (self.blocks.len() - 1) as u32
             }
         };
         self.by_pa.insert(pa, index);
         self.by_page.entry(Pa(pa).page().0).or_default().push(index);
-        self.jump[Self::slot(pa)] = (pa, index);
+        self.slot(pa).set(index);
         index
     }
 
     /// Drops the blocks of one page.
     pub(crate) fn remove_page(&mut self, page: Pa) {
         for index in self.by_page.remove(&page.0).unwrap_or_default() {
-            if let Some(block) = self.blocks[index as usize].take() {
-                self.cached_ops -= block.ops.len();
-                self.by_pa.remove(&block.pa);
-                let slot = &mut self.jump[Self::slot(block.pa)];
-                if slot.0 == block.pa {
-                    slot.0 = NO_BLOCK;
-                }
-                self.free.push(index);
-            }
+            let block = std::mem::replace(&mut self.blocks[index as usize], Block::vacant());
+            self.cached_ops -= block.ops.len();
+            self.by_pa.remove(&block.pa);
+            self.free.push(index);
         }
     }
 

@@ -7,13 +7,12 @@ use mmu::{Access, CodeEvent, Fence, Kind, Mmu, MmuConfig, PmaMap, Ram, Target as
 
 use crate::HartConfig;
 use crate::block::{self, Block, BlockCache};
+use crate::chain::{self, Bounds};
 use crate::commit::{Event, Recorder};
 use crate::core::Core;
 use crate::csr;
-use crate::exec::{self, Ran};
 use crate::memory::trap_of;
 use crate::platform::Platform;
-use crate::transform::transformed;
 use crate::trap::{Target, Trap};
 
 /// Why a hart stopped running.
@@ -229,29 +228,20 @@ impl Hart {
 
     /// Runs blocks until `room` instructions are used up or something asks for attention.
     fn advance(&mut self, port: &mut dyn Platform, room: u64) -> Option<Exit> {
-        let end = self.core.retired + room;
-        let mut last = None;
+        let (before, end) = (self.core.retired, self.core.retired + room);
         loop {
-            let pc = self.core.pc;
-            let index = match last.and_then(|(from, at)| self.follow(from, at, pc)) {
-                Some(index) => index,
-                None => match self.enter(port, pc) {
-                    Ok(index) => {
-                        if let Some((from, _)) = last {
-                            self.blocks.link(from, index);
-                        }
-                        index
-                    }
-                    Err(exit) => return exit,
-                },
+            let index = match self.enter(port) {
+                Ok(index) => index,
+                Err(exit) => return exit,
             };
-            let block = self.blocks.get(index)?;
-            let left = end - self.core.retired;
-            let ran = run_block(&mut self.core, &self.decoder, port, block, left);
-            if ran.retired != 0 {
+            let bounds = Bounds { end, code_seen: self.code_seen };
+            let Self { core, decoder, blocks, .. } = self;
+            let block = blocks.get(index)?;
+            let trap = chain::run(core, decoder, port, blocks, block, bounds);
+            if self.core.retired != before {
                 self.barren_traps = 0;
             }
-            if let Some(trap) = ran.trap {
+            if let Some(trap) = trap {
                 return self.trap(trap);
             }
             if self.core.recheck
@@ -260,24 +250,12 @@ impl Hart {
             {
                 return None;
             }
-            last = Some((index, pc));
         }
-    }
-
-    /// The block that followed `from` before, if `pc` leads to it without a new translation: both
-    /// lie in one page of both address spaces.
-    #[inline]
-    fn follow(&self, from: u32, at: u64, pc: u64) -> Option<u32> {
-        if (at ^ pc) & !0xfff != 0 {
-            return None;
-        }
-        let from = self.blocks.get(from)?;
-        let pa = from.pa & !0xfff | pc & 0xfff;
-        self.blocks.linked(from, pa)
     }
 
     /// The block at `pc`, decoded if need be; `Err` where something else was done instead.
-    fn enter(&mut self, port: &mut dyn Platform, pc: u64) -> Result<u32, Option<Exit>> {
+    fn enter(&mut self, port: &mut dyn Platform) -> Result<u32, Option<Exit>> {
+        let pc = self.core.pc;
         let pa = match self.core.mmu.fetch_page(pc) {
             Some(pa) => pa,
             None => match self.fetch(pc) {
@@ -326,11 +304,14 @@ impl Hart {
             return self.trap(Trap::new(Exception::IllegalInstruction, u64::from(word)));
         };
         let block = Block::single(&insn);
-        let ran = run_block(&mut self.core, &self.decoder, port, &block, 1);
-        if ran.retired != 0 {
+        let before = self.core.retired;
+        let bounds = Bounds { end: before + 1, code_seen: self.code_seen };
+        let Self { core, decoder, blocks, .. } = self;
+        let trap = chain::run(core, decoder, port, blocks, &block, bounds);
+        if self.core.retired != before {
             self.barren_traps = 0;
         }
-        ran.trap.and_then(|trap| self.trap(trap))
+        trap.and_then(|trap| self.trap(trap))
     }
 
     fn fetch_parcel(&mut self, port: &mut dyn Platform, va: u64) -> Result<u32, Trap> {
@@ -376,54 +357,6 @@ impl Hart {
             self.set_tripwire(page);
         }
         tripped
-    }
-}
-
-struct Outcome {
-    retired: usize,
-    trap: Option<Trap>,
-}
-
-/// Runs up to `room` operations of `block` and completes the fault it may end with.
-fn run_block(
-    core: &mut Core,
-    decoder: &Decoder,
-    port: &mut dyn Platform,
-    block: &Block,
-    room: u64,
-) -> Outcome {
-    let pc = core.pc;
-    let count = block.ops.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-    let ops = &block.ops[..count];
-    let end = block.ops.get(count).map_or(block.end, |next| u64::from(next.offset));
-    let (retired_before, cycle_before) = (core.retired, core.cycle);
-    let Ran { retired, faulted } = exec::run(core, port, pc, ops, end);
-    core.retired = retired_before + retired as u64;
-    core.cycle = cycle_before + retired as u64;
-    if faulted {
-        let trap = core.fault.take().map(|fault| {
-            let bits = block.bits[retired];
-            let mut trap = fault.trap;
-            match trap.exception {
-                Exception::IllegalInstruction | Exception::VirtualInstruction => {
-                    trap.tval = u64::from(bits);
-                }
-                _ => {}
-            }
-            if let (Some(offset), Some(insn)) = (fault.offset, decoder.decode(bits)) {
-                trap.tinst = transformed(&insn, offset);
-            }
-            trap
-        });
-        return Outcome { retired, trap };
-    }
-    let reached_illegal = retired == block.ops.len() && (room as usize) > retired;
-    match block.illegal {
-        Some(bits) if reached_illegal => {
-            let trap = Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)));
-            Outcome { retired, trap }
-        }
-        _ => Outcome { retired, trap: None },
     }
 }
 

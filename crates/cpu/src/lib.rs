@@ -6,6 +6,7 @@
 
 mod bits;
 mod block;
+mod chain;
 mod commit;
 mod config;
 mod core;

@@ -146,9 +146,50 @@ impl Core {
         port.write(pa, size, value).is_ok()
     }
 
-    /// A load that missed the native TLB, zero-extended.
+    /// An ordinary load that is misaligned or missed the native TLB, zero-extended.
     #[cold]
     #[inline(never)]
+    pub(crate) fn load_missed(
+        &mut self,
+        port: &mut dyn Platform,
+        va: u64,
+        size: u8,
+    ) -> Result<u64, DataFault> {
+        if self.is_misaligned_in_page(va, size)
+            && let Some(pa) = self.mmu.readable::<u8>(va)
+            && let Some(value) = self.ram_read(pa, size)
+        {
+            return Ok(value);
+        }
+        self.load_slow(port, va, size, self.ordinary())
+    }
+
+    /// An ordinary store that is misaligned or missed the native TLB.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn store_missed(
+        &mut self,
+        port: &mut dyn Platform,
+        va: u64,
+        size: u8,
+        value: u64,
+    ) -> Result<(), DataFault> {
+        if self.is_misaligned_in_page(va, size)
+            && let Some(pa) = self.mmu.writable::<u8>(va)
+            && self.ram_write(pa, size, value).is_some()
+        {
+            return Ok(());
+        }
+        self.store_slow(port, va, size, value, self.ordinary())
+    }
+
+    /// Misaligned, but no harder than aligned: what one byte may do, its page may.
+    fn is_misaligned_in_page(&self, va: u64, size: u8) -> bool {
+        let size = u64::from(size);
+        va & (size - 1) != 0 && (va & 0xfff) + size <= 0x1000 && !self.misaligned_traps
+    }
+
+    /// A load that missed the native TLB, zero-extended.
     pub(crate) fn load_slow(
         &mut self,
         port: &mut dyn Platform,
@@ -182,13 +223,7 @@ impl Core {
     ) -> Result<u64, DataFault> {
         match self.translate(va, origin, Kind::Load, size, manner)? {
             Target::Ram { pa } => {
-                let value = match size {
-                    1 => self.ram.read::<u8>(pa).map(u64::from),
-                    2 => self.ram.read::<u16>(pa).map(u64::from),
-                    4 => self.ram.read::<u32>(pa).map(u64::from),
-                    _ => self.ram.read::<u64>(pa),
-                };
-                value.ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))
+                self.ram_read(pa, size).ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))
             }
             // Devices take no misaligned accesses.
             Target::Mmio { .. } if !aligned => Err(self.misaligned(Kind::Load, va, manner.v)),
@@ -219,8 +254,6 @@ impl Core {
     }
 
     /// A store that missed the native TLB.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn store_slow(
         &mut self,
         port: &mut dyn Platform,
@@ -266,6 +299,15 @@ impl Core {
         Ok(())
     }
 
+    fn ram_read(&self, pa: Pa, size: u8) -> Option<u64> {
+        match size {
+            1 => self.ram.read::<u8>(pa).map(u64::from),
+            2 => self.ram.read::<u16>(pa).map(u64::from),
+            4 => self.ram.read::<u32>(pa).map(u64::from),
+            _ => self.ram.read::<u64>(pa),
+        }
+    }
+
     fn ram_write(&mut self, pa: Pa, size: u8, value: u64) -> Option<()> {
         match size {
             1 => self.ram.write(pa, value as u8),
@@ -291,13 +333,7 @@ impl Core {
             // AMOs are for main memory: the devices' PMA does not support them.
             return Err(self.bus_fault(Kind::Amo, va, manner.v));
         };
-        let old = match size {
-            1 => self.ram.read::<u8>(pa).map(u64::from),
-            2 => self.ram.read::<u16>(pa).map(u64::from),
-            4 => self.ram.read::<u32>(pa).map(u64::from),
-            _ => self.ram.read::<u64>(pa),
-        };
-        let old = old.ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
+        let old = self.ram_read(pa, size).ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
         if let Some(new) = change(old) {
             self.ram_write(pa, size, new).ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
         }
@@ -310,14 +346,15 @@ impl Core {
         if va & (u64::from(size) - 1) != 0 {
             return Err(self.misaligned(Kind::Load, va, manner.v));
         }
-        let Target::Ram { pa } = self.translate(va, va, Kind::Load, size, manner)? else {
-            return Err(self.bus_fault(Kind::Load, va, manner.v));
+        let pa = match self.mmu.readable::<u8>(va) {
+            Some(pa) => pa,
+            None => match self.translate(va, va, Kind::Load, size, manner)? {
+                Target::Ram { pa } => pa,
+                Target::Mmio { .. } => return Err(self.bus_fault(Kind::Load, va, manner.v)),
+            },
         };
-        let value = match size {
-            4 => self.ram.read::<u32>(pa).map(u64::from),
-            _ => self.ram.read::<u64>(pa),
-        };
-        let value = value.ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))?;
+        let value =
+            self.ram_read(pa, size).ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))?;
         self.reservation = Some((pa, size));
         Ok(value)
     }
@@ -333,8 +370,12 @@ impl Core {
         if va & (u64::from(size) - 1) != 0 {
             return Err(self.misaligned(Kind::Store, va, manner.v));
         }
-        let Target::Ram { pa } = self.translate(va, va, Kind::Store, size, manner)? else {
-            return Err(self.bus_fault(Kind::Store, va, manner.v));
+        let pa = match self.mmu.writable::<u8>(va) {
+            Some(pa) => pa,
+            None => match self.translate(va, va, Kind::Store, size, manner)? {
+                Target::Ram { pa } => pa,
+                Target::Mmio { .. } => return Err(self.bus_fault(Kind::Store, va, manner.v)),
+            },
         };
         let reserved = self.reservation.take();
         if !reserved.is_some_and(|(at, bytes)| at == pa && bytes >= size) {

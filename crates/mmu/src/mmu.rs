@@ -144,6 +144,13 @@ impl Mmu {
         self.native.store(va, value)
     }
 
+    /// The physical address that a naturally aligned load of `T` at `va` would touch, if the native TLB knows that
+    /// it is permitted.
+    #[inline(always)]
+    pub fn readable<T: Scalar>(&self, va: u64) -> Option<Pa> {
+        self.native.readable::<T>(va)
+    }
+
     /// The physical address that a naturally aligned load-and-store of `T` at `va` would touch, if the native TLB
     /// knows that it is permitted: for AMOs, LR and SC.
     #[inline(always)]

@@ -122,6 +122,12 @@ impl Native {
         true
     }
 
+    /// The physical address behind `va`, if a load of `T` would hit.
+    #[inline(always)]
+    pub(crate) fn readable<T: Scalar>(&self, va: u64) -> Option<Pa> {
+        self.find::<T>(&self.read, va).map(|at| self.ram.physical(at))
+    }
+
     /// The physical address behind `va`, if a store of `T` would hit.
     #[inline(always)]
     pub(crate) fn writable<T: Scalar>(&self, va: u64) -> Option<Pa> {
@@ -225,6 +231,7 @@ mod tests {
         assert_eq!(native.load::<u16>(VA + 0xffe), Some(0));
         assert_eq!(native.fetch_page(VA + 0xffe), Some(Pa(BASE.0 + 0x1ffe)));
         assert_eq!(native.writable::<u32>(VA + 4), Some(Pa(BASE.0 + 0x1004)));
+        assert_eq!(native.readable::<u8>(VA + 7), Some(Pa(BASE.0 + 0x1007)));
     }
 
     #[test]

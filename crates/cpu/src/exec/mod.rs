@@ -40,22 +40,32 @@ pub(crate) fn denied(why: Denied) -> DataFault {
 
 /// Executes `ops`, the first of which is at `pc`; `end` is the offset behind the last one.
 /// On return `core.pc` is the next instruction, or the one that faulted.
+///
+/// Inlined into its one caller, so that it costs no entry and exit for each block.
+#[inline(always)]
 pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op], end: u64) -> Ran {
     let retired_before = core.retired;
     let cycle_before = core.cycle;
-    for (index, op) in ops.iter().enumerate() {
+    let mut rest = ops.iter();
+    while let Some(op) = rest.next() {
+        // The number of this operation: counted from what is left, only where it is needed.
+        macro_rules! index {
+            () => {
+                ops.len() - rest.len() - 1
+            };
+        }
         // Brings the counters to this instruction, for what can observe them.
         macro_rules! settle {
             () => {
-                core.retired = retired_before + index as u64;
-                core.cycle = cycle_before + index as u64;
+                core.retired = retired_before + index!() as u64;
+                core.cycle = cycle_before + index!() as u64;
             };
         }
         macro_rules! fault {
             ($fault:expr) => {{
                 core.fault = Some($fault);
                 core.pc = pc.wrapping_add(u64::from(op.offset));
-                return Ran { retired: index, faulted: true };
+                return Ran { retired: index!(), faulted: true };
             }};
         }
         macro_rules! attempt {
@@ -69,12 +79,12 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
         macro_rules! done_at {
             ($pc:expr) => {{
                 core.pc = $pc;
-                return Ran { retired: index + 1, faulted: false };
+                return Ran { retired: index!() + 1, faulted: false };
             }};
         }
         macro_rules! next_pc {
             () => {
-                match ops.get(index + 1) {
+                match rest.as_slice().first() {
                     Some(next) => pc.wrapping_add(u64::from(next.offset)),
                     None => pc.wrapping_add(end),
                 }
@@ -123,8 +133,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                     None => {
                         settle!();
                         let size = size_of::<$t>() as u8;
-                        let manner = core.ordinary();
-                        let value = attempt!(core.load_slow(port, va, size, manner));
+                        let value = attempt!(core.load_missed(port, va, size));
                         core.set_x(op.rd, value as $t as $signed as u64);
                         after_slow!();
                     }
@@ -138,8 +147,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 if !core.store::<$t>(va, value as $t) {
                     settle!();
                     let size = size_of::<$t>() as u8;
-                    let manner = core.ordinary();
-                    attempt!(core.store_slow(port, va, size, value as $t as u64, manner));
+                    attempt!(core.store_missed(port, va, size, value as $t as u64));
                     after_slow!();
                 }
             }};
@@ -201,7 +209,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 if let Err(fault) = $call {
                     fault!(fault);
                 }
-                return Ran { retired: index + 1, faulted: false };
+                return Ran { retired: index!() + 1, faulted: false };
             }};
         }
 
