@@ -12,8 +12,30 @@ const CYCLE: usize = 0;
 const INSTRET: usize = 2;
 const FILTERS: u64 = MINH | SINH | UINH | VSINH | VUINH;
 
-/// Events counted off the hot path. The codes in `mhpmevent` are: 1 cycles, 2 instructions,
-/// 3 exceptions, 4 interrupts.
+/// An event that `mhpmevent` can select.
+pub struct EventRow {
+    /// Its name, as `perf` would spell it.
+    pub name: &'static str,
+    /// What is counted.
+    pub doc: &'static str,
+    count: fn(&Core) -> u64,
+}
+
+/// The events of the programmable counters; the code in `mhpmevent` is the place in this list,
+/// counted from 1. Code 0 and codes behind the list count nothing.
+#[rustfmt::skip]
+pub static EVENTS: &[EventRow] = &[
+    EventRow { name: "cycles",         doc: "Cycles",                          count: |c| c.cycle },
+    EventRow { name: "instructions",   doc: "Retired instructions",            count: |c| c.retired },
+    EventRow { name: "exceptions",     doc: "Exceptions taken",                count: |c| c.counters.events.exceptions },
+    EventRow { name: "interrupts",     doc: "Interrupts taken",                count: |c| c.counters.events.interrupts },
+    EventRow { name: "s-stage-ptes",   doc: "PTEs read by S-stage walks",      count: |c| c.mmu.stats().pte_fetches.s_stage },
+    EventRow { name: "vs-stage-ptes",  doc: "PTEs read by VS-stage walks",     count: |c| c.mmu.stats().pte_fetches.vs_stage },
+    EventRow { name: "g-stage-ptes",   doc: "PTEs read by G-stage walks",      count: |c| c.mmu.stats().pte_fetches.g_stage },
+    EventRow { name: "fences",         doc: "Memory-management fences",        count: |c| c.mmu.stats().fences },
+];
+
+/// Events counted here, off the hot path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Events {
     pub(crate) exceptions: u64,
@@ -76,13 +98,8 @@ impl Core {
             INSTRET => 2,
             _ => self.csrs.mhpmevent[index] & 0xff,
         };
-        match event {
-            1 => self.cycle,
-            2 => self.retired,
-            3 => self.counters.events.exceptions,
-            4 => self.counters.events.interrupts,
-            _ => 0,
-        }
+        let row = usize::try_from(event).ok().and_then(|event| EVENTS.get(event.checked_sub(1)?));
+        row.map_or(0, |row| (row.count)(self))
     }
 
     /// The count behind the instruction that is executing: for cycles and instructions, that

@@ -23,6 +23,7 @@ mod trap;
 
 pub use commit::{Commit, Event, Register, Touched, Trapped};
 pub use config::{HartConfig, Misaligned};
+pub use counters::{EVENTS, EventRow};
 pub use hart::{Exit, Hart};
 pub use platform::{Platform, Wires};
 pub use trap::{Target, Trap};

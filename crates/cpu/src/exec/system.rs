@@ -179,7 +179,8 @@ fn vmid(core: &Core) -> u16 {
     (core.csrs.hgatp >> 44 & 0x3fff) as u16
 }
 
-/// CBO.*: management needs any of R and W on the block, zeroing needs W; both report as stores
+/// CBO.*: management needs the right to load or to store, which is the right to load, since nothing
+/// is writable that is not readable; zeroing needs the right to store. Both report as stores
 /// [CMO, "Traps"].
 pub(super) fn cache_op(core: &mut Core, port: &mut dyn Platform, op: &Op) -> Result<(), DataFault> {
     let kind = match op.code {
@@ -191,7 +192,7 @@ pub(super) fn cache_op(core: &mut Core, port: &mut dyn Platform, op: &Op) -> Res
     let va = core.x(op.rs1);
     let block = va & !(BLOCK_BYTES - 1);
     if kind != CacheOp::Zero {
-        return core.probe_block(va);
+        return core.probe(va, Kind::Load, core.ordinary());
     }
     let manner = core.ordinary();
     for at in (block..block + BLOCK_BYTES).step_by(8) {
@@ -203,17 +204,6 @@ pub(super) fn cache_op(core: &mut Core, port: &mut dyn Platform, op: &Op) -> Res
         }
     }
     Ok(())
-}
-
-impl Core {
-    /// A cache-management operation at `va`: allowed where a load or a store would be.
-    fn probe_block(&mut self, va: u64) -> Result<(), DataFault> {
-        let manner = self.ordinary();
-        match self.probe(va, Kind::Load, manner) {
-            Ok(()) => Ok(()),
-            Err(_) => self.probe(va, Kind::Store, manner),
-        }
-    }
 }
 
 /// AMOCAS.Q on register pairs; a pair that names x0 reads as zero and is not written

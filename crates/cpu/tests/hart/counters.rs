@@ -1,0 +1,67 @@
+//! Programmable counters count what they are told, in the modes they are told, and say when they
+//! overflow [priv: machine, "Hardware Performance Monitor"; Sscofpmf].
+
+use cpu::EVENTS;
+use isa::field::mhpmevent::{MINH, OF};
+use isa::{Interrupt, csr};
+
+use crate::rig::{Empty, hart};
+
+fn code(name: &str) -> u64 {
+    1 + EVENTS.iter().position(|row| row.name == name).expect("a known event") as u64
+}
+
+#[test]
+fn exceptions_and_fences_are_counted_one_by_one() {
+    let mut hart = hart("sfence.vma; sfence.vma; sfence.vma; ecall");
+    hart.set_csr(csr::MHPMEVENT3, code("fences"));
+    hart.set_csr(csr::MHPMEVENT3 + 1, code("exceptions"));
+    hart.run(&mut Empty, 3);
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(3));
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3 + 1), Some(0));
+    // The ecall goes to `mtvec`, where the zeroed memory is illegal too: each is an exception.
+    hart.run(&mut Empty, 1);
+    assert!(hart.csr(csr::MHPMCOUNTER3 + 1).is_some_and(|count| count >= 2));
+}
+
+#[test]
+fn a_walk_of_three_levels_reads_three_ptes() {
+    // One Sv39 gigapage would be one PTE; here the leaf is a 4 KiB page.
+    let mut hart = hart("ld a0, 0(s0)");
+    let root = 0x8000_1000u64;
+    for (table, next, flags) in
+        [(root, 0x8000_2000u64, 1), (0x8000_2000, 0x8000_3000, 1), (0x8000_3000, 0x8000_0000, 0xdf)]
+    {
+        // Index 0 at every level: virtual page 0.
+        hart.ram().write(isa::Pa(table), (next >> 12) << 10 | flags).expect("RAM");
+    }
+    hart.set_csr(csr::SATP, 8 << 60 | root >> 12);
+    // Loads as U-mode through MPRV, fetches stay physical.
+    hart.set_csr(csr::MSTATUS, isa::field::mstatus::MPRV);
+    hart.set_csr(csr::MHPMEVENT3, code("s-stage-ptes"));
+    hart.set_x(8, 0x10);
+    hart.run(&mut Empty, 1);
+    assert_eq!(hart.retired(), 1);
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(3));
+}
+
+#[test]
+fn a_counter_stands_still_in_the_modes_it_is_kept_from() {
+    let mut hart = hart("nop; nop; nop; nop");
+    hart.set_csr(csr::MHPMEVENT3, code("instructions") | MINH);
+    hart.set_csr(csr::MHPMEVENT3 + 1, code("instructions"));
+    hart.run(&mut Empty, 4);
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(0));
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3 + 1), Some(4));
+}
+
+#[test]
+fn an_overflow_sets_of_and_asks_for_an_interrupt_once() {
+    let mut hart = hart("nop; nop; nop; nop; nop; nop; nop; nop");
+    hart.set_csr(csr::MHPMEVENT3, code("instructions"));
+    hart.set_csr(csr::MHPMCOUNTER3, 0u64.wrapping_sub(4));
+    hart.run(&mut Empty, 8);
+    assert!(hart.csr(csr::MHPMEVENT3).is_some_and(|event| event & OF != 0));
+    let pending = hart.csr(csr::MIP).expect("mip");
+    assert_ne!(pending & Interrupt::CounterOverflow.bit(), 0);
+}
