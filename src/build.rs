@@ -129,6 +129,7 @@ fn block(disk: &Disk, number: usize, all_forget: bool) -> Result<Extra> {
         DiskWrites::Refused | DiskWrites::Forgotten => FileMode::ReadOnly,
     };
     let file = Box::new(FileBackend::open(&disk.file, mode)?);
+    ensure!(file.bytes() > 0, "the disk {} is empty", disk.file.display());
     let backend: Box<dyn BlockBackend> = match writes {
         DiskWrites::Forgotten => {
             let bytes_max = file.bytes().next_multiple_of(4096);

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::stdio;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -181,7 +181,7 @@ struct Outlet {
 
 enum To {
     Stdout,
-    File(File),
+    File(File, PathBuf),
     Nowhere,
 }
 
@@ -196,7 +196,7 @@ impl Output {
     /// # Errors
     /// The file cannot be created.
     pub(crate) fn file(path: &Path, stop: StopRequest) -> std::io::Result<Self> {
-        Ok(Self::new(To::File(File::create(path)?), stop))
+        Ok(Self::new(To::File(File::create(path)?, path.to_owned()), stop))
     }
 
     /// No outlet: output vanishes.
@@ -240,16 +240,22 @@ impl Outlet {
         }
         let done = match &mut self.to {
             To::Stdout => write_stdout(&self.waiting),
-            To::File(file) => file.write_all(&self.waiting),
+            To::File(file, _) => file.write_all(&self.waiting),
             To::Nowhere => Ok(()),
         };
         self.waiting.clear();
         if let Err(error) = done {
-            if error.kind() != std::io::ErrorKind::BrokenPipe {
-                tracing::error!("console output: {error}");
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                self.stop.make(Requester::ConsoleClosed);
+            } else {
+                let outlet = match &self.to {
+                    To::File(_, path) => path.display().to_string(),
+                    To::Stdout | To::Nowhere => "standard output".into(),
+                };
+                tracing::error!("{outlet}: {error}");
+                self.stop.make(Requester::ConsoleFailed);
             }
             self.to = To::Nowhere;
-            self.stop.make(Requester::ConsoleClosed);
         }
     }
 }
@@ -353,6 +359,6 @@ mod tests {
         let stop = StopRequest::default();
         let output = Output::file(Path::new("/dev/full"), stop.clone()).unwrap();
         output.put(b"x\n");
-        assert_eq!(stop.by(), Some(Requester::ConsoleClosed));
+        assert_eq!(stop.by(), Some(Requester::ConsoleFailed));
     }
 }

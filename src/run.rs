@@ -105,6 +105,7 @@ impl End {
                 exit::SIGNAL.saturating_add(u8::try_from(number).unwrap_or(0))
             }
             (Stop::Requested, Some(Requester::ConsoleClosed)) => exit::SIGNAL + exit::SIGPIPE,
+            (Stop::Requested, Some(Requester::ConsoleFailed)) => exit::USAGE,
             (Stop::Requested, Some(Requester::Timeout) | None)
             | (Stop::Limit | Stop::Asleep | Stop::TrapLoop { .. }, _) => exit::LIMIT,
         }
@@ -244,6 +245,7 @@ mod tests {
             (Requester::Key, 0),
             (Requester::Signal(15), 143),
             (Requester::ConsoleClosed, 141),
+            (Requester::ConsoleFailed, 2),
             (Requester::Timeout, 124),
         ] {
             assert_eq!(end(Stop::Requested, Some(requester)).code(), code, "{requester}");

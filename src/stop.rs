@@ -22,6 +22,8 @@ pub(crate) enum Requester {
     Signal(i32),
     /// Nobody reads the console's output any more.
     ConsoleClosed,
+    /// The console's output cannot be written, as on a full disk.
+    ConsoleFailed,
     /// The wall-clock limit.
     Timeout,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Requester {
                 None => write!(f, "ended by signal {number}"),
             },
             Self::ConsoleClosed => f.write_str("the reader of the console's output went away"),
+            Self::ConsoleFailed => f.write_str("the console's output could not be written"),
             Self::Timeout => f.write_str("time limit reached"),
         }
     }

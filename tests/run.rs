@@ -258,3 +258,29 @@ fn dumps_print_in_place_of_a_run() {
     assert_eq!((dtb.code, dtb.stdout.as_str()), (Some(0), ""), "{}", dtb.stderr);
     assert_eq!(std::fs::read(file.path()).unwrap()[..4], [0xd0, 0x0d, 0xfe, 0xed]);
 }
+
+#[test]
+fn a_console_that_cannot_be_written_is_named() {
+    let guest = elf(&format!("li a0, 0\n{HELLO}{EXIT}"));
+    let ended = run(&guest, "--console file:/dev/full");
+    assert!(ended.stderr.contains("/dev/full: No space left"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_empty_disk_is_refused() {
+    let disk = TempFile::new("");
+    let ended = run(&elf(EXIT), &format!("--disk {}", disk.path().display()));
+    let why = format!("the disk {} is empty", disk.path().display());
+    assert!(ended.code == Some(2) && ended.stderr.contains(&why), "{}", ended.stderr);
+}
+
+#[test]
+fn a_program_for_elsewhere_is_told_where_main_memory_is() {
+    // Linked for 0, as a build id that precedes the program is.
+    let mut bytes = std::fs::read(elf(EXIT).path()).unwrap();
+    let segment = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+    // p_vaddr and p_paddr
+    bytes[segment + 16..segment + 32].fill(0);
+    let ended = run(&TempFile::new(bytes), "");
+    assert!(ended.code == Some(2) && ended.stderr.contains("--build-id=none"), "{}", ended.stderr);
+}

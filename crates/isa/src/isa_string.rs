@@ -263,10 +263,11 @@ fn parse_chunk(chunk: &str, named: &mut ExtSet) -> Result<(), IsaError> {
                 named.insert(ext);
             }
         } else {
-            // A letter that is the start of a misspelt word is better reported as that word.
+            // A letter of a misspelt word is better reported as that word.
             let found = find(name);
-            let whole = matches!(found, Err(IsaError::Unknown { .. })) && chunk == rest;
-            named.insert(if whole { find(rest)? } else { found? });
+            let word =
+                matches!(found, Err(IsaError::Unknown { .. })) && !chunk.starts_with(['i', 'g']);
+            named.insert(if word { find(chunk)? } else { found? });
         }
         rest = without_version(after);
     }
@@ -364,6 +365,7 @@ mod tests {
             error("rv64gc_sstd"),
             IsaError::Unknown { name: "sstd".into(), nearest: Some("sstc") }
         );
+        assert!(error("rv64gch_foo").to_string().contains("'foo'"), "not a letter of it");
         assert!(error("rv64gc_zbbb").to_string().contains("did you mean 'zbb'?"));
         assert_eq!(error("rv64gcv"), IsaError::NotBuilt("v".into()));
         assert_eq!(error("rv64gc_zvl128b"), IsaError::NotBuilt("zvl128b".into()));

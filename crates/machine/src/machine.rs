@@ -122,7 +122,7 @@ pub struct Limits<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// Main memory.
-    #[error("main memory: {0}")]
+    #[error(transparent)]
     Ram(#[from] RamError),
     /// A file, or what it holds.
     #[error(transparent)]

@@ -36,12 +36,12 @@ pub enum RamError {
         bytes: u64,
     },
     /// The operating system gave no address space.
-    #[error("cannot reserve {bytes:#x} bytes of RAM: {source}")]
+    #[error("cannot reserve {bytes:#x} bytes of RAM: {error}")]
     Unavailable {
         /// The size asked for.
         bytes: u64,
         /// What the operating system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -158,7 +158,7 @@ impl Ram {
         if base.checked_add(bytes).is_none_or(|end| end.0 > 1 << 56) {
             return Err(RamError::TooHigh { base, bytes });
         }
-        let unavailable = |source| RamError::Unavailable { bytes, source };
+        let unavailable = |error| RamError::Unavailable { bytes, error };
         let len = usize::try_from(bytes)
             .map_err(|_| unavailable(io::Error::from(io::ErrorKind::OutOfMemory)))?;
         let map = MmapOptions::new().len(len).no_reserve_swap().map_anon().map_err(unavailable)?;

@@ -54,7 +54,7 @@ pub enum LoadError {
         error: io::Error,
     },
     /// A file is larger than anything that can be loaded.
-    #[error("{}: {bytes} bytes do not fit into {limit} bytes of main memory", path.display())]
+    #[error("{}: {bytes} bytes, but at most {limit} can be loaded", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,

@@ -55,7 +55,9 @@ impl Layout {
     ) -> Result<(), LoadError> {
         let range = Range { start, bytes: length.max(bytes.len() as u64) };
         if !self.ram.contains(&range) {
-            let hint = if range.start >= self.ram.start && range.bytes != 0 {
+            let hint = if range.start < self.ram.start {
+                "; link it for main memory, and without a build id (-Wl,--build-id=none)"
+            } else if range.bytes != 0 {
                 "; try a larger --memory"
             } else {
                 ""
