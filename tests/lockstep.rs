@@ -117,7 +117,7 @@ fn gather(path: &Path, programs: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Runs the programs side by side on the processors there are.
-fn run_all(spike: &Path, isa: &str, programs: &[PathBuf], scratch: &Path) -> (Counts, Vec<String>) {
+fn run_all(spike: &Path, isa: &str, programs: &[PathBuf]) -> (Counts, Vec<String>) {
     let next = AtomicUsize::new(0);
     let results = Mutex::new((Counts::default(), Vec::new()));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);

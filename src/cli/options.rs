@@ -262,7 +262,12 @@ impl RunOptions {
 
     /// These options with every default written out.
     pub(crate) fn resolved(&self) -> Self {
-        Self { bios: Some(self.bios()), console: Some(self.console()), ..self.clone() }
+        Self {
+            bios: Some(self.bios()),
+            console: Some(self.console()),
+            log_format: Some(self.log_format.unwrap_or_default()),
+            ..self.clone()
+        }
     }
 
     /// Makes relative file names, written as seen from `directory`, usable from here.
