@@ -96,7 +96,7 @@ ls -l /dev/kvm
 const KVM_READY: &str = "hypervisor extension available";
 
 /// How long a boot may take: some twenty times what it needs, for a busy machine.
-const LIMIT: Duration = Duration::from_secs(600);
+pub const LIMIT: Duration = Duration::from_secs(600);
 
 impl Row {
     /// Boots it with this `nestwalk`; an error says what was not as it must be. Returns the wall time of one boot.

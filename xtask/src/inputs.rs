@@ -6,6 +6,7 @@
 //!                  /busybox           static, riscv64
 //!                  /fw_dynamic.bin    OpenSBI
 //!                  /fw_jump.bin       OpenSBI with fixed addresses
+//!                  /u-boot.bin        U-Boot for S-mode
 //!                  /CONTENTS          where all this comes from
 //!                  /SHA256SUMS        in the format of sha256sum
 //! ```
@@ -30,7 +31,7 @@ const SUMS: &str = "SHA256SUMS";
 
 /// First line of `CONTENTS`. Raise the number when the set of files changes: folders fetched before are then
 /// fetched anew.
-const LAYOUT: &str = "layout 1";
+const LAYOUT: &str = "layout 2";
 
 /// Where a Debian package keeps a file that we take under another name.
 struct Taken {
@@ -45,6 +46,7 @@ const TAKEN: &[Taken] = &[
         to: "fw_dynamic.bin",
     },
     Taken { from: "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.bin", to: "fw_jump.bin" },
+    Taken { from: "usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin", to: "u-boot.bin" },
 ];
 
 /// The Debian suite that inputs come from.
@@ -169,6 +171,18 @@ impl Inputs {
         Ok(path)
     }
 
+    /// U-Boot for S-mode; an error when the user's own folder lacks it.
+    pub fn u_boot(&self) -> Result<PathBuf> {
+        let path = self.directory.join("u-boot.bin");
+        if !path.is_file() {
+            bail!(
+                "there is no {}: it is U-Boot for S-mode, in Debian's package u-boot-qemu",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+
     /// The kernel's modules; `None` when the user's own folder has none.
     pub fn modules(&self) -> Result<Option<Modules>> {
         let Ok(entries) = fs::read_dir(self.directory.join("modules")) else {
@@ -263,7 +277,7 @@ fn fetch(work: &Path, place: &Path, request: &Request) -> Result<()> {
     let apt = Apt::open(&work.join("apt"), suite, request.mirror.as_deref())?;
     let (release, mut wanted) = apt::kernel_packages(&apt.names("linux-")?)
         .with_context(|| format!("Debian {suite} offers no riscv64 kernel"))?;
-    wanted.extend(["busybox-static".to_owned(), "opensbi".to_owned()]);
+    wanted.extend(["busybox-static", "opensbi", "u-boot-qemu"].map(str::to_owned));
     let packages = apt.newest_of(&wanted)?;
     if let Some(absent) = wanted.iter().find(|name| packages.iter().all(|p| p.name != **name)) {
         bail!("Debian {suite} offers no package {absent} for riscv64");

@@ -18,6 +18,7 @@ pub mod lockstep;
 pub mod modules;
 pub mod process;
 pub mod sources;
+pub mod stories;
 pub mod tally;
 pub mod test;
 pub mod tools;

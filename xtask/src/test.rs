@@ -13,6 +13,7 @@ use crate::boots::BOOTS;
 use crate::inputs;
 use crate::linux;
 use crate::process::{self, say};
+use crate::stories::STORIES;
 use crate::tally::{Counts, Tally};
 use crate::tools;
 
@@ -25,7 +26,7 @@ const GUEST_LIMIT_SECONDS: &str = "60";
 /// The arguments of `cargo xtask test`.
 #[derive(Args, Debug)]
 pub struct TestArgs {
-    /// Also run what takes long: boots with 4 harts, adversarial TLBs, Linux 6.12
+    /// Also run what takes long: boots with 4 harts, adversarial TLBs, Linux 6.12, disks, U-Boot
     #[arg(long)]
     full: bool,
     /// Run only these groups
@@ -169,6 +170,12 @@ fn boots(tally: &mut Tally, full: bool) -> Result<()> {
         match boot.run(&nestwalk) {
             Ok(elapsed) => tally.pass(&format!("{} ({:.1} s)", boot.name, elapsed.as_secs_f64())),
             Err(error) => tally.fail(boot.name, format!("{error:#}")),
+        }
+    }
+    for story in STORIES.iter().filter(|_| full) {
+        match (story.play)(&nestwalk) {
+            Ok(elapsed) => tally.pass(&format!("{} ({:.1} s)", story.name, elapsed.as_secs_f64())),
+            Err(error) => tally.fail(story.name, format!("{error:#}")),
         }
     }
     Ok(())

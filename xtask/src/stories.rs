@@ -1,0 +1,146 @@
+//! Runs that are no plain boot of Linux: what happens to disks and networks, and U-Boot. All of them only with `--full`.
+//!
+//! To add one, add a row to [`STORIES`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::boots;
+use crate::initramfs;
+use crate::inputs::{self, Inputs, Request, Suite};
+use crate::linux::{Boot, Firmware, ScriptInitramfs};
+use crate::process::{self, Watched};
+
+/// A story and its name in results.
+pub struct Story {
+    /// Its name.
+    pub name: &'static str,
+    /// Plays it with this `nestwalk`; an error says what was not as it must be. Returns the wall time.
+    pub play: fn(nestwalk: &Path) -> Result<Duration>,
+}
+
+/// Every story.
+pub const STORIES: &[Story] = &[
+    Story { name: "disks and a network under Linux", play: disks_and_network },
+    Story { name: "U-Boot, builtin firmware", play: |nestwalk| u_boot(nestwalk, "builtin") },
+    Story { name: "U-Boot, OpenSBI", play: |nestwalk| u_boot(nestwalk, "opensbi") },
+];
+
+/// The bytes of each disk: 8 MiB of a pattern that no write of the script leaves in place.
+const DISK_BYTES: usize = 8 << 20;
+const PATTERN: u8 = 0x5a;
+
+/// Writes to all three disks and sends a frame. The read-only one must refuse, the other two must keep what was written.
+const SCRIPT: &str = "
+set -e
+[ \"$(cat /sys/block/vdb/ro)\" = 1 ]
+for disk in vda vdc; do
+  echo written > /tmp/text
+  dd if=/tmp/text of=/dev/$disk bs=512 seek=8 conv=fsync
+  dd if=/dev/$disk bs=512 skip=8 count=1 | grep -q written
+done
+! dd if=/tmp/text of=/dev/vdb bs=512 seek=8 conv=fsync
+dd if=/dev/hwrng of=/dev/null bs=16 count=1
+ip link set eth0 up
+ip addr add 10.0.0.2/24 dev eth0
+! ping -c 1 -W 1 10.0.0.9
+";
+
+/// A folder for one run, which goes when this does.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Scratch> {
+        let path = inputs::root().join(format!("story-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Scratch(path))
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It is only scratch: a folder that stays behind does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn disks_and_network(nestwalk: &Path) -> Result<Duration> {
+    let inputs = Inputs::get(&Request::new(Suite::Sid))?;
+    let initramfs = ScriptInitramfs::new(&inputs, "disks", SCRIPT)?;
+    let scratch = Scratch::new()?;
+    let blank = vec![PATTERN; DISK_BYTES];
+    let [kept, refused, forgotten] = ["kept", "refused", "forgotten"];
+    let mut extra = Vec::new();
+    for (name, suffix) in [(kept, ""), (refused, ",ro"), (forgotten, ",overlay")] {
+        let path = scratch.file(name, &blank)?;
+        extra.extend(["--disk".to_owned(), format!("{}{suffix}", path.display())]);
+    }
+    let frames = scratch.file("frames.pcap", &[])?;
+    extra.extend(["--net".to_owned(), format!("dump:{}", frames.display())]);
+    let boot = Boot {
+        inputs: &inputs,
+        initramfs: initramfs.path(),
+        firmware: Firmware::Builtin,
+        harts: 1,
+        memory: "2G",
+        append: &[],
+        extra: &extra,
+    };
+    let ended = process::watch(&mut boot.command(nestwalk)?, Some(boots::LIMIT), false)?;
+    let script = initramfs::script_exit(&ended.stdout);
+    if script != Some(0) || !ended.status.is_some_and(|status| status.success()) {
+        bail!("the script ended with {script:?}; {}", tails(&ended));
+    }
+    // The script's write, as the guest made it: sector 8, the text and its line end.
+    let mut expect = blank.clone();
+    expect[8 * 512..][..8].copy_from_slice(b"written\n");
+    let read = |name: &str| fs::read(scratch.0.join(name));
+    ensure!(read(kept)? == expect, "the disk does not hold exactly what the guest wrote");
+    ensure!(read(refused)? == blank, "a read-only disk has changed");
+    ensure!(read(forgotten)? == blank, "a disk under an overlay has changed");
+    // An ARP request of RFC 826 for 10.0.0.9: Ethernet, IPv4, 6 and 4 bytes of address, operation 1.
+    let request = [0, 1, 8, 0, 6, 4, 0, 1];
+    let frames = fs::read(&frames)?;
+    let asked = frames.windows(8).any(|bytes| bytes == request)
+        && frames.windows(4).any(|bytes| bytes == [10, 0, 0, 9]);
+    ensure!(asked, "the dump of the network holds no request for 10.0.0.9");
+    Ok(ended.elapsed)
+}
+
+/// More instructions than U-Boot needs to count two seconds down and to give up booting by itself.
+const U_BOOT_INSNS: &str = "3e9";
+
+/// U-Boot in S-mode counts down, finds nothing to boot and reaches its prompt, where it stays.
+fn u_boot(nestwalk: &Path, bios: &str) -> Result<Duration> {
+    let inputs = Inputs::get(&Request::new(Suite::Sid))?;
+    let mut command = Command::new(nestwalk);
+    command.arg("run").arg("--kernel").arg(inputs.u_boot()?).arg("--bios");
+    match bios {
+        "opensbi" => command.arg(inputs.fw_dynamic()?),
+        builtin => command.arg(builtin),
+    };
+    command.args(["--max-insns", U_BOOT_INSNS]);
+    let ended = process::watch(&mut command, Some(boots::LIMIT), false)?;
+    let console = String::from_utf8_lossy(&ended.stdout);
+    let counted = console.split_once("Hit any key to stop autoboot");
+    if !counted.is_some_and(|(_, after)| after.trim_end().ends_with("=>")) {
+        bail!("U-Boot did not reach its prompt; {}", tails(&ended));
+    }
+    Ok(ended.elapsed)
+}
+
+fn tails(ended: &Watched) -> String {
+    let [console, said] =
+        [&ended.stdout, &ended.stderr].map(|text| process::tail(&String::from_utf8_lossy(text)));
+    format!("the end of its console and messages:\n{console}{said}")
+}
