@@ -124,7 +124,8 @@ impl End {
             (Stop::Limit, _) => "instruction limit reached".into(),
             (Stop::Asleep, _) => "every hart waits, and nothing is left that could wake one".into(),
             (Stop::TrapLoop { hart, exception, pc }, _) => format!(
-                "hart {hart} takes the same trap for ever: {exception} at pc {pc:#x}{}",
+                "hart {hart} cannot run its trap handler and traps for ever; the first was: {exception} at \
+                 pc {pc:#x}{}",
                 symbolic(pc)
             ),
         }

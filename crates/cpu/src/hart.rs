@@ -29,11 +29,11 @@ pub enum Exit {
     Stopped,
     /// Some agent stored to the tripwire's page.
     Tripped,
-    /// It takes the same trap again and again and retires nothing between.
+    /// It takes trap after trap and retires nothing between: the handler itself cannot run.
     TrapLoop {
-        /// The exception.
+        /// The first exception of the row.
         exception: Exception,
-        /// Where it is raised.
+        /// Where that was raised.
         pc: u64,
     },
 }
@@ -55,7 +55,9 @@ pub struct Hart {
     deadline: u64,
     wires_stop: bool,
     firmware: bool,
+    /// Traps since an instruction retired, and the first of them.
     barren_traps: u32,
+    first_barren: (Exception, u64),
     tripwire: Option<Pa>,
 }
 
@@ -81,6 +83,7 @@ impl Hart {
             wires_stop: false,
             firmware: false,
             barren_traps: 0,
+            first_barren: (Exception::InstructionMisaligned, 0),
             tripwire: None,
         }
     }
@@ -328,10 +331,14 @@ impl Hart {
         let (pc, mode) = (self.core.pc, self.core.mode);
         self.core.cycle += 1;
         let target = self.core.take_exception(trap);
+        if self.barren_traps == 0 {
+            self.first_barren = (trap.exception, pc);
+        }
         self.barren_traps += 1;
         let limit = if mode == Mode::M && target == Target::M { M_TRAP_LOOP } else { TRAP_LOOP };
         if self.barren_traps >= limit {
-            return Some(Exit::TrapLoop { exception: trap.exception, pc });
+            let (exception, pc) = self.first_barren;
+            return Some(Exit::TrapLoop { exception, pc });
         }
         (target == Target::M && self.firmware).then_some(Exit::Firmware)
     }

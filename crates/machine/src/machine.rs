@@ -70,7 +70,7 @@ pub enum Stop {
     Requested,
     /// Every hart waits and nothing is left that could wake one.
     Asleep,
-    /// A hart takes the same trap for ever.
+    /// A hart traps for ever and retires nothing between: its handler cannot run.
     TrapLoop {
         /// Which hart.
         hart: usize,
