@@ -2,9 +2,9 @@
 
 use cpu::{Event, Hart, Trapped};
 use isa::field::{hstatus, mstatus, stateen0};
-use isa::{Cause, Exception, Mode, csr};
+use isa::{Cause, Exception, Mode, Pa, csr};
 
-use crate::rig::{Empty, hart};
+use crate::rig::{BASE, Empty, hart};
 
 /// The trap that the first instruction of `hart` takes in `mode`.
 fn trap_in(mode: Mode, hart: &mut Hart) -> Option<Trapped> {
@@ -71,4 +71,31 @@ fn a_breakpoint_in_a_guest_sets_gva() {
     let mut native = hart("ebreak");
     assert!(trap_in(Mode::S, &mut native).is_some());
     assert_eq!(native.csr(csr::MSTATUS).unwrap() & mstatus::GVA, 0);
+}
+
+/// The G-stage has the last word on a page that the VS-stage lets the operation reach by its right
+/// to load; that it would refuse a store does not matter [CMO, "Traps"].
+#[test]
+fn cache_management_needs_the_rights_of_a_load_at_either_stage() {
+    const SV39: u64 = 8 << 60;
+    const VS_ROOT: u64 = BASE + 0x1_0000;
+    const G_ROOT: u64 = BASE + 0x1_4000;
+    // Gigapages: V, R and A, at guest physical 1 GiB; and at 2 GiB V, R, W, X, U, A and D.
+    const READ_ONLY: u64 = 1 << 28 | 0x43;
+    const IDENTITY: u64 = 2 << 28 | 0xdf;
+    let mut hart = hart("cbo.clean (s0)");
+    for (at, pte) in
+        [(VS_ROOT, READ_ONLY), (VS_ROOT + 16, IDENTITY & !0x10), (G_ROOT + 16, IDENTITY)]
+    {
+        hart.ram().write(Pa(at), pte).expect("RAM");
+    }
+    hart.set_x(8, 0x1234);
+    for number in [csr::MENVCFG, csr::HENVCFG] {
+        hart.set_csr(number, isa::field::menvcfg::CBCFE);
+    }
+    hart.set_csr(csr::VSATP, SV39 | VS_ROOT >> 12);
+    hart.set_csr(csr::HGATP, SV39 | G_ROOT >> 12);
+    let trap = trap_in(Mode::VS, &mut hart).expect("a trap");
+    assert_eq!(trap.cause, Cause::Exception(Exception::StoreGuestPage));
+    assert_eq!((trap.tval, trap.tval2), (0x1234, 0x4000_1234 >> 2));
 }
