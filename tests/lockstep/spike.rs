@@ -60,6 +60,14 @@ pub(crate) fn start(spike: &Path, isa: &str, elf: &Path) -> Result<Records> {
     Ok(Records { child, lines, ahead: None, fetched: 0 })
 }
 
+/// The commit log of `elf` by itself, `isa` being the whole argument.
+pub(crate) fn log(spike: &Path, isa: &str, elf: &Path) -> Result<String> {
+    let mut command = Command::new(spike);
+    command.arg(isa).args(MACHINE).args(["--log-commits", "--log=/dev/stdout"]).arg(elf);
+    let output = command.stdin(Stdio::null()).output().context("spike does not start")?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// The records of a log, in order. Lines that only list what is fetched are passed over.
 pub(crate) struct Records {
     child: Child,
