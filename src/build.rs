@@ -4,10 +4,11 @@
 use crate::cli::{
     self, Bios, Disk, DiskWrites, MachineOptions, Misaligned, Net, Rtc, RunOptions, Tlb,
 };
+use crate::console::Output;
 use anyhow::{Context, Result, ensure};
 use devices::virtio::blk::{BlockBackend, FileBackend, FileMode, Overlay};
 use devices::virtio::net::{NetBackend, NullNet, Pcap};
-use devices::virtio::{Block, Net as NetworkCard};
+use devices::virtio::{Block, Console as VirtioConsole, Net as NetworkCard};
 use isa::{ExtSet, Pa};
 use machine::board::{HARTS_MAX, VIRTIO_SLOTS};
 use machine::config::Boot;
@@ -103,20 +104,22 @@ pub(crate) fn boot(options: &RunOptions) -> Boot {
     }
 }
 
-/// The disks and network cards, disks first, each kind in the order of the command line.
+/// The disks, network cards and virtio console, in this order, each kind in that of the command line.
 ///
 /// # Errors
 /// There are more than slots, or a file cannot be had.
-pub(crate) fn extras(options: &RunOptions, clock: Clock) -> Result<Vec<Extra>> {
-    let count = options.disk.len() + options.net.len();
+pub(crate) fn extras(options: &RunOptions, clock: Clock, output: &Output) -> Result<Vec<Extra>> {
+    let console = options.virtio_console.unwrap_or(false);
+    let count = options.disk.len() + options.net.len() + usize::from(console);
     ensure!(
         count <= usize::from(VIRTIO_SLOTS),
-        "{count} disks and network devices: the board has {VIRTIO_SLOTS} slots"
+        "{count} disks, network devices and consoles: the board has {VIRTIO_SLOTS} slots"
     );
+    let console = console.then(|| Ok(Extra::Console(VirtioConsole::new(output.sink()))));
     let all_forget = options.overlay.unwrap_or(false);
     let disks = options.disk.iter().enumerate().map(|(n, disk)| block(disk, n, all_forget));
     let cards = options.net.iter().zip(0u8..).map(|(net, n)| network_card(net, n, clock));
-    disks.chain(cards).collect()
+    disks.chain(cards).chain(console).collect()
 }
 
 fn block(disk: &Disk, number: usize, all_forget: bool) -> Result<Extra> {

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     let stop = StopRequest::default();
     let output = output(&args.run.console(), &stop)?;
     let mut setup = build::setup(&args.machine, build::boot(&args.run))?;
-    setup.extras = build::extras(&args.run, setup.clock)?;
+    setup.extras = build::extras(&args.run, setup.clock, &output)?;
     let clock = setup.clock;
     setup.reboots = !args.run.no_reboot.unwrap_or(false);
     let log = CommitLog::wanted(&args.run)?;

@@ -136,6 +136,11 @@ options! {
         /// Network device (repeatable), connected to nothing; dump keeps what is sent as pcap
         #[arg(long, value_name = "null|dump:FILE", help_heading = "Devices")]
         net: Vec<Net>,
+        /// Adds a virtio console (hvc0 to Linux): it prints to the same place as the UART, and input
+        /// goes to it instead
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true, help_heading = "Devices")]
+        virtio_console: Option<bool>,
         /// Where the guest's console goes [default: stdio]
         #[arg(long, value_name = "stdio|null|file:FILE", help_heading = "Devices")]
         console: Option<Console>,

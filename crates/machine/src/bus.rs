@@ -4,7 +4,7 @@
 //! that moment; between, nothing is polled.
 
 use cpu::{Platform, Wires};
-use devices::{Aclint, Device, Finish, Plic, Ticks};
+use devices::{Aclint, Device, Finish, Plic, Serial, Ticks};
 use isa::{Interrupt, Pa};
 use mmu::{Bus, BusFault};
 use timing::Clock;
@@ -53,10 +53,19 @@ impl MachineBus {
         })
     }
 
-    /// The device in a place of the board.
-    pub(crate) fn device(&mut self, part: Part) -> Option<&mut (dyn Device + 'static)> {
-        let slot = self.slots.iter_mut().find(|slot| slot.region.part == part)?;
-        Some(slot.device.as_mut())
+    /// The console that input goes to: a virtio console if there is one, else the UART once the guest
+    /// has used it.
+    pub(crate) fn input_taker(&mut self) -> Option<&mut dyn Serial> {
+        let is_virtio = |slot: &mut Slot| {
+            matches!(slot.region.part, Part::Virtio(_)) && slot.device.serial().is_some()
+        };
+        let found = match self.slots.iter_mut().position(is_virtio) {
+            None if self.uart_used => {
+                self.slots.iter().position(|slot| slot.region.part == Part::Uart)
+            }
+            virtio => virtio,
+        };
+        self.slots[found?].device.serial()
     }
 
     /// All devices but the interrupt controllers.

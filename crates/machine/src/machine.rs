@@ -13,7 +13,7 @@ use mmu::{PmaError, Ram, RamError, Shape};
 use timing::Clock;
 
 use crate::assembly::{Extra, Supplies, pma, slots};
-use crate::board::{Board, Part};
+use crate::board::Board;
 use crate::bus::MachineBus;
 use crate::clock::{Follow, Pace};
 use crate::config::Boot;
@@ -371,23 +371,22 @@ impl Machine {
         (round, end)
     }
 
-    /// Takes console input in, and passes it on as far as the UART takes it. Until the guest uses
-    /// the UART, input waits for the firmware's console calls.
+    /// Takes console input in, and passes it on as far as the guest's console takes it. Until the
+    /// guest uses one, input waits for the firmware's console calls.
     fn feed(&mut self, input: &mut dyn Input) {
         while self.input.len() < INPUT_BYTES_MAX {
             let Some(byte) = input.next() else { break };
             self.input.push_back(byte);
         }
-        if self.input.is_empty() || !self.bus.uart_used {
+        if self.input.is_empty() {
             return;
         }
         let now = self.bus.now();
-        if let Some(serial) = self.bus.device(Part::Uart).and_then(|uart| uart.serial()) {
-            while serial.room() > 0
-                && let Some(byte) = self.input.pop_front()
-            {
-                serial.push(&[byte], now);
-            }
+        let Some(serial) = self.bus.input_taker() else { return };
+        while serial.room() > 0
+            && let Some(byte) = self.input.pop_front()
+        {
+            serial.push(&[byte], now);
         }
         self.bus.refresh();
     }
