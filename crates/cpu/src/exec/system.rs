@@ -195,8 +195,9 @@ pub(super) fn cache_op(core: &mut Core, port: &mut dyn Platform, op: &Op) -> Res
         return core.probe(va, Kind::Load, core.ordinary());
     }
     let manner = core.ordinary();
-    for at in (block..block + BLOCK_BYTES).step_by(8) {
-        if let Err(mut fault) = core.store_slow(port, at, 8, 0, manner) {
+    // The last block of the address space has no address behind it.
+    for offset in (0..BLOCK_BYTES).step_by(8) {
+        if let Err(mut fault) = core.store_slow(port, block | offset, 8, 0, manner) {
             // The trap names the address of the instruction, not of the block.
             fault.trap.tval = va;
             fault.offset = None;

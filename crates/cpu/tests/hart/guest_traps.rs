@@ -99,3 +99,12 @@ fn cache_management_needs_the_rights_of_a_load_at_either_stage() {
     assert_eq!(trap.cause, Cause::Exception(Exception::StoreGuestPage));
     assert_eq!((trap.tval, trap.tval2), (0x1234, 0x4000_1234 >> 2));
 }
+
+/// At the very end of the address space, where there is nothing: an access fault like any other.
+#[test]
+fn zeroing_the_last_block_of_the_address_space_faults() {
+    let mut hart = hart("cbo.zero 0(a0)");
+    hart.set_x(10, u64::MAX);
+    let trap = trap_in(Mode::M, &mut hart).expect("a trap");
+    assert_eq!((trap.cause, trap.tval), (Cause::Exception(Exception::StoreAccess), u64::MAX));
+}
