@@ -1,0 +1,10 @@
+//! A small hypervisor for guests on Nestwalk's harts.
+//!
+//! It plays HS-mode: its G-stage tables are real ones in the machine's memory, read by the harts' walkers,
+//! and it knows them only by the PTEs it wrote. It reaches memory and harts through [`port`]; it
+//! never asks a hart's walker where its own pages are, so that each side checks the other.
+//!
+//! Today it has the tables ([`gstage`]); memslots, policies of dirty logging and the vCPU follow.
+
+pub mod gstage;
+pub mod port;
