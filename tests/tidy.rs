@@ -100,6 +100,7 @@ const LAWS: &[Law] = &[
 /// What each crate may use of ours, in the order of the drawing in `docs/ARCHITECTURE.md`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("isa", &[]),
+    ("hyp", &["isa"]),
     ("fp", &[]),
     ("timing", &[]),
     ("mmu", &["isa"]),
