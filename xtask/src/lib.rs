@@ -6,6 +6,7 @@
 //! * [`initramfs`] the first root file system, written by [`cpio`], with kernel [`modules`]
 //! * [`linux`] boots: what is run with what
 //! * [`lockstep`] guest programs beside Spike
+//! * [`norm`] which rules of the manual have a test
 //! * [`process`] running other programs
 
 pub mod apt;
@@ -16,6 +17,7 @@ pub mod inputs;
 pub mod linux;
 pub mod lockstep;
 pub mod modules;
+pub mod norm;
 pub mod process;
 pub mod sources;
 pub mod stories;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::linux::{self, InputArgs, LinuxArgs};
 use xtask::lockstep::{self, LockstepArgs};
+use xtask::norm::{self, NormArgs};
 use xtask::test::{self, TestArgs};
 
 #[derive(Parser)]
@@ -22,6 +23,8 @@ enum Chore {
     Test(TestArgs),
     /// Run guest programs on our hart and on Spike, instruction by instruction
     Lockstep(LockstepArgs),
+    /// Count the rules of the privileged manual that have a test
+    Norm(NormArgs),
     /// Get the files that Linux boots need, and say where they are
     Inputs(InputArgs),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Chore::Linux(args) => linux::linux(&args),
         Chore::Test(args) => test::test(&args),
         Chore::Lockstep(args) => lockstep::lockstep(&args),
+        Chore::Norm(args) => norm::norm(&args),
         Chore::Inputs(args) => linux::show_inputs(&args),
     };
     result.unwrap_or_else(|error| {
