@@ -171,7 +171,7 @@ fn compare(first: &Watched, second: &Watched) -> Result<()> {
 }
 
 /// The number of instructions in the line with which nestwalk ends a run: the one before the word.
-fn instructions(boot: &Watched) -> Result<u64> {
+pub fn instructions(boot: &Watched) -> Result<u64> {
     let said = String::from_utf8_lossy(&boot.stderr);
     let words: Vec<&str> = said.split_whitespace().collect();
     let number = words.windows(2).rev().find_map(|pair| {
@@ -197,6 +197,7 @@ mod tests {
             stdout: console.as_bytes().to_vec(),
             stderr: Vec::new(),
             elapsed: Duration::ZERO,
+            cpu: Duration::ZERO,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Built in memory from the inputs; the same inputs and script give the same bytes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -45,9 +46,28 @@ const FILES: &[(&str, &str)] = &[
     ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
 ];
 
+/// A file that an archive carries beside those of every archive.
+#[derive(Clone, Debug)]
+pub struct Extra {
+    /// Where it stands, without a slash in front; folders above it that no archive has are made.
+    pub path: String,
+    /// The low twelve bits of its mode.
+    pub permissions: u32,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Extra {
+    /// A copy of the file at `from`.
+    pub fn copy(path: &str, permissions: u32, from: &Path) -> Result<Extra> {
+        let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        Ok(Extra { path: path.to_owned(), permissions, bytes })
+    }
+}
+
 /// The archive for these inputs, uncompressed: to unpack it would be work for the machine. With a script, init runs
 /// it and powers off; without one it starts a shell on the console.
-pub fn build(inputs: &Inputs, script: Option<&str>) -> Result<Vec<u8>> {
+pub fn build(inputs: &Inputs, script: Option<&str>, extra: &[Extra]) -> Result<Vec<u8>> {
     let busybox = inputs.busybox();
     let busybox =
         fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
@@ -80,12 +100,21 @@ pub fn build(inputs: &Inputs, script: Option<&str>) -> Result<Vec<u8>> {
             archive.file(&format!("{folder}/{name}"), 0o644, text.as_bytes())?;
         }
     }
+    let mut folders: BTreeSet<&str> = DIRECTORIES.iter().copied().collect();
+    for file in extra {
+        for (end, _) in file.path.match_indices('/') {
+            if folders.insert(&file.path[..end]) {
+                archive.directory(&file.path[..end], 0o755)?;
+            }
+        }
+        archive.file(&file.path, file.permissions, &file.bytes)?;
+    }
     Ok(archive.finish())
 }
 
 /// Builds the archive and writes it to `path`.
-pub fn write(inputs: &Inputs, script: Option<&str>, path: &Path) -> Result<()> {
-    let archive = build(inputs, script)?;
+pub fn write(inputs: &Inputs, script: Option<&str>, extra: &[Extra], path: &Path) -> Result<()> {
+    let archive = build(inputs, script, extra)?;
     fs::write(path, archive).with_context(|| format!("cannot write {}", path.display()))
 }
 

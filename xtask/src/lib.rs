@@ -5,6 +5,7 @@
 //! * [`test`] every test, in groups, with [`tools`] they need, [`boots`] of Linux, and a [`tally`]
 //! * [`initramfs`] the first root file system, written by [`cpio`], with kernel [`modules`]
 //! * [`linux`] boots: what is run with what
+//! * [`kvm`] what runs in a machine whose Linux has loaded KVM
 //! * [`lockstep`] guest programs beside Spike
 //! * [`norm`] which rules of the manual have a test
 //! * [`process`] running other programs
@@ -14,6 +15,7 @@ pub mod boots;
 pub mod cpio;
 pub mod initramfs;
 pub mod inputs;
+pub mod kvm;
 pub mod linux;
 pub mod lockstep;
 pub mod modules;

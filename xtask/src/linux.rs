@@ -8,12 +8,12 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::initramfs;
+use crate::initramfs::{self, Extra};
 use crate::inputs::{self, Inputs, Request, Suite};
 use crate::process::{self, say};
 
 /// The kernel arguments of every boot; the user's come after them.
-const KERNEL_ARGUMENTS: &str = "console=ttyS0";
+pub const KERNEL_ARGUMENTS: &str = "console=ttyS0";
 
 /// What runs in M-mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -114,10 +114,20 @@ pub struct ScriptInitramfs {
 impl ScriptInitramfs {
     /// Writes it beside the inputs; `label` tells apart those of one process.
     pub fn new(inputs: &Inputs, label: &str, script: &str) -> Result<ScriptInitramfs> {
+        ScriptInitramfs::with(inputs, label, script, &[])
+    }
+
+    /// As `new`, with more files in it.
+    pub fn with(
+        inputs: &Inputs,
+        label: &str,
+        script: &str,
+        extra: &[Extra],
+    ) -> Result<ScriptInitramfs> {
         fs::create_dir_all(inputs::root())?;
         let name = format!("initramfs-{label}-{}.cpio", std::process::id());
         let initramfs = ScriptInitramfs { path: inputs::root().join(name) };
-        initramfs::write(inputs, Some(script), &initramfs.path)?;
+        initramfs::write(inputs, Some(script), extra, &initramfs.path)?;
         Ok(initramfs)
     }
 
@@ -217,7 +227,8 @@ pub fn build_nestwalk() -> Result<PathBuf> {
     executable.context("cargo did not say where it put nestwalk")
 }
 
-fn get(args: &InputArgs) -> Result<Inputs> {
+/// The inputs that the arguments name; fetched when that is needed.
+pub fn get(args: &InputArgs) -> Result<Inputs> {
     let inputs = Inputs::get(&Request {
         suite: args.suite,
         own: args.inputs.clone(),
@@ -232,7 +243,7 @@ fn get(args: &InputArgs) -> Result<Inputs> {
 fn shell_initramfs(inputs: &Inputs, suite: Suite) -> Result<PathBuf> {
     fs::create_dir_all(inputs::root())?;
     let path = inputs::root().join(format!("initramfs-{suite}.cpio"));
-    let fresh = initramfs::build(inputs, None)?;
+    let fresh = initramfs::build(inputs, None, &[])?;
     if fs::read(&path).ok().as_deref() != Some(&fresh) {
         let partial = path.with_extension(format!("{}.partial", std::process::id()));
         fs::write(&partial, fresh)
@@ -254,12 +265,13 @@ fn run_script(mut command: Command) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-fn exit_code(status: ExitStatus) -> ExitCode {
+/// The exit status of a program as ours.
+pub fn exit_code(status: ExitStatus) -> ExitCode {
     status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from((code & 0xff) as u8))
 }
 
 /// The command as the user could type it.
-fn shown(command: &Command) -> String {
+pub fn shown(command: &Command) -> String {
     let mut text = command.get_program().display().to_string();
     for argument in command.get_args() {
         let argument = argument.to_string_lossy();

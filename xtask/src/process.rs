@@ -4,6 +4,7 @@
 //! last lines it said. Nothing here kills a program it did not start.
 
 use std::env;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -64,11 +65,23 @@ pub struct Watched {
     pub stderr: Vec<u8>,
     /// Wall time from start to end.
     pub elapsed: Duration,
+    /// Processor time, user and system, to some tens of milliseconds; zero where /proc does not tell.
+    pub cpu: Duration,
 }
 
 /// Runs a program without input, keeps both its streams (and repeats them as they come when `echo` is set), and
 /// stops it once `limit` has passed.
 pub fn watch(command: &mut Command, limit: Option<Duration>, echo: bool) -> Result<Watched> {
+    watch_lines(command, limit, echo, |_| {})
+}
+
+/// As [`watch`], and hands each line of stdout to `each` as soon as it is complete, without its end.
+pub fn watch_lines(
+    command: &mut Command,
+    limit: Option<Duration>,
+    echo: bool,
+    each: impl FnMut(&str) + Send,
+) -> Result<Watched> {
     let start = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -78,26 +91,37 @@ pub fn watch(command: &mut Command, limit: Option<Duration>, echo: bool) -> Resu
         .with_context(|| format!("cannot start {}", describe(command)))?;
     let out = child.stdout.take().context("the program has no stdout")?;
     let err = child.stderr.take().context("the program has no stderr")?;
-    let out = thread::spawn(move || copy(out, echo.then(io::stdout)));
-    let err = thread::spawn(move || copy(err, echo.then(io::stderr)));
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
-        }
-        if limit.is_some_and(|limit| start.elapsed() > limit) {
-            child.kill()?;
-            child.wait()?;
-            break None;
-        }
-        thread::sleep(Duration::from_millis(20));
-    };
-    let gone = |_| anyhow::anyhow!("a thread that reads the program's output ended early");
-    Ok(Watched {
-        status,
-        stdout: out.join().map_err(gone)??,
-        stderr: err.join().map_err(gone)??,
-        elapsed: start.elapsed(),
+    thread::scope(|scope| {
+        let out = scope.spawn(move || copy(out, echo.then(io::stdout), each));
+        let err = scope.spawn(move || copy(err, echo.then(io::stderr), |_| {}));
+        let mut cpu = Duration::ZERO;
+        let status = loop {
+            // Looked at before each wait, because nothing is left to look at afterwards.
+            cpu = processor_time(child.id()).unwrap_or(cpu);
+            if let Some(status) = child.try_wait()? {
+                break Some(status);
+            }
+            if limit.is_some_and(|limit| start.elapsed() > limit) {
+                child.kill()?;
+                child.wait()?;
+                break None;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        let gone = |_| anyhow::anyhow!("a thread that reads the program's output ended early");
+        let (stdout, stderr) = (out.join().map_err(gone)??, err.join().map_err(gone)??);
+        Ok(Watched { status, stdout, stderr, elapsed: start.elapsed(), cpu })
     })
+}
+
+/// What the process has used so far: fields 14 and 15 of /proc/PID/stat (proc(5)), in hundredths of a second.
+fn processor_time(process: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field is the program's name in parentheses, which may hold anything.
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut hundredths = || fields.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis((hundredths()? + hundredths()?).saturating_mul(10)))
 }
 
 /// Runs a program that shares our stderr, repeats its stdout line by line and hands each line to `each`.
@@ -126,8 +150,13 @@ pub fn tail(text: &str) -> String {
     lines[from..].iter().map(|line| format!("    {line}\n")).collect()
 }
 
-fn copy<W: Write>(mut from: impl Read, mut echo: Option<W>) -> io::Result<Vec<u8>> {
+fn copy<W: Write>(
+    mut from: impl Read,
+    mut echo: Option<W>,
+    mut each: impl FnMut(&str),
+) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
+    let mut line_start = 0;
     let mut buffer = [0; 4096];
     loop {
         match from.read(&mut buffer) {
@@ -137,6 +166,11 @@ fn copy<W: Write>(mut from: impl Read, mut echo: Option<W>) -> io::Result<Vec<u8
                 if let Some(echo) = &mut echo {
                     echo.write_all(&buffer[..count])?;
                     echo.flush()?;
+                }
+                while let Some(bytes) = kept[line_start..].iter().position(|&byte| byte == b'\n') {
+                    let line = &kept[line_start..line_start + bytes];
+                    each(String::from_utf8_lossy(line).trim_end());
+                    line_start += bytes + 1;
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -183,5 +217,24 @@ mod tests {
         assert!(watched.status.unwrap().success());
         assert_eq!(watched.stdout, b"out\n");
         assert_eq!(watched.stderr, b"err\n");
+    }
+
+    #[test]
+    fn each_line_is_told_once_however_it_arrives() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "printf 'a\\nb'; sleep 0.1; printf 'c\\r\\n\\nd'"]);
+        let mut lines = Vec::new();
+        watch_lines(&mut shell, None, false, |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(lines, ["a", "bc", ""]);
+    }
+
+    #[test]
+    fn processor_time_is_what_the_program_used() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done"]);
+        let busy = watch(&mut shell, None, false).unwrap();
+        assert!(busy.cpu > Duration::ZERO && busy.cpu <= busy.elapsed * 2, "{:?}", busy.cpu);
+        let idle = watch(Command::new("sleep").arg("0.3"), None, false).unwrap();
+        assert!(idle.cpu < idle.elapsed / 2, "{:?}", idle.cpu);
     }
 }

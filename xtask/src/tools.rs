@@ -15,18 +15,29 @@ use anyhow::{Context, Result, bail};
 use crate::inputs;
 use crate::process::{self, say};
 
-/// A program, the Debian package that has it, and what is not tested without it.
+/// A program (or a file, if it is a path), the Debian package that has it, and what is not tested without it.
 struct Tool {
     program: &'static str,
     package: &'static str,
     needed_for: &'static str,
 }
 
+/// The cross compiler.
+pub const CROSS_COMPILER: &str = "riscv64-linux-gnu-gcc";
+
+/// The C library for the machine, to link programs statically.
+pub const CROSS_LIBC: &str = "/usr/riscv64-linux-gnu/lib/libc.a";
+
 const TOOLS: &[Tool] = &[
     Tool {
-        program: "riscv64-linux-gnu-gcc",
+        program: CROSS_COMPILER,
         package: "gcc-riscv64-linux-gnu",
         needed_for: "guest programs",
+    },
+    Tool {
+        program: CROSS_LIBC,
+        package: "libc6-dev-riscv64-cross",
+        needed_for: "programs for Linux in the machine",
     },
     Tool { program: "dtc", package: "device-tree-compiler", needed_for: "device trees, Spike" },
     Tool { program: "gdb-multiarch", package: "gdb-multiarch", needed_for: "debugger sessions" },
@@ -72,12 +83,32 @@ pub fn path_with_spike() -> Result<OsString> {
     env::join_paths(paths).context("a folder of PATH has a colon in its name")
 }
 
-fn absent() -> Vec<&'static Tool> {
-    TOOLS.iter().filter(|tool| process::find(tool.program).is_none()).collect()
+/// Makes these tools available; an error names those that are missing and cannot be installed.
+pub fn need(programs: &[&str]) -> Result<()> {
+    let missing = install(|tool| programs.contains(&tool.program));
+    if !missing.is_empty() {
+        let list: Vec<String> =
+            missing.iter().map(|(name, why)| format!("{name} for {why}")).collect();
+        bail!("there is no {}", list.join("; no "));
+    }
+    Ok(())
+}
+
+impl Tool {
+    fn is_present(&self) -> bool {
+        let path = Path::new(self.program);
+        if path.is_absolute() { path.exists() } else { process::find(self.program).is_some() }
+    }
 }
 
 fn install_tools() -> Vec<Missing> {
-    let packages: Vec<&str> = absent().iter().map(|tool| tool.package).collect();
+    install(|_| true)
+}
+
+/// Installs what is absent of the chosen tools, and returns what still is.
+fn install(chosen: impl Fn(&Tool) -> bool) -> Vec<Missing> {
+    let absent = || TOOLS.iter().filter(|tool| chosen(tool) && !tool.is_present());
+    let packages: Vec<&str> = absent().map(|tool| tool.package).collect();
     let mut why = "not installed".to_owned();
     if !packages.is_empty()
         && let Err(error) = apt_install(&packages)
@@ -86,11 +117,11 @@ fn install_tools() -> Vec<Missing> {
     }
     let explain =
         |tool: &Tool| format!("{}: {why} (Debian package {})", tool.needed_for, tool.package);
-    absent().into_iter().map(|tool| (tool.program.to_owned(), explain(tool))).collect()
+    absent().map(|tool| (tool.program.to_owned(), explain(tool))).collect()
 }
 
-/// Installs packages on this system, if we may.
-fn apt_install(packages: &[&str]) -> Result<()> {
+/// Installs Debian packages on this system, if we may.
+pub fn apt_install(packages: &[&str]) -> Result<()> {
     if process::find("apt-get").is_none() {
         bail!("this system has no apt-get to install it with");
     }
