@@ -4,7 +4,12 @@
 //! and it knows them only by the PTEs it wrote. It reaches memory and harts through [`port`]; it
 //! never asks a hart's walker where its own pages are, so that each side checks the other.
 //!
-//! Today it has the tables ([`gstage`]); memslots, policies of dirty logging and the vCPU follow.
+//! Today it keeps a VM's memory: tables ([`gstage`]), slots ([`memslot`]), dirty logs ([`dirty`], [`policy`]) and
+//! what ties them together ([`memory`]). The vCPU follows.
 
+pub mod dirty;
 pub mod gstage;
+pub mod memory;
+pub mod memslot;
+pub mod policy;
 pub mod port;

@@ -3,6 +3,8 @@
 
 use isa::Pa;
 
+use crate::gstage::Fence;
+
 /// Memory that holds page tables, by physical address.
 ///
 /// Every access is to one aligned PTE of 8 bytes and is atomic, because a walker on any hart may read it
@@ -39,4 +41,11 @@ pub trait Frames {
 
     /// Takes a frame back that came from [`Frames::allocate`] and that no walker can reach.
     fn free(&mut self, frame: Pa);
+}
+
+/// The harts, as far as fences go.
+pub trait Fences {
+    /// Executes the fence, for this VMID, on every hart that may hold translations of the VM, and returns when all of
+    /// them have. The PTEs that the fence is about were written before.
+    fn fence(&mut self, vmid: u16, fence: &Fence);
 }

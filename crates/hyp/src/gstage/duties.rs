@@ -9,12 +9,14 @@ use isa::{Gpa, Pa};
 use crate::gstage::geometry::Level;
 
 /// Why a fence is owed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+///
+/// The later a reason stands here, the more it forbids.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Why {
     /// A PTE became valid. Without Svvptc a hart may go on faulting until it is fenced; nothing else can
     /// go wrong, so that the fence may wait for such a fault.
     Mapped,
-    /// A right was added: as [`Why::Mapped`].
+    /// A right was added: as [`Why::Mapped`], but Svvptc does not help.
     Raised,
     /// A right, A or D was taken away.
     Lowered,
@@ -112,7 +114,7 @@ impl Duties {
 
     pub(super) fn leaf(&mut self, gpa: Gpa, bytes: u64, stride: u64, why: Why) {
         if let [Fence::Everything { why: all }] = &mut self.fences[..] {
-            *all = stronger(*all, why);
+            *all = why.max(*all);
             return;
         }
         for fence in &mut self.fences {
@@ -125,7 +127,7 @@ impl Duties {
                 continue;
             }
             *reach = (*reach).max((gpa.0 - first.0).saturating_add(bytes));
-            *reason = stronger(*reason, why);
+            *reason = why.max(*reason);
             return self.limit();
         }
         self.fences.push(Fence::Leaves { gpa, bytes, stride, why });
@@ -133,7 +135,7 @@ impl Duties {
     }
 
     pub(super) fn everything(&mut self, why: Why) {
-        let why = self.fences.iter().fold(why, |all, fence| stronger(all, fence.why()));
+        let why = self.fences.iter().map(|fence| fence.why()).fold(why, Why::max);
         self.fences.clear();
         self.fences.push(Fence::Everything { why });
     }
@@ -154,11 +156,6 @@ impl Duties {
             self.everything(Why::Mapped);
         }
     }
-}
-
-/// The reason that forbids more. Among reasons of equal weight the later one wins.
-fn stronger(one: Why, other: Why) -> Why {
-    if one.is_due() && !other.is_due() { one } else { other }
 }
 
 /// What one fence by address must name, for a leaf of this level.

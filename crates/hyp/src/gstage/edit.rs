@@ -119,7 +119,7 @@ impl<'a> Editor<'a> {
         let old = place.pte;
         if old.target().0 == leaf.pa.0 + (place.gpa.0 & (leaf.size.bytes() - 1)) {
             let rights = pte::W | pte::X;
-            let new = |now: Pte| Pte(now.0 & !rights | wanted.0 & (rights | pte::D));
+            let new = |now: Pte| Pte(now.0 & !rights | wanted.0 & (rights | pte::A | pte::D));
             if new(old) == old {
                 return Ok(Mapped::Same);
             }

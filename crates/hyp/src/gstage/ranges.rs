@@ -57,6 +57,36 @@ impl Editor<'_> {
         })
     }
 
+    /// Gives W and D to everything mapped in `start..end`, and to nothing beyond.
+    ///
+    /// # Errors
+    /// As [`Editor::write_protect`].
+    pub fn make_writable(&mut self, start: Gpa, end: Gpa) -> Result<Progress, Error> {
+        let wanted = pte::W | pte::D;
+        self.each_leaf(start, end, u64::MAX, |editor, place| {
+            if inner_size(&place, start, end).is_none() && place.pte.0 & wanted != wanted {
+                editor.change(&place, Why::Raised, |now| now.with(wanted))?;
+            }
+            Ok(Step::Next)
+        })
+    }
+
+    /// Splits every leaf in `start..end` down to pages.
+    ///
+    /// # Errors
+    /// As [`Editor::write_protect`], and [`Error::OutOfTables`]: what was reached is split, the rest is mapped as
+    /// before.
+    pub fn split_range(&mut self, start: Gpa, end: Gpa) -> Result<(), Error> {
+        let all = self.each_leaf(start, end, u64::MAX, |editor, place| {
+            if place.bytes() == PAGE_BYTES {
+                return Ok(Step::Next);
+            }
+            editor.split(place.gpa, Size::Page)?;
+            Ok(Step::Again)
+        });
+        all.map(|_| ())
+    }
+
     /// Takes W from the pages of `first` that `mask` names, 4 KiB a bit. As [`Editor::write_protect`]
     /// otherwise.
     ///
