@@ -338,7 +338,7 @@ fn apply(rig: &mut Rig, model: &mut Model, operation: &Operation) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_hart_reaches_exactly_what_was_mapped(
