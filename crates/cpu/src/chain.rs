@@ -15,8 +15,8 @@ use crate::trap::Trap;
 pub(crate) struct Bounds {
     /// How many instructions will have retired since power-on; one more than now, at least.
     pub(crate) end: u64,
-    /// How many code events have been read; when there are more the run ends.
-    pub(crate) code_seen: u64,
+    /// How many events of watched pages have been read; when there are more the run ends.
+    pub(crate) pages_seen: u64,
 }
 
 /// Runs `block`, which is the one at `pc`, and what follows. Returns the trap that ends the run, with
@@ -47,7 +47,7 @@ pub(crate) fn run<'a>(
         {
             return Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)));
         }
-        if core.recheck || core.ram.code_events() != bounds.code_seen {
+        if core.recheck || core.ram.page_events() != bounds.pages_seen {
             return None;
         }
         block = blocks.successor(block, pc, core.pc, &core.mmu)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use isa::field::menvcfg::{ADUE, PBMTE};
 use isa::field::{hstatus, mstatus};
 use isa::{Ext, ExtSet, Mode, Pa, Privilege};
-use mmu::{Mmu, Ram, TranslationCsrs};
+use mmu::{Fault, Mmu, Ram, TranslationCsrs};
 use timing::Clock;
 
 use crate::HartConfig;
@@ -15,6 +15,7 @@ use crate::csr::CsrMap;
 use crate::csr::environment::henvcfg;
 use crate::memory::DataFault;
 use crate::state::{Csrs, X_SLOTS};
+use crate::witness::{Notice, Witness};
 
 /// The extensions that the hart asks about while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,12 @@ pub(crate) struct Core {
     pub(crate) recheck: bool,
     /// Where an instruction that trapped leaves the trap.
     pub(crate) fault: Option<DataFault>,
+    /// Why the last translation failed, until the trap that follows is taken.
+    pub(crate) why: Option<Fault>,
+    /// The instruction that executes, wherever it can reach beyond the registers.
+    pub(crate) at: u64,
+    /// Who hears of what happens off the hot path.
+    pub(crate) witness: Option<Box<dyn Witness>>,
 }
 
 impl Core {
@@ -125,6 +132,9 @@ impl Core {
             device_accessed: false,
             recheck: true,
             fault: None,
+            why: None,
+            at: config.reset_pc.0,
+            witness: None,
         };
         core.reset(config.reset_pc.0);
         if config.exts.updates_ad_at_reset() {
@@ -136,6 +146,9 @@ impl Core {
 
     /// Reset [priv: machine, "Reset"]: M-mode, interrupts off, translation off.
     pub(crate) fn reset(&mut self, pc: u64) {
+        if let Some(scene) = self.seen_at(self.pc) {
+            self.tell(&scene, Notice::Reset);
+        }
         self.pc = pc;
         self.mode = Mode::M;
         self.csrs = Csrs::default();

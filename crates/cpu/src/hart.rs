@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use isa::{Decoder, Exception, Insn, Interrupt, Mode, Pa, Va};
-use mmu::{Access, CodeEvent, Fence, Kind, Mmu, MmuConfig, PmaMap, Ram, Target as Place};
+use mmu::{
+    Access, Fence, Kind, Mmu, MmuConfig, PageClass, PageEvent, PagesSeen, PmaMap, Ram,
+    Target as Place,
+};
 
 use crate::HartConfig;
 use crate::block::{self, Block, BlockCache};
@@ -14,6 +17,7 @@ use crate::csr;
 use crate::memory::trap_of;
 use crate::platform::Platform;
 use crate::trap::{Target, Trap};
+use crate::witness::{Witness, Writer};
 
 /// Why a hart stopped running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,8 +52,8 @@ pub struct Hart {
     core: Core,
     decoder: Decoder,
     blocks: BlockCache,
-    /// Up to where the log of code pages has been read.
-    code_seen: u64,
+    /// Up to where the logs of watched pages have been read.
+    pages_seen: PagesSeen,
     wires_deadline: u64,
     /// When to attend next: the machine's deadline or a comparator's.
     deadline: u64,
@@ -72,12 +76,12 @@ impl Hart {
             config.shape.clone(),
         );
         let mmu = Mmu::new(mmu_config, Arc::clone(&ram), pma);
-        let code_seen = ram.code_events();
+        let pages_seen = ram.pages_seen();
         Self {
             core: Core::new(config, ram, mmu),
             decoder: Decoder::new(&config.exts),
             blocks: BlockCache::new(),
-            code_seen,
+            pages_seen,
             wires_deadline: 0,
             deadline: 0,
             wires_stop: false,
@@ -99,7 +103,18 @@ impl Hart {
     pub fn set_tripwire(&mut self, pa: Pa) {
         self.tripwire = Some(pa.page());
         // The log's reader takes note; events before this one are still to be read.
-        self.core.ram.watch_code(pa.page());
+        self.core.ram.watch(pa.page(), PageClass::Code);
+    }
+
+    /// From now on `witness` hears of what happens on this hart, whichever way it runs.
+    pub fn set_witness(&mut self, witness: Box<dyn Witness>) {
+        self.core.witness = Some(witness);
+    }
+
+    /// Somebody outside may have written to memory: tells the witness if that hit a watched table.
+    pub fn report_writes(&mut self, by: Writer) {
+        self.core.at = self.core.pc;
+        self.core.after_write(by);
     }
 
     /// Runs at most `budget` instructions.
@@ -107,7 +122,7 @@ impl Hart {
         let end = self.core.retired.saturating_add(budget);
         self.meet(port);
         loop {
-            if self.core.ram.code_events() != self.code_seen && self.read_code_events() {
+            if self.core.ram.page_events() != self.pages_seen.count() && self.read_page_events() {
                 return Exit::Tripped;
             }
             let due = self.core.recheck || self.core.cycle >= self.deadline;
@@ -155,7 +170,7 @@ impl Hart {
         recorder: &mut Recorder,
         log: &mut dyn FnMut(Event<'_>),
     ) -> Option<Exit> {
-        if self.core.ram.code_events() != self.code_seen && self.read_code_events() {
+        if self.core.ram.page_events() != self.pages_seen.count() && self.read_page_events() {
             return Some(Exit::Tripped);
         }
         if self.core.recheck || self.core.cycle >= self.deadline {
@@ -192,6 +207,8 @@ impl Hart {
     /// Exchanges wires and time with the machine.
     fn meet(&mut self, port: &mut dyn Platform) {
         let wires = port.sync(self.core.hartid, self.core.cycle);
+        self.core.at = self.core.pc;
+        self.core.after_write(Writer::Device);
         self.core.lines = wires.lines;
         self.core.guest_lines = wires.guest_lines;
         self.wires_stop = wires.stop;
@@ -237,7 +254,7 @@ impl Hart {
                 Ok(index) => index,
                 Err(exit) => return exit,
             };
-            let bounds = Bounds { end, code_seen: self.code_seen };
+            let bounds = Bounds { end, pages_seen: self.pages_seen.count() };
             let Self { core, decoder, blocks, .. } = self;
             let block = blocks.get(index)?;
             let trap = chain::run(core, decoder, port, blocks, block, bounds);
@@ -249,7 +266,7 @@ impl Hart {
             }
             if self.core.recheck
                 || self.core.retired >= end
-                || self.core.ram.code_events() != self.code_seen
+                || self.core.ram.page_events() != self.pages_seen.count()
             {
                 return None;
             }
@@ -270,9 +287,9 @@ impl Hart {
         if let Some(index) = self.blocks.find(pa.0) {
             return Ok(index);
         }
-        self.core.ram.watch_code(pa.page());
+        self.core.ram.watch(pa.page(), PageClass::Code);
         // Before the block runs for the first time, lest it store to its own page natively.
-        self.core.mmu.sync_code_events();
+        self.core.mmu.sync_page_events();
         match block::decode(&self.decoder, &self.core.ram, pa) {
             Some(block) => Ok(self.blocks.insert(block)),
             None => Err(self.advance_uncached(port)),
@@ -282,10 +299,13 @@ impl Hart {
     fn fetch(&mut self, va: u64) -> Result<Place, Trap> {
         let (privilege, v) = (self.core.mode.privilege(), self.core.mode.v());
         let access = Access { kind: Kind::Fetch, size: 2, privilege, v, hlvx: false };
-        match self.core.mmu.translate(Va(va), access) {
-            Ok(translated) => Ok(translated.target),
-            Err(fault) => Err(trap_of(&fault, Kind::Fetch, Va(va), v)),
-        }
+        let translated = self.core.mmu.translate(Va(va), access);
+        self.core.at = self.core.pc;
+        self.core.after_write(Writer::Walk);
+        translated.map(|translated| translated.target).map_err(|fault| {
+            self.core.why = Some(fault);
+            trap_of(&fault, Kind::Fetch, Va(va), v)
+        })
     }
 
     /// One instruction that cannot live in a block: it straddles two pages, or is not in RAM.
@@ -308,7 +328,7 @@ impl Hart {
         };
         let block = Block::single(&insn);
         let before = self.core.retired;
-        let bounds = Bounds { end: before + 1, code_seen: self.code_seen };
+        let bounds = Bounds { end: before + 1, pages_seen: self.pages_seen.count() };
         let Self { core, decoder, blocks, .. } = self;
         let trap = chain::run(core, decoder, port, blocks, &block, bounds);
         if self.core.retired != before {
@@ -345,21 +365,21 @@ impl Hart {
 
     /// Follows what happened to pages that hold decoded code.
     /// Says whether the tripwire was among them.
-    fn read_code_events(&mut self) -> bool {
+    fn read_page_events(&mut self) -> bool {
         let (blocks, tripwire) = (&mut self.blocks, self.tripwire);
         let mut tripped = false;
-        self.code_seen = self.core.ram.code_events_since(self.code_seen, |event| match event {
-            CodeEvent::Written(page) => {
+        self.pages_seen = self.core.ram.page_events_since(self.pages_seen, |event| match event {
+            PageEvent::Written(page) => {
                 blocks.remove_page(page);
                 tripped |= Some(page) == tripwire;
             }
-            CodeEvent::Watched(_) => {}
-            CodeEvent::Everything => {
+            PageEvent::Watched(_) | PageEvent::Missed(PageClass::Table) => {}
+            PageEvent::Missed(PageClass::Code) => {
                 blocks.clear();
                 tripped |= tripwire.is_some();
             }
         });
-        self.core.mmu.sync_code_events();
+        self.core.mmu.sync_page_events();
         if let Some(page) = tripwire.filter(|_| tripped) {
             self.set_tripwire(page);
         }
@@ -424,12 +444,14 @@ impl Hart {
 
     /// Writes a CSR as M-mode would; `None` where the hart has none.
     pub fn set_csr(&mut self, number: u16, value: u64) -> Option<()> {
+        self.core.at = self.core.pc;
         csr::poke(&mut self.core, number, value)
     }
 
     /// Returns from M-mode, as firmware does at the end of a trap.
     pub fn mret(&mut self) {
-        self.core.mret();
+        self.core.at = self.core.pc;
+        self.core.mret(None);
     }
 
     /// Takes an exception in the current mode and at the current `pc`, as firmware that redirects
@@ -440,7 +462,8 @@ impl Hart {
 
     /// Performs a fence on this hart.
     pub fn fence(&mut self, fence: Fence) {
-        self.core.mmu.fence(fence);
+        self.core.at = self.core.pc;
+        self.core.fence(fence, None);
     }
 
     /// Instructions retired since power-on.

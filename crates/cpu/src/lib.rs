@@ -20,6 +20,7 @@ mod platform;
 mod state;
 mod transform;
 mod trap;
+mod witness;
 
 pub use commit::{Commit, Event, Register, Touched, Trapped};
 pub use config::{HartConfig, Misaligned};
@@ -27,3 +28,4 @@ pub use counters::{EVENTS, EventRow};
 pub use hart::{Exit, Hart};
 pub use platform::{Platform, Wires};
 pub use trap::{Target, Trap};
+pub use witness::{Notice, RootRegister, Scene, TrapNotice, Witness, Writer};

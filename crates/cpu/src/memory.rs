@@ -7,6 +7,7 @@ use mmu::{Access, Fault, ImplicitAccess, Kind, Scalar, Target};
 use crate::core::Core;
 use crate::platform::Platform;
 use crate::trap::Trap;
+use crate::witness::Writer;
 
 /// A data access that failed.
 #[derive(Clone, Copy, Debug)]
@@ -108,9 +109,12 @@ impl Core {
         manner: Manner,
     ) -> Result<Target, DataFault> {
         let access = self.access(kind, size, manner);
-        match self.mmu.translate(Va(va), access) {
+        let translated = self.mmu.translate(Va(va), access);
+        self.after_write(Writer::Walk);
+        match translated {
             Ok(translated) => Ok(translated.target),
             Err(fault) => {
+                self.why = Some(fault);
                 let implicit = matches!(&fault, Fault::GuestPage { implicit: Some(_), .. });
                 let offset = (!implicit).then(|| va.wrapping_sub(origin));
                 Err(DataFault { trap: trap_of(&fault, kind, Va(va), manner.v), offset })
@@ -138,12 +142,16 @@ impl Core {
 
     fn device_read(&mut self, port: &mut dyn Platform, pa: Pa, size: u8) -> Option<u64> {
         self.touch_device(port);
-        port.read(pa, size).ok()
+        let value = port.read(pa, size).ok();
+        self.after_write(Writer::Device);
+        value
     }
 
     fn device_write(&mut self, port: &mut dyn Platform, pa: Pa, size: u8, value: u64) -> bool {
         self.touch_device(port);
-        port.write(pa, size, value).is_ok()
+        let done = port.write(pa, size, value).is_ok();
+        self.after_write(Writer::Device);
+        done
     }
 
     /// An ordinary load that is misaligned or missed the native TLB, zero-extended.
@@ -309,12 +317,14 @@ impl Core {
     }
 
     fn ram_write(&mut self, pa: Pa, size: u8, value: u64) -> Option<()> {
-        match size {
+        let done = match size {
             1 => self.ram.write(pa, value as u8),
             2 => self.ram.write(pa, value as u16),
             4 => self.ram.write(pa, value as u32),
             _ => self.ram.write(pa, value),
-        }
+        };
+        self.after_write(Writer::Store);
+        done
     }
 
     /// Reads and rewrites one naturally aligned cell. Returns the old value; `change` may decline

@@ -2,9 +2,10 @@
 //! hypervisor, "Trap Entry", "Trap Return"].
 
 use isa::field::{hstatus, mstatus};
-use isa::{Cause, Exception, Interrupt, Mode, Privilege};
+use isa::{Cause, Exception, Interrupt, Mode, Op, Privilege};
 
 use crate::core::Core;
+use crate::witness::Notice;
 
 /// An exception with everything its handler is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +69,8 @@ impl Core {
     }
 
     fn enter(&mut self, target: Target, cause: Cause, trap: &Trap) {
+        let scene = self.seen_at(self.pc);
+        let why = self.why.take();
         let from = self.mode;
         let to_s = u64::from(from.privilege() == Privilege::S);
         let c = &mut self.csrs;
@@ -132,10 +135,14 @@ impl Core {
         }
         self.waiting = false;
         self.mode_changed();
+        if let Some(scene) = scene {
+            self.tell_trap(&scene, target, cause, trap, why);
+        }
     }
 
-    /// MRET.
-    pub(crate) fn mret(&mut self) {
+    /// MRET, as an instruction or on behalf of firmware outside the guest.
+    pub(crate) fn mret(&mut self, by: Option<Op>) {
+        let scene = self.seen_at(self.at);
         let status = self.csrs.mstatus;
         let privilege = self.mpp();
         let v = self.has.h && privilege != Privilege::M && status & mstatus::MPV != 0;
@@ -149,10 +156,14 @@ impl Core {
         self.pc = self.csrs.mepc & if self.has.c { !1 } else { !3 };
         self.mode = Mode::new(privilege, v);
         self.mode_changed();
+        if let Some(scene) = scene {
+            self.tell(&scene, Notice::Return { to: self.mode, by });
+        }
     }
 
     /// SRET from M, HS (by `hstatus.SPV`) or VS.
     pub(crate) fn sret(&mut self) {
+        let scene = self.seen_at(self.at);
         let align = if self.has.c { !1 } else { !3 };
         if self.mode.v() {
             let (status, privilege) = unstack_supervisor(self.csrs.vsstatus);
@@ -169,6 +180,9 @@ impl Core {
             self.mode = Mode::new(privilege, v);
         }
         self.mode_changed();
+        if let Some(scene) = scene {
+            self.tell(&scene, Notice::Return { to: self.mode, by: Some(Op::Sret) });
+        }
     }
 }
 

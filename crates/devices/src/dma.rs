@@ -95,6 +95,7 @@ fn beyond<T: Scalar>(pa: Pa) -> OutOfRam {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mmu::PageClass;
 
     #[test]
     fn a_device_sees_the_ram_that_harts_see() {
@@ -116,9 +117,9 @@ mod tests {
             |dma: &dyn Dma| dma.write_u64(Pa(0x8000_1000), 0),
             |dma: &dyn Dma| dma.write_bytes(Pa(0x8000_1000), &[0]),
         ] {
-            ram.watch_code(Pa(0x8000_1000));
+            ram.watch(Pa(0x8000_1000), PageClass::Code);
             write(&ram).unwrap();
-            assert!(!ram.is_code(Pa(0x8000_1000)));
+            assert!(!ram.is_watched(Pa(0x8000_1000)));
         }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use isa::{Pa, Privilege, Va};
 
 use crate::access::{Access, Kind, Right, Target, Translated};
-use crate::code_watch::CodeEvent;
 use crate::config::{MmuConfig, TranslationCsrs};
 use crate::context::{ContextKey, Contexts};
 use crate::fault::{Fault, Reason, Why};
@@ -14,6 +13,7 @@ use crate::fence::Fence;
 use crate::memory::{Halt, Physical, PteFetches, Updates};
 use crate::native::{Native, Uses};
 use crate::observe::{Deaf, Observer, Recorder, WalkRecord};
+use crate::page_watch::{PageEvent, PagesSeen};
 use crate::pma::PmaMap;
 use crate::pmp::{PageVerdict, Pmp};
 use crate::ram::{Ram, Scalar};
@@ -23,8 +23,8 @@ use crate::spaces::{Handed, Space};
 use crate::stage::Need;
 use crate::tlb::{Held, Removed, Tlb};
 
-/// So many new code events are not looked at one by one.
-const MANY_CODE_EVENTS: u64 = 16;
+/// So many new events of watched pages are not looked at one by one.
+const MANY_PAGE_EVENTS: u64 = 16;
 
 /// When so many address spaces are fenced at once, starting over is cheaper than finding what came from each.
 const MANY_SPACES: usize = 16;
@@ -60,7 +60,7 @@ pub struct Mmu {
     contexts: Contexts,
     native: Native,
     removed: Removed,
-    code_seen: u64,
+    pages_seen: PagesSeen,
     epoch: u64,
     stats: Stats,
 }
@@ -77,7 +77,7 @@ impl Mmu {
             contexts: Contexts::new(),
             native: Native::new(Arc::clone(&ram)),
             removed: Removed::default(),
-            code_seen: ram.code_events(),
+            pages_seen: ram.pages_seen(),
             epoch: 0,
             stats: Stats::default(),
             config,
@@ -178,35 +178,42 @@ impl Mmu {
         self.epoch
     }
 
-    /// Takes note of pages of RAM that now hold decoded instructions: none of them is written natively any more.
-    pub fn sync_code_events(&mut self) {
-        let Self { ram, native, code_seen, .. } = self;
-        let count = ram.code_events();
-        if count.wrapping_sub(*code_seen) > MANY_CODE_EVENTS {
-            native.drop_writes();
-            *code_seen = count;
+    /// Takes note of pages of RAM that are now watched: none of them is written natively any more.
+    pub fn sync_page_events(&mut self) {
+        let Self { ram, native, pages_seen, .. } = self;
+        let news = ram.page_events().wrapping_sub(pages_seen.count());
+        if news == 0 {
             return;
         }
-        *code_seen = ram.code_events_since(*code_seen, |event| match event {
-            CodeEvent::Watched(page) => native.drop_writes_to(page),
-            CodeEvent::Written(_) => {}
-            CodeEvent::Everything => native.drop_writes(),
+        if news > MANY_PAGE_EVENTS {
+            native.drop_writes();
+            *pages_seen = ram.pages_seen();
+            return;
+        }
+        *pages_seen = ram.page_events_since(*pages_seen, |event| match event {
+            PageEvent::Watched(page) => native.drop_writes_to(page),
+            PageEvent::Written(_) => {}
+            PageEvent::Missed(_) => native.drop_writes(),
         });
     }
 
-    /// Executes a fence.
-    pub fn fence(&mut self, fence: Fence) {
-        self.stats.fences += 1;
+    /// A fence without the bits of ASID and VMID that do not exist.
+    pub fn narrowed(&self, fence: Fence) -> Fence {
         let asid = |asid: Option<u16>| asid.map(|asid| asid & self.config.asid_mask());
         let vmid = |vmid: u16| vmid & self.config.vmid_mask();
-        let fence = match fence {
+        match fence {
             Fence::Sfence { va, asid: of } => Fence::Sfence { va, asid: asid(of) },
             Fence::Vvma { va, asid: of, vmid: vm } => {
                 Fence::Vvma { va, asid: asid(of), vmid: vmid(vm) }
             }
             Fence::Gvma { gpa, vmid: vm } => Fence::Gvma { gpa, vmid: vm.map(vmid) },
-        };
-        self.tlb.fence(fence);
+        }
+    }
+
+    /// Executes a fence.
+    pub fn fence(&mut self, fence: Fence) {
+        self.stats.fences += 1;
+        self.tlb.fence(self.narrowed(fence));
         self.follow_tlb();
     }
 

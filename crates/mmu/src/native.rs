@@ -3,7 +3,7 @@
 //! It only makes things faster. Each line comes from an entry that the architectural TLB keeps, or from an access
 //! that is not translated, and goes with it. A hit implies that the access is permitted, that it lies in RAM, in
 //! one page, naturally aligned and under uniform PMP rights; a line that lets write also implies that D is set and
-//! that no instructions were decoded from the page.
+//! that nobody watches the page.
 //!
 //! The tag does several comparisons in one: `va` keeps its page number and the bits that must be zero in an aligned
 //! address, and bits 11–3 hold the context number. A misaligned address, and with it every access that crosses a
@@ -141,7 +141,7 @@ impl Native {
     }
 
     /// Lets the page of `va` be used as `uses` says, under a context number. Nothing happens where the
-    /// page is not RAM, and a page with decoded instructions is not written.
+    /// page is not RAM, and a watched page is not written.
     pub(crate) fn install(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
         let Some(native) = self.ram.native_page(pa.page()) else { return };
         let context = Context::new(number);
@@ -152,7 +152,7 @@ impl Native {
         if uses.read {
             self.read[index] = data;
         }
-        if uses.write && !self.ram.is_code(pa) {
+        if uses.write && !self.ram.is_watched(pa) {
             self.write[index] = data;
         }
         if uses.execute {
@@ -198,6 +198,7 @@ impl Native {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page_watch::PageClass;
 
     const BASE: Pa = Pa(0x8000_0000);
     const VA: u64 = 0xffff_ffc0_0012_3000;
@@ -277,17 +278,19 @@ mod tests {
     }
 
     #[test]
-    fn code_is_not_written_natively() {
-        let (mut native, ram) = native();
-        let page = Pa(BASE.0 + 0x1000);
-        native.drop_writes_to(Pa(BASE.0 + 0x2000));
-        assert!(native.store(VA, 1u8));
-        ram.watch_code(page);
-        native.drop_writes_to(page);
-        assert!(!native.store(VA, 1u8));
-        assert!(native.load::<u8>(VA).is_some());
-        native.install(number(7), VA, page, ALL);
-        assert!(!native.store(VA, 1u8));
+    fn a_watched_page_is_not_written_natively() {
+        for class in [PageClass::Code, PageClass::Table] {
+            let (mut native, ram) = native();
+            let page = Pa(BASE.0 + 0x1000);
+            native.drop_writes_to(Pa(BASE.0 + 0x2000));
+            assert!(native.store(VA, 1u8));
+            ram.watch(page, class);
+            native.drop_writes_to(page);
+            assert!(!native.store(VA, 1u8));
+            assert!(native.load::<u8>(VA).is_some());
+            native.install(number(7), VA, page, ALL);
+            assert!(!native.store(VA, 1u8));
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use isa::{PAGE_BYTES, Pa};
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::code_watch::{CodeEvent, CodeWatch};
+use crate::page_watch::{PageClass, PageEvent, PageWatch, PagesSeen, TableWrite};
 
 /// Why RAM could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +140,7 @@ pub struct Ram {
     map: MmapRaw,
     base: Pa,
     bytes: u64,
-    code: CodeWatch,
+    watch: PageWatch,
 }
 
 impl Ram {
@@ -162,7 +162,7 @@ impl Ram {
         let len = usize::try_from(bytes)
             .map_err(|_| unavailable(io::Error::from(io::ErrorKind::OutOfMemory)))?;
         let map = MmapOptions::new().len(len).no_reserve_swap().map_anon().map_err(unavailable)?;
-        Ok(Self { map: map.into(), base, bytes, code: CodeWatch::new(base, bytes) })
+        Ok(Self { map: map.into(), base, bytes, watch: PageWatch::new(base, bytes) })
     }
 
     /// The first address.
@@ -224,7 +224,7 @@ impl Ram {
     }
 
     /// Writes a value at any alignment; `None` outside RAM, with nothing written. Atomic where naturally
-    /// aligned. Ends the watch of a code page it hits.
+    /// aligned. Watchers of the page it hits hear of it.
     #[inline]
     pub fn write<T: Scalar>(&self, pa: Pa, value: T) -> Option<()> {
         let offset = self.offset(pa, T::BYTES)?;
@@ -240,7 +240,7 @@ impl Ram {
                 }
             }
         }
-        self.code.note_write(pa, T::BYTES);
+        self.watch.note_write(pa, T::BYTES);
         Some(())
     }
 
@@ -255,7 +255,7 @@ impl Ram {
         // SAFETY: as in `read`; the alignment was checked.
         let result = unsafe { T::compare_exchange(self.map.as_mut_ptr().add(offset), old, new) };
         if result.is_ok() {
-            self.code.note_write(pa, T::BYTES);
+            self.watch.note_write(pa, T::BYTES);
         }
         Some(result)
     }
@@ -290,7 +290,8 @@ impl Ram {
         Ok(())
     }
 
-    /// Copies `bytes` into memory: device DMA, loader, firmware. Ends the watch of the code pages it hits.
+    /// Copies `bytes` into memory: device DMA, loader, firmware. Watchers of the
+    /// pages it hits hear of it.
     ///
     /// # Errors
     /// Part of the range is not RAM; nothing is written.
@@ -319,32 +320,59 @@ impl Ram {
             }
         }
         if len != 0 {
-            self.code.note_write(pa, len);
+            self.watch.note_write(pa, len);
         }
         Ok(())
     }
 
-    /// Flags the page that holds `pa` as one with decoded instructions. The first time, that is an event.
-    pub fn watch_code(&self, pa: Pa) {
-        self.code.watch(pa);
+    /// Watches the page that holds `pa`. The first time, that is an event.
+    pub fn watch(&self, pa: Pa, class: PageClass) {
+        self.watch.watch(pa, class);
     }
 
-    /// Whether the page that holds `pa` is flagged.
+    /// Takes the watch of a page back.
+    pub fn unwatch(&self, pa: Pa, class: PageClass) {
+        self.watch.unwatch(pa, class);
+    }
+
+    /// Whether the page that holds `pa` is watched for anything.
     #[inline]
-    pub fn is_code(&self, pa: Pa) -> bool {
-        self.code.is_watched(pa)
+    pub fn is_watched(&self, pa: Pa) -> bool {
+        self.watch.is_watched(pa)
     }
 
-    /// How many code events there were so far.
+    /// Whether the page that holds `pa` is watched in this class.
+    pub fn is_watched_as(&self, pa: Pa, class: PageClass) -> bool {
+        self.watch.is_watched_as(pa, class)
+    }
+
+    /// How many events of watched pages there were so far.
     #[inline]
-    pub fn code_events(&self) -> u64 {
-        self.code.events()
+    pub fn page_events(&self) -> u64 {
+        self.watch.events()
     }
 
-    /// Calls `f` with each code event from number `seen` on, or with one [`CodeEvent::Everything`] if some are
-    /// no longer known. Returns the number to pass next time.
-    pub fn code_events_since(&self, seen: u64, f: impl FnMut(CodeEvent)) -> u64 {
-        self.code.events_since(seen, f)
+    /// How far a reader of these events is who has read them all.
+    pub fn pages_seen(&self) -> PagesSeen {
+        self.watch.seen()
+    }
+
+    /// Calls `f` with each event since `seen`, or with a [`PageEvent::Missed`] if some are no longer known.
+    /// Returns what to pass next time.
+    pub fn page_events_since(&self, seen: PagesSeen, f: impl FnMut(PageEvent)) -> PagesSeen {
+        self.watch.events_since(seen, f)
+    }
+
+    /// Whether a page that is watched as a table was written since the last [`Ram::fetch_table_writes`].
+    #[inline]
+    pub fn has_table_writes(&self) -> bool {
+        self.watch.has_writes()
+    }
+
+    /// Appends the writes to pages that are watched as tables since the last call to `out`, in their order. Says
+    /// whether that is all of them; if not, any such page may have been written.
+    pub fn fetch_table_writes(&self, out: &mut Vec<TableWrite>) -> bool {
+        self.watch.fetch_writes(out)
     }
 }
 
@@ -457,16 +485,16 @@ mod tests {
             &|| ram.compare_exchange(Pa(page.0 + 8), 0u64, 1).unwrap().unwrap(),
         ];
         for write in writes {
-            ram.watch_code(page);
-            let seen = ram.code_events();
+            ram.watch(page, PageClass::Code);
+            let seen = ram.pages_seen();
             write();
-            assert!(!ram.is_code(page));
+            assert!(!ram.is_watched_as(page, PageClass::Code));
             let mut heard = Vec::new();
-            ram.code_events_since(seen, |event| heard.push(event));
-            assert_eq!(heard, [CodeEvent::Written(page)]);
+            ram.page_events_since(seen, |event| heard.push(event));
+            assert_eq!(heard, [PageEvent::Written(page)]);
         }
-        ram.watch_code(page);
+        ram.watch(page, PageClass::Code);
         ram.write_bytes(page, &[]).unwrap();
-        assert!(ram.is_code(page));
+        assert!(ram.is_watched_as(page, PageClass::Code));
     }
 }

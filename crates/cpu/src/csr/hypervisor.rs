@@ -7,6 +7,7 @@ use isa::{Exception, Interrupt, Mode};
 
 use super::{Denied, Row, Use, merge};
 use crate::core::Core;
+use crate::witness::{Notice, RootRegister};
 
 /// `hedeleg`: what the table in the manual marks writable.
 fn hedeleg_writable() -> u64 {
@@ -121,6 +122,13 @@ fn write_hstatus(core: &mut Core, _: u16, value: u64) {
 /// All fields are WARL; unlike `satp`, an unsupported MODE does not void the write. The root is
 /// 16 KiB aligned, so PPN[1:0] read as zero.
 fn write_hgatp(core: &mut Core, _: u16, value: u64) {
+    let old = core.csrs.hgatp;
+    // The scene has the VMID that was in force.
+    let scene = core.seen_at(core.at);
     core.csrs.hgatp = core.hgatp(value);
     core.translation_changed();
+    if let Some(scene) = scene {
+        let (register, new) = (RootRegister::Hgatp, core.csrs.hgatp);
+        core.tell(&scene, Notice::Root { register, old, new });
+    }
 }

@@ -6,6 +6,7 @@ use super::hypervisor::VS_INTERRUPTS;
 use super::supervisor::comparator_gate;
 use super::{Row, epc, merge, tvec};
 use crate::core::Core;
+use crate::witness::{Notice, RootRegister};
 
 /// `vsie` and `vsip` show the delegated VS-level bits one place lower.
 fn visible(core: &Core) -> u64 {
@@ -35,17 +36,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(csr::VSEPC, |c, _| epc(c, c.csrs.vsepc), |c, _, v| c.csrs.vsepc = v & !1),
     Row::new(csr::VSCAUSE, |c, _| c.csrs.vscause, |c, _, v| c.csrs.vscause = v),
     Row::new(csr::VSTVAL, |c, _| c.csrs.vstval, |c, _, v| c.csrs.vstval = v),
-    Row::new(
-        csr::VSATP,
-        |c, _| c.csrs.vsatp,
-        |c, _, v| {
-            // As for `satp`: at V=1 the manual voids such a write, at V=0 it allows to.
-            if let Some(value) = c.atp(v) {
-                c.csrs.vsatp = value;
-                c.translation_changed();
-            }
-        },
-    ),
+    Row::new(csr::VSATP, |c, _| c.csrs.vsatp, write_vsatp),
     Row::new(
         csr::VSTIMECMP,
         |c, _| c.csrs.vstimecmp,
@@ -56,3 +47,13 @@ pub(super) const ROWS: &[Row] = &[
     )
     .gated(comparator_gate),
 ];
+
+/// As for `satp`, a write with an unsupported MODE has no effect: at V=1 the manual voids it, at V=0 it allows to.
+fn write_vsatp(core: &mut Core, _: u16, value: u64) {
+    let Some(new) = core.atp(value) else { return };
+    let old = std::mem::replace(&mut core.csrs.vsatp, new);
+    core.translation_changed();
+    if let Some(scene) = core.seen_at(core.at) {
+        core.tell(&scene, Notice::Root { register: RootRegister::Vsatp, old, new });
+    }
+}

@@ -54,11 +54,12 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 ops.len() - rest.len() - 1
             };
         }
-        // Brings the counters to this instruction, for what can observe them.
+        // Brings the counters and the place to this instruction, for what can observe them.
         macro_rules! settle {
             () => {
                 core.retired = retired_before + index!() as u64;
                 core.cycle = cycle_before + index!() as u64;
+                core.at = pc.wrapping_add(u64::from(op.offset));
             };
         }
         macro_rules! fault {
@@ -459,7 +460,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
             Insn::Sret => system!(system::sret(core)),
             Insn::Wfi => system!(system::wfi(core)),
             Insn::SfenceVma | Insn::SinvalVma => system!(system::sfence_vma(core, op)),
-            Insn::SfenceWInval | Insn::SfenceInvalIr => system!(system::sfence_order(core)),
+            Insn::SfenceWInval | Insn::SfenceInvalIr => system!(system::sfence_order(core, op)),
             Insn::HfenceVvma | Insn::HinvalVvma => system!(system::hfence_vvma(core, op)),
             Insn::HfenceGvma | Insn::HinvalGvma => system!(system::hfence_gvma(core, op)),
 

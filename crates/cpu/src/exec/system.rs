@@ -12,6 +12,7 @@ use crate::csr::{self, Denied, Use};
 use crate::memory::DataFault;
 use crate::platform::Platform;
 use crate::state::X_SINK;
+use crate::witness::Notice;
 
 /// Bytes in a cache block.
 pub(crate) const BLOCK_BYTES: u64 = 64;
@@ -62,7 +63,7 @@ pub(super) fn mret(core: &mut Core) -> Result<(), DataFault> {
     if core.mode != Mode::M {
         return Err(denied(Denied::Illegal));
     }
-    core.mret();
+    core.mret(Some(Insn::Mret));
     Ok(())
 }
 
@@ -125,22 +126,26 @@ pub(super) fn sfence_vma(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     let va = operand(core, op.rs1).map(Va);
     let asid = operand(core, op.rs2).map(|value| value as u16);
     let fence = if core.mode.v() {
-        Fence::Vvma { va, asid, vmid: vmid(core) }
+        Fence::Vvma { va, asid, vmid: core.vmid() }
     } else {
         Fence::Sfence { va, asid }
     };
-    core.mmu.fence(fence);
+    core.fence(fence, Some(op.code));
     Ok(())
 }
 
 /// SFENCE.W.INVAL and SFENCE.INVAL.IR order; since SINVAL here acts at once, nothing is left to do.
 /// They never trap in S and VS [Svinval].
-pub(super) fn sfence_order(core: &mut Core) -> Result<(), DataFault> {
+pub(super) fn sfence_order(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     match core.mode {
-        Mode::M | Mode::S | Mode::VS => Ok(()),
-        Mode::U => Err(denied(Denied::Illegal)),
-        Mode::VU => Err(denied(Denied::Virtual)),
+        Mode::M | Mode::S | Mode::VS => {}
+        Mode::U => return Err(denied(Denied::Illegal)),
+        Mode::VU => return Err(denied(Denied::Virtual)),
     }
+    if let Some(scene) = core.seen_at(core.at) {
+        core.tell(&scene, Notice::FenceBracket { op: op.code });
+    }
+    Ok(())
 }
 
 /// TVM does not cover it.
@@ -152,7 +157,7 @@ pub(super) fn hfence_vvma(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     }
     let va = operand(core, op.rs1).map(Va);
     let asid = operand(core, op.rs2).map(|value| value as u16);
-    core.mmu.fence(Fence::Vvma { va, asid, vmid: vmid(core) });
+    core.fence(Fence::Vvma { va, asid, vmid: core.vmid() }, Some(op.code));
     Ok(())
 }
 
@@ -166,17 +171,13 @@ pub(super) fn hfence_gvma(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     }
     let gpa = operand(core, op.rs1).map(|value| Gpa(value << 2));
     let vmid = operand(core, op.rs2).map(|value| value as u16);
-    core.mmu.fence(Fence::Gvma { gpa, vmid });
+    core.fence(Fence::Gvma { gpa, vmid }, Some(op.code));
     Ok(())
 }
 
 /// A fence operand: `None` for `x0` itself, whatever a register holds otherwise.
 fn operand(core: &Core, register: u8) -> Option<u64> {
     (register != 0 && register != X_SINK).then(|| core.x(register))
-}
-
-fn vmid(core: &Core) -> u16 {
-    (core.csrs.hgatp >> 44 & 0x3fff) as u16
 }
 
 /// CBO.*: management needs the right to load or to store, which is the right to load, since nothing

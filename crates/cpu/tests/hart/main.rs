@@ -4,3 +4,4 @@ mod commit;
 mod counters;
 mod guest_traps;
 mod rig;
+mod witness;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use isa::{Pa, Privilege, Va};
-use mmu::{Fence, Kind, Mmu, MmuConfig, PmaMap, Shape};
+use mmu::{Fence, Kind, Mmu, MmuConfig, PageClass, PmaMap, Shape};
 
 use crate::naive::RAM_BASE;
 use crate::rig::*;
@@ -87,8 +87,8 @@ fn a_page_that_becomes_code_is_not_written_natively() {
     b.mmu.set_effective(mode, mode);
     goes_to(&mut b.mmu, VA, STORE).unwrap();
     assert!(b.mmu.store(VA, 1u8));
-    b.ram.watch_code(Pa(DATA));
-    b.mmu.sync_code_events();
+    b.ram.watch(Pa(DATA), PageClass::Code);
+    b.mmu.sync_page_events();
     assert!(!b.mmu.store(VA, 2u8));
     // The slow path tells of the write, and the page is data again.
     let at = goes_to(&mut b.mmu, VA, STORE).unwrap();
@@ -98,9 +98,9 @@ fn a_page_that_becomes_code_is_not_written_natively() {
     assert!(b.mmu.store(VA, 3u8));
     // Many new code pages at once.
     for page in 0..64 {
-        b.ram.watch_code(Pa(RAM_BASE + page * PAGE));
+        b.ram.watch(Pa(RAM_BASE + page * PAGE), PageClass::Code);
     }
-    b.mmu.sync_code_events();
+    b.mmu.sync_page_events();
     assert!(!b.mmu.store(VA, 4u8));
 }
 
