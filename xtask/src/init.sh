@@ -17,10 +17,12 @@ hostname nestwalk
 ip link set lo up
 
 # Drivers of the devices that are there.
-modprobe -q virtio_mmio
-for device in /sys/bus/virtio/devices/*/modalias; do
-  [ -e "$device" ] && modprobe -q "$(cat "$device")"
-done
+if [ -d "/lib/modules/$(uname -r)" ]; then
+  modprobe -q virtio_mmio
+  for device in /sys/bus/virtio/devices/*/modalias; do
+    [ -e "$device" ] && modprobe -q "$(cat "$device")"
+  done
+fi
 
 echo "nestwalk-init: ready (Linux $(uname -r), up $(cut -d ' ' -f 1 /proc/uptime) s)"
 if [ -e /script ]; then
@@ -31,4 +33,5 @@ else
   cd /root
   setsid cttyhack sh
 fi
+stty sane # waits until the console has sent everything
 poweroff -f

@@ -65,27 +65,56 @@ impl Extra {
     }
 }
 
-/// The archive for these inputs, uncompressed: to unpack it would be work for the machine. With a script, init runs
-/// it and powers off; without one it starts a shell on the console.
-pub fn build(inputs: &Inputs, script: Option<&str>, extra: &[Extra]) -> Result<Vec<u8>> {
-    let busybox = inputs.busybox();
-    let busybox =
-        fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
-    let mut archive = Archive::new();
-    for path in DIRECTORIES {
-        archive.directory(path, 0o755)?;
+/// An archive, described.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// Busybox and the kernel's modules.
+    pub inputs: &'a Inputs,
+    /// What init runs before it powers off; without one it starts a shell on the console.
+    pub script: Option<&'a str>,
+    /// More files.
+    pub extra: &'a [Extra],
+    /// Whether the kernel's modules are in it. A machine without virtio devices needs none.
+    pub with_modules: bool,
+}
+
+impl Plan<'_> {
+    /// The archive, uncompressed: to unpack it would be work for the machine.
+    pub fn build(&self) -> Result<Vec<u8>> {
+        let busybox = self.inputs.busybox();
+        let busybox =
+            fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
+        let mut archive = Archive::new();
+        for path in DIRECTORIES {
+            archive.directory(path, 0o755)?;
+        }
+        archive.character_device("dev/console", 0o600, (5, 1))?;
+        archive.file("bin/busybox", 0o755, &busybox)?;
+        archive.symlink("bin/sh", "busybox")?;
+        for (path, text) in FILES {
+            archive.file(path, 0o644, text.as_bytes())?;
+        }
+        archive.file("init", 0o755, INIT.as_bytes())?;
+        if let Some(script) = self.script {
+            archive.file("script", 0o755, script.as_bytes())?;
+        }
+        if self.with_modules {
+            self.add_modules(&mut archive)?;
+        }
+        let mut folders: BTreeSet<&str> = DIRECTORIES.iter().copied().collect();
+        for file in self.extra {
+            for (end, _) in file.path.match_indices('/') {
+                if folders.insert(&file.path[..end]) {
+                    archive.directory(&file.path[..end], 0o755)?;
+                }
+            }
+            archive.file(&file.path, file.permissions, &file.bytes)?;
+        }
+        Ok(archive.finish())
     }
-    archive.character_device("dev/console", 0o600, (5, 1))?;
-    archive.file("bin/busybox", 0o755, &busybox)?;
-    archive.symlink("bin/sh", "busybox")?;
-    for (path, text) in FILES {
-        archive.file(path, 0o644, text.as_bytes())?;
-    }
-    archive.file("init", 0o755, INIT.as_bytes())?;
-    if let Some(script) = script {
-        archive.file("script", 0o755, script.as_bytes())?;
-    }
-    if let Some(found) = inputs.modules()? {
+
+    fn add_modules(&self, archive: &mut Archive) -> Result<()> {
+        let Some(found) = self.inputs.modules()? else { return Ok(()) };
         let folder = format!("lib/modules/{}", found.release);
         let modules = modules::read_all(&found.directory)?;
         archive.directory(&folder, 0o755)?;
@@ -99,23 +128,8 @@ pub fn build(inputs: &Inputs, script: Option<&str>, extra: &[Extra]) -> Result<V
         for (name, text) in index {
             archive.file(&format!("{folder}/{name}"), 0o644, text.as_bytes())?;
         }
+        Ok(())
     }
-    let mut folders: BTreeSet<&str> = DIRECTORIES.iter().copied().collect();
-    for file in extra {
-        for (end, _) in file.path.match_indices('/') {
-            if folders.insert(&file.path[..end]) {
-                archive.directory(&file.path[..end], 0o755)?;
-            }
-        }
-        archive.file(&file.path, file.permissions, &file.bytes)?;
-    }
-    Ok(archive.finish())
-}
-
-/// Builds the archive and writes it to `path`.
-pub fn write(inputs: &Inputs, script: Option<&str>, extra: &[Extra], path: &Path) -> Result<()> {
-    let archive = build(inputs, script, extra)?;
-    fs::write(path, archive).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The exit status that init reported for the script, if the console shows one.

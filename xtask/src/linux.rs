@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::initramfs::{self, Extra};
+use crate::initramfs::{self, Extra, Plan};
 use crate::inputs::{self, Inputs, Request, Suite};
 use crate::process::{self, say};
 
@@ -127,7 +127,9 @@ impl ScriptInitramfs {
         fs::create_dir_all(inputs::root())?;
         let name = format!("initramfs-{label}-{}.cpio", std::process::id());
         let initramfs = ScriptInitramfs { path: inputs::root().join(name) };
-        initramfs::write(inputs, Some(script), extra, &initramfs.path)?;
+        let plan = Plan { inputs, script: Some(script), extra, with_modules: true };
+        fs::write(initramfs.path(), plan.build()?)
+            .with_context(|| format!("cannot write {}", initramfs.path().display()))?;
         Ok(initramfs)
     }
 
@@ -243,7 +245,7 @@ pub fn get(args: &InputArgs) -> Result<Inputs> {
 fn shell_initramfs(inputs: &Inputs, suite: Suite) -> Result<PathBuf> {
     fs::create_dir_all(inputs::root())?;
     let path = inputs::root().join(format!("initramfs-{suite}.cpio"));
-    let fresh = initramfs::build(inputs, None, &[])?;
+    let fresh = Plan { inputs, script: None, extra: &[], with_modules: true }.build()?;
     if fs::read(&path).ok().as_deref() != Some(&fresh) {
         let partial = path.with_extension(format!("{}.partial", std::process::id()));
         fs::write(&partial, fresh)

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::kvm::{self, KvmArgs};
 use xtask::linux::{self, InputArgs, LinuxArgs};
 use xtask::lockstep::{self, LockstepArgs};
 use xtask::norm::{self, NormArgs};
@@ -19,6 +20,8 @@ struct Arguments {
 enum Chore {
     /// Boot Debian's riscv64 kernel to a shell, or run a script in it
     Linux(LinuxArgs),
+    /// Run guests of Linux KVM in our machine
+    Kvm(KvmArgs),
     /// Run every test; installs what tests need where that is possible
     Test(TestArgs),
     /// Run guest programs on our hart and on Spike, instruction by instruction
@@ -32,6 +35,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Linux(args) => linux::linux(&args),
+        Chore::Kvm(args) => kvm::kvm(&args),
         Chore::Test(args) => test::test(&args),
         Chore::Lockstep(args) => lockstep::lockstep(&args),
         Chore::Norm(args) => norm::norm(&args),

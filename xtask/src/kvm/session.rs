@@ -7,7 +7,7 @@
 //! lines are in [`Ended::lines`] afterwards, for whoever gave the script to read its results from.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,8 +15,8 @@ use anyhow::{Context, Result, bail};
 use crate::boots;
 use crate::initramfs::{self, Extra};
 use crate::inputs::Inputs;
-use crate::linux::{Boot, Firmware, KERNEL_ARGUMENTS, ScriptInitramfs};
-use crate::process;
+use crate::linux::{self, Boot, Firmware, KERNEL_ARGUMENTS, ScriptInitramfs};
+use crate::process::{self, say};
 
 /// How lines begin that the user sees without `--verbose`.
 pub const SAY: &str = "kvm: ";
@@ -82,6 +82,16 @@ pub struct Ended {
 }
 
 impl Session<'_> {
+    /// Plays it on our machine with the user's terminal as its console.
+    pub fn run_with_terminal(&self, nestwalk: &Path) -> Result<ExitStatus> {
+        let script = format!("{PREAMBLE}\n{}", self.script);
+        let initramfs = ScriptInitramfs::with(self.inputs, "kvm", &script, self.files)?;
+        let machine = Machine::Nestwalk(nestwalk.to_owned());
+        let mut command = self.command(&machine, initramfs.path())?;
+        say(&linux::shown(&command));
+        command.status().context("cannot start nestwalk")
+    }
+
     /// Plays it. An error says what was not as it must be, with the end of the console.
     pub fn run(&self, machine: &Machine) -> Result<Ended> {
         let script = format!("{PREAMBLE}\n{}", self.script);
