@@ -94,7 +94,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     ),
     Row::new(csr::MIP, |c, _| c.mip(), write_mip),
-    Row::new(csr::MTVEC, |c, _| c.csrs.mtvec, |c, _, v| c.csrs.mtvec = tvec(c.csrs.mtvec, v)),
+    Row::new(csr::MTVEC, |c, _| c.csrs.mtvec, |c, _, v| c.csrs.mtvec = tvec(v)),
     Row::new(csr::MSCRATCH, |c, _| c.csrs.mscratch, |c, _, v| c.csrs.mscratch = v),
     Row::new(csr::MEPC, |c, _| epc(c, c.csrs.mepc), |c, _, v| c.csrs.mepc = v & !1),
     Row::new(csr::MCAUSE, |c, _| c.csrs.mcause, |c, _, v| c.csrs.mcause = v),

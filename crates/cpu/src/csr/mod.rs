@@ -202,9 +202,10 @@ const fn merge(old: u64, new: u64, mask: u64) -> u64 {
     old & !mask | new & mask
 }
 
-/// A trap vector: direct or vectored, 4-byte aligned; the reserved modes leave it as it was.
-const fn tvec(old: u64, new: u64) -> u64 {
-    if new & 2 == 0 { new } else { old }
+/// A trap vector: BASE holds any 4-byte aligned address; of MODE only bit 0 exists, so that what is reserved becomes
+/// direct or vectored.
+const fn tvec(new: u64) -> u64 {
+    new & !2
 }
 
 /// An exception pc: IALIGN is 16 with C, else 32.

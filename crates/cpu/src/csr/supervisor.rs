@@ -60,7 +60,7 @@ pub(super) const ROWS: &[Row] = &[
             c.interrupts_changed();
         },
     ),
-    Row::new(csr::STVEC, |c, _| c.csrs.stvec, |c, _, v| c.csrs.stvec = tvec(c.csrs.stvec, v)),
+    Row::new(csr::STVEC, |c, _| c.csrs.stvec, |c, _, v| c.csrs.stvec = tvec(v)),
     Row::new(csr::SSCRATCH, |c, _| c.csrs.sscratch, |c, _, v| c.csrs.sscratch = v),
     Row::new(csr::SEPC, |c, _| epc(c, c.csrs.sepc), |c, _, v| c.csrs.sepc = v & !1),
     Row::new(csr::SCAUSE, |c, _| c.csrs.scause, |c, _, v| c.csrs.scause = v),

@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row] = &[
             c.interrupts_changed();
         },
     ),
-    Row::new(csr::VSTVEC, |c, _| c.csrs.vstvec, |c, _, v| c.csrs.vstvec = tvec(c.csrs.vstvec, v)),
+    Row::new(csr::VSTVEC, |c, _| c.csrs.vstvec, |c, _, v| c.csrs.vstvec = tvec(v)),
     Row::new(csr::VSSCRATCH, |c, _| c.csrs.vsscratch, |c, _, v| c.csrs.vsscratch = v),
     Row::new(csr::VSEPC, |c, _| epc(c, c.csrs.vsepc), |c, _, v| c.csrs.vsepc = v & !1),
     Row::new(csr::VSCAUSE, |c, _| c.csrs.vscause, |c, _, v| c.csrs.vscause = v),
