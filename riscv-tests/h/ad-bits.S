@@ -41,6 +41,8 @@ BEGIN
     sd a0, (t0)
     VSSTAGE_ON(SV39)
 
+    // norm: menvcfg_adue_op, henvcfg_adue_op, Svadu_disabled_hw_update_falls_back_to_svade, svade_access_ad_bit_clear
+    // norm: nw:walk_ad_svade
     // Neither: a page fault of its stage.
     csrw menvcfg, zero
     csrw henvcfg, zero
@@ -56,6 +58,7 @@ BEGIN
     GUEST_STORE_FAULTS(VS, VA + 8, GPA + 8)
     G_LEAF_IS(RWX | PTE_U | PTE_A)
 
+    // norm: menvcfg_adue_op, henvcfg_adue_op, Svadu_hw_update_a_d_bits
     // menvcfg alone: the G-stage updates, the VS-stage does not.
     li s0, ENVCFG_ADUE
     csrw menvcfg, s0
@@ -69,6 +72,7 @@ BEGIN
     LOAD_FAULTS(VS, VA + 8, LOAD_PAGE)
     VS_LEAF_IS(RWX)
 
+    // norm: henvcfg_adue_op, Svadu_hypervisor_adue_writable, nw:ad_update
     // Both: the VS-stage too.
     csrw henvcfg, s0
     VS_LEAF(RWX)
@@ -86,6 +90,8 @@ BEGIN
     RUNS(S, hsv.d a1, (a0))
     VS_LEAF_IS(RWX | PTE_A | PTE_D)
 
+    // norm: H_vm_gpapriv, H_trap_xtinst_guestpage, H_trap_xtinst_guestpage_rw, nw:tinst_pseudo
+    // norm: mtval2_trapval_vstrans
     // The page of the VS-stage's table may be read only: reading works, updating is a guest-page fault of the original access.
     li gp, __LINE__
     la t0, vs_leaf_address

@@ -15,6 +15,7 @@
     gmap 1 << (9 * \mode - 32), SPARE + PAGE, 0, PTE_RWX | PTE_U
     gmap (1 << (9 * \mode - 31)) - PAGE, SPARE + PAGE, 0, PTE_RWX | PTE_U
     gstage_on \mode
+    // norm: H_vm_gstagetrans, H_vm_gpatrans, hgatp_mode_x4, nw:stage_off, nw:walk_output
     // Bare in the VS-stage: the address is the guest-physical one, for VS and VU alike.
     .irp who, VS, VU
     loads \who, GPA + 8, 0x1111
@@ -28,10 +29,12 @@
     fetches \who, (1 << (9 * \mode - 32))
     stores \who, GPA + 16, 0x4444
     loads \who, GPA + MEGA + 16, 0x4444
+    // norm: H_guest_page_fault, H_cause, mtval2_trapval, mstatus_gva_op
     guest_load_faults \who, GPA + 2 * PAGE + 8, GPA + 2 * PAGE + 8
     guest_store_faults \who, GPA + 2 * PAGE + 24, GPA + 2 * PAGE + 24
     guest_fetch_faults \who, GPA + 2 * PAGE, GPA + 2 * PAGE
     guest_load_faults \who, 0x3000000008, 0x3000000008
+    // norm: hgatp_mode_sv39x4, hgatp_mode_sv48x4, hgatp_mode_sv57x4
     // Bits above must be zero, not copies of a sign.
     guest_load_faults \who, 1 << (9 * \mode - 31), 1 << (9 * \mode - 31)
     guest_store_faults \who, (1 << (9 * \mode - 31)) + GPA + 8, (1 << (9 * \mode - 31)) + GPA + 8
@@ -48,6 +51,7 @@ BEGIN
     li gp, __LINE__
     tests SV57
 
+    // norm: H_vm_gpatrans, H_vm_gpapriv, H_vm_gpa_g, svade_access_ad_bit_clear
     // Permissions: U is needed and R, W, X decide; the G-stage has no notion of VS.
     GSTAGE(SV39)
     GMAP(GPA, SPARE, 0, PTE_V | PTE_R | PTE_A | PTE_D | PTE_U)
@@ -65,6 +69,7 @@ BEGIN
     GUEST_FETCH_FAULTS(VS, GPA, GPA)
     GUEST_LOAD_FAULTS(VS, GPA + PAGE + 8, GPA + PAGE + 8)
     FETCHES(VS, GPA + PAGE)
+    // norm: vsstatus_mxr_vm, sstatus_mxr_vm
     // MXR of HS acts on the G-stage too; that of VS does not.
     li s0, MSTATUS_MXR
     csrs vsstatus, s0
@@ -84,6 +89,7 @@ BEGIN
     GUEST_LOAD_FAULTS(VS, GPA + 6 * PAGE, GPA + 6 * PAGE)
     LOADS(VS, GPA + 7 * PAGE + 8, 0x1111)
     GUEST_LOAD_FAULTS(VS, GPA + MEGA, GPA + MEGA)
+    // norm: mcause_exccode_ld_ldrsv, mcause_exccode_st_sc_amo, nw:pte_amo
     // AMO, LR, SC.
     li a0, GPA
     TRAPS(STORE_GUEST_PAGE, VS, amoadd.w a1, a2, (a0))
@@ -92,6 +98,7 @@ BEGIN
     RUNS(VS, lr.w a1, (a0))
     li a0, GPA + PAGE
     TRAPS(LOAD_GUEST_PAGE, VS, lr.w a1, (a0))
+    // norm: H_straddle, mtval2_trapval_other, mtval2_htval_virtaddr
     // Misaligned across the end of what is mapped: both addresses are those of the part that fails.
     li a0, GPA + 8 * PAGE - 4
     li a1, GPA + 8 * PAGE
@@ -99,6 +106,7 @@ BEGIN
     TVAL_IS(a1)
     TVAL2((GPA + 8 * PAGE) >> 2)
 
+    // norm: mtval2_trapval, pma_chk_paddr
     // A physical address with nothing behind it is an access fault, with no guest-physical address.
     GMAP(GPA, 0x50000000, 0, PTE_RWX | PTE_U)
     hfence.gvma
@@ -106,6 +114,7 @@ BEGIN
     TVAL2(0)
     STORE_FAULTS(VS, GPA + 8, STORE_ACCESS)
     FETCH_FAULTS(VS, GPA, INSN_ACCESS)
+    // norm: nw:gstage_begin
     // HS is not translated by hgatp.
     li a0, SPARE
     RUNS(S, ld a1, 8(a0))

@@ -46,6 +46,7 @@ BEGIN
     li s1, 1
     li s2, (GPA + PAGE) >> 2
 
+    // norm: hfence-vvma_mode, hfence-vvma_hfence-gvma_op, sfence_vma_v1
     // The VS-stage, from HS and from VS.
     USE(1)
     .irp fence, "hfence.vvma", "hfence.vvma s0", "hfence.vvma x0, s1", "hfence.vvma s0, s1"
@@ -67,6 +68,7 @@ BEGIN
     use 1
     .endr
 
+    // norm: hfence-gvma_op, hfence-vvma_hfence-gvma_op, nw:hfence_gvma_combined
     // The G-stage: by everything, by guest-physical address (shifted by 2 in rs1), by VMID, by both.
     .irp fence, "hfence.gvma", "hfence.gvma s2", "hfence.gvma x0, s1", "hfence.gvma s2, s1"
     li gp, __LINE__
@@ -77,6 +79,7 @@ BEGIN
     traps NONE, M, S, \fence
     use 1
     .endr
+    // norm: hfence-gvma_op
     // With the VS-stage off, the same.
     VSSTAGE_OFF
     LOADS(VS, GPA + PAGE + 8, 1)
@@ -91,6 +94,7 @@ BEGIN
     sd t5, TRAP_USER_BIAS(t6)
     USE(1)
 
+    // norm: hfence-gvma_op
     // Write protection, as for dirty logging: W gone at the G-stage, then back.
     li gp, __LINE__
     la t0, g_leaf_address
@@ -109,6 +113,7 @@ BEGIN
     FENCE(hfence.gvma s2)
     USE(1)
 
+    // norm: Svinval_hinval_vvma_gvma, Svinval_hinval_gvma_uses_vmid, Svinval_sequence_rs1_rs2
     // Svinval's forms.
     .irp operands, "x0, x0", "s0, x0", "x0, s1", "s0, s1"
     li gp, __LINE__
@@ -144,6 +149,7 @@ BEGIN
     use 1
     .endr
 
+    // norm: hgatp_sz_acc_op
     // Two VMIDs over the same tables of the VS-stage: each has its own G-stage, no fence between.
     li gp, __LINE__
     csrr s3, hgatp
@@ -180,6 +186,7 @@ BEGIN
     USE(3)
     csrw hgatp, s4
     USE(7)
+    // norm: hfence-gvma_vmid, hfence-gvma_op
     // Splitting the megapage into pages: one address within it removes all of it.
     li gp, __LINE__
     la t0, second_last

@@ -44,6 +44,7 @@ BEGIN
     la t6, trap
     sd zero, TRAP_USER_BIAS(t6)
 
+    // norm: hlsv_op, hlsv_mode, hlsv_trans, hlsv_priv
     // As VS: SPVP = 1.
     li s0, HSTATUS_SPVP
     csrs hstatus, s0
@@ -81,6 +82,7 @@ BEGIN
     ld a2, 24(a0)
     check_reg a2, 0x0081228144332281
 
+    // norm: hlsv_priv, hlsv_trans, hstatus_spvp_op, vsstatus_v0
     // The privilege is SPVP's: U's page is barred to VS without VS's SUM, VS's page is barred to VU.
     FAULTS(LOAD_PAGE, S, VA + PAGE + 8, hlv.d a1, (a0))
     FAULTS(STORE_PAGE, S, VA + PAGE + 8, hsv.d a1, (a0))
@@ -96,6 +98,7 @@ BEGIN
     FAULTS(LOAD_PAGE, S, VA + 8, hlv.d a1, (a0))
     csrs hstatus, s0
 
+    // norm: hlsv_u_op
     // HLVX wants execute permission at both stages, not read; its faults are a load's.
     GIVES(0x2281, S, VA + 2 * PAGE + 8, hlvx.hu a1, (a0))
     FAULTS(LOAD_PAGE, S, VA + 2 * PAGE + 8, hlv.hu a1, (a0))
@@ -103,6 +106,7 @@ BEGIN
     TVAL2((GPA + PAGE + 8) >> 2)
     GIVES(0x2281, S, VA + 4 * PAGE + 8, hlvx.hu a1, (a0))
     FAULTS(LOAD_GUEST_PAGE, S, VA + 4 * PAGE + 8, hlv.hu a1, (a0))
+    // norm: hlsv_sstatus_mxr, hlsv_vsstatus_mxr
     // MXR: VS's for the VS-stage only, HS's for both.
     li s1, MSTATUS_MXR
     csrs vsstatus, s1
@@ -114,12 +118,14 @@ BEGIN
     GIVES(0x2281, S, VA + 6 * PAGE + 8, hlv.hu a1, (a0))
     csrc mstatus, s1
 
+    // norm: hlsv_trans, mstatus_gva_op
     // The G-stage's own faults.
     FAULTS(LOAD_GUEST_PAGE, S, VA + 5 * PAGE + 8, hlv.d a1, (a0))
     TVAL2((GPA + 5 * PAGE + 8) >> 2)
     FAULTS(STORE_GUEST_PAGE, S, VA + 5 * PAGE + 8, hsv.d a1, (a0))
     FAULTS(STORE_GUEST_PAGE, S, VA + 3 * PAGE + 8, hsv.b a1, (a0))
 
+    // norm: hedeleg_op, H_trap_deleg, hstatus_gva_op
     // Delegated, they go to HS with SPV = 0 and GVA = 1, never to VS, whatever hedeleg says.
     li t0, (1 << LOAD_PAGE) | (1 << LOAD_GUEST_PAGE)
     csrw medeleg, t0
@@ -131,6 +137,7 @@ BEGIN
     csrw medeleg, zero
     csrw hedeleg, zero
 
+    // norm: hstatus_hu_op, hlsv_mode, hlsv_illegalinst, hlsv_virtinst
     // In U only with HU; then as SPVP says.
     li a0, VA + 8
     TRAPS(ILLEGAL, U, hlv.d a1, (a0))

@@ -3,6 +3,7 @@
 #define VSI (BIT(VSSI) | BIT(VSTI) | BIT(VSEI))
 BEGIN
     HYPERVISOR
+    // norm: hideleg_hs, H_cause
     // Pending and enabled in HS terms, not delegated: HS takes it, from the guest always, in HS by SIE.
     li s0, BIT(VSSI)
     csrw hvip, s0
@@ -13,6 +14,7 @@ BEGIN
     OUT
     GOT(NONE)
     RUNS(S, nop)
+    // norm: hstatus_gva_op
     IN(VS)
     nop
     OUT
@@ -25,6 +27,7 @@ BEGIN
     GOT(IRQ(VSSI), S)
     csrci sstatus, MSTATUS_SIE
 
+    // norm: hideleg_op, hideleg_trans, hideleg_hs
     // Delegated to VS: VS takes it as 1, 5 or 9, by its own SIE; HS never.
     li s1, VSI
     csrw hideleg, s1
@@ -62,6 +65,7 @@ BEGIN
     nop
     OUT
     GOT(IRQ(STI), VS)
+    // norm: vsip_vsie_sz_acc_op, vsip_vsie_sei, vsip_vsie_sti, vsip_vsie_ssi, hip_vssip_vssie_op
     // VS masks and clears its software interrupt itself.
     csrw hvip, s1
     IN(VS)
@@ -81,6 +85,7 @@ BEGIN
     csrw hvip, zero
     csrw hie, zero
 
+    // norm: s_interrupt_priority
     // HS's own interrupts come before VS's and reach it from the guest.
     li t0, BIT(SSI)
     csrw mideleg, t0
@@ -97,6 +102,7 @@ BEGIN
     csrw mie, zero
     csrw hvip, zero
 
+    // norm: wfi_unaffected_conditions
     // WFI in VS ends by what is pending for VS.
     csrw hie, s1
     csrw hvip, s1
@@ -104,6 +110,7 @@ BEGIN
     RUNS(VS, wfi)
     csrw hvip, zero
 
+    // norm: hip_vstip_op, hip_vstip_clear, hip_vstip_vstie_acc_op, vstimecmp_exist, sstc_vs_facility
     // vstimecmp: VSTIP is time + htimedelta >= vstimecmp, or hvip's bit.
     li gp, __LINE__
     li t0, ENVCFG_STCE
@@ -121,12 +128,14 @@ BEGIN
     beqz t1, 1b
     // hvip does not show it.
     CHECK_CSR(hvip, BIT(VSTI), 0)
+    // norm: hip_vstip_enable
     li t0, BIT(VSTI)
     csrw hie, t0
     IN(VU)
     nop
     OUT
     GOT(IRQ(STI), VS)
+    // norm: htimedelta_sz_acc_op, hip_vstip_op, time_htimedelta_req
     // The guest sees its own time; a delta into the past makes it small.
     li gp, __LINE__
     csrwi mcounteren, 7

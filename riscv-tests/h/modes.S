@@ -2,6 +2,7 @@
 #include "hyper.h"
 BEGIN
     HYPERVISOR
+    // norm: mstatus_mpv_op, H_trap_m_csrwrites, H_cause_ecall, H_cause
     // Into M: MPV and MPP; ECALL of VS has its own cause.
     IN(VS)
     ecall
@@ -19,6 +20,7 @@ BEGIN
     OUT
     GOT(ECALL_S)
     MSTATUS_AT_TRAP(MSTATUS_MPV | MSTATUS_MPP, MSTATUS_MPP_S)
+    // norm: mstatus_gva_op
     // GVA says that tval is a guest-virtual address.
     li a0, 8
     IN(VS)
@@ -32,6 +34,7 @@ BEGIN
     TRAPS(ILLEGAL, VU, .insn 0x0000000b)
     MSTATUS_AT_TRAP(MSTATUS_MPV | MSTATUS_GVA, MSTATUS_MPV)
 
+    // norm: hstatus_spv_op, hstatus_spvp_op, hstatus_gva_op, H_trap_hs_csrwrites, H_trap_deleg
     // Into HS: SPV, SPVP and SPP.
     li s0, (1 << ECALL_VS) | (1 << ECALL_U) | (1 << ILLEGAL) | (1 << LOAD_ACCESS)
     csrw medeleg, s0
@@ -57,6 +60,7 @@ BEGIN
     HSTATUS_AT_TRAP(HSTATUS_SPV | HSTATUS_SPVP, HSTATUS_SPVP)
     csrc hstatus, t0
 
+    // norm: hedeleg_op, H_trap_deleg, H_trap_vs_csrwrites
     // Into VS: hedeleg as well, and V = 1 before. hstatus and HS's registers stay. (VS's handler hands up by ECALL, to M.)
     li s0, (1 << ECALL_U) | (1 << ILLEGAL) | (1 << LOAD_ACCESS)
     csrw medeleg, s0
@@ -88,6 +92,7 @@ BEGIN
     // From U and HS it stays with HS.
     TRAPS_TO(ILLEGAL, S, U, .insn 0x0000000b)
 
+    // norm: H_vscsrs_sub, H_vscsrs_v1, vsstatus_sz_acc_op, vsscratch_sz_acc_op, vstvec_sz_acc_op
     // VS sees its own registers under S's names; HS reaches both.
     csrw sscratch, s1
     li t0, 0x5555
@@ -112,6 +117,7 @@ BEGIN
     csrr t0, vstvec
     CHECK_SAME(a4, t0)
 
+    // norm: hstatus_spv_sret, sret_v0, sret_h
     // SRET in HS with SPV goes to the guest and clears SPV; HS's SIE comes from SPIE.
     li gp, __LINE__
     la t6, trap
@@ -127,8 +133,9 @@ BEGIN
     mret
 1:  li t0, HSTATUS_SPV
     csrs hstatus, t0
-    li t0, MSTATUS_SPP
+    li t0, MSTATUS_SPP | MSTATUS_SPIE
     csrs sstatus, t0
+    csrci sstatus, MSTATUS_SIE
     la t0, 2f
     csrw sepc, t0
     sret
@@ -138,11 +145,18 @@ BEGIN
     CHECK(a0, 0x6666)
     MSTATUS_AT_TRAP(MSTATUS_MPV | MSTATUS_MPP, MSTATUS_MPV | MSTATUS_MPP_S)
     CHECK_CSR(hstatus, HSTATUS_SPV, 0)
+    CHECK_CSR(sstatus, MSTATUS_SPP | MSTATUS_SPIE | MSTATUS_SIE, MSTATUS_SPIE | MSTATUS_SIE)
+    csrci sstatus, MSTATUS_SIE
 
+    // norm: sret_v1, sret_h
     // SRET in VS stays in the guest: VS's SPP decides between VS and VU.
     li gp, __LINE__
-    li t0, MSTATUS_SPP
+    li t0, MSTATUS_SPP | MSTATUS_SIE
     csrc vsstatus, t0
+    li t0, MSTATUS_SPIE
+    csrs vsstatus, t0
+    csrr s2, sstatus
+    csrr s3, hstatus
     la t0, 4f
     csrw vsepc, t0
     IN(VS)
@@ -152,7 +166,42 @@ BEGIN
     OUT
     GOT(BREAKPOINT)
     MSTATUS_AT_TRAP(MSTATUS_MPV | MSTATUS_MPP, MSTATUS_MPV)
+    CHECK_CSR(vsstatus, MSTATUS_SPP | MSTATUS_SPIE | MSTATUS_SIE, MSTATUS_SPIE | MSTATUS_SIE)
+    csrr t0, sstatus
+    CHECK_SAME(t0, s2)
+    csrr t0, hstatus
+    CHECK_SAME(t0, s3)
+    // And back: SPP = 1 stays in VS, SPIE = 0 turns SIE off.
+    li t0, MSTATUS_SPIE
+    csrc vsstatus, t0
+    li t0, MSTATUS_SPP
+    csrs vsstatus, t0
+    la t0, 5f
+    csrw vsepc, t0
+    IN(VS)
+    sret
+    nop
+5:  ebreak
+    OUT
+    GOT(BREAKPOINT)
+    MSTATUS_AT_TRAP(MSTATUS_MPV | MSTATUS_MPP, MSTATUS_MPV | MSTATUS_MPP_S)
+    CHECK_CSR(vsstatus, MSTATUS_SPP | MSTATUS_SPIE | MSTATUS_SIE, MSTATUS_SPIE)
 
+    // norm: mret_h, mstatus_mpv_op
+    // MRET to the guest leaves MPV = 0, MPP = U, MIE from MPIE, MPIE = 1; to M it ignores MPV.
+    li gp, __LINE__
+    li t0, MSTATUS_MPP | MSTATUS_MPV | MSTATUS_MPIE
+    csrs mstatus, t0
+    csrci mstatus, MSTATUS_MIE
+    la t0, 6f
+    csrw mepc, t0
+    mret
+6:  CHECK_CSR(mstatus, MSTATUS_MPP | MSTATUS_MPV | MSTATUS_MPIE | MSTATUS_MIE, MSTATUS_MPIE | MSTATUS_MIE)
+    csrci mstatus, MSTATUS_MIE
+    // Still M-mode, not translated as a guest's.
+    csrr t0, mhartid
+
+    // norm: vsstatus_fs_op, H_illegalinst_xstatus_fs_vs, vsstatus_sd_xs_op
     // FS off in either level makes FP illegal; a write dirties both.
     csrw hedeleg, zero
     csrw medeleg, zero

@@ -17,6 +17,7 @@ BEGIN
     gmap GPA + MEGA, SPARE, 1, RWXU
     gstage_on \gmode
     paging \vsmode
+    // norm: H_vm_twostage, vsatp_sz_acc_op, nw:walk_output
     // 4K on 4K, 4K on 2M, 2M on 2M, 2M on 4K (of which two are mapped).
     map VA, GPA, 0, PTE_RWX
     map VA + PAGE, GPA + MEGA + PAGE, 0, PTE_RWX
@@ -34,6 +35,7 @@ BEGIN
     fetches VU, VA + 3 * PAGE
     stores VS, VA + 16, 0x4444
     loads VS, VA + MEGA + 16, 0x4444
+    // norm: H_guest_page_fault, mtval2_trapval, mtval2_htval_virtaddr
     // The G-stage has nothing there: guest-virtual and guest-physical address.
     guest_load_faults VS, VA + 2 * PAGE + 8, GPA + 2 * PAGE + 8
     guest_store_faults VS, VA + 2 * PAGE + 8, GPA + 2 * PAGE + 8
@@ -61,6 +63,8 @@ BEGIN
     TESTS(SV39, SV48)
     TESTS(SV57, SV57)
 
+    // norm: H_vm_gstagetrans, H_vm_gpapriv, H_trap_xtinst_guestpage, H_trap_xtinst_guestpage_rw, nw:tinst_pseudo
+    // norm: mtval2_trapval_vstrans
     // The tables of the VS-stage behind a hole of the G-stage: a guest-page fault of the original access, whose guest-physical
     // address is the PTE's and whose mtinst says that it was an implicit read.
     GSTAGE(SV39)
@@ -97,6 +101,7 @@ BEGIN
     TVAL2_IS(s1)
     TINST(0x3000)
     // (What a table's page holds is the VS-stage's matter, so each change of it owes HFENCE.VVMA besides.)
+    // norm: H_vm_gpapriv
     // Readable is enough for a PTE, execute-only is not, whatever MXR says: it is an implicit read.
     GMAP(GPA, SPARE, 0, PTE_V | PTE_R | PTE_A | PTE_U)
     hfence.gvma
@@ -118,6 +123,7 @@ BEGIN
     TVAL2_IS(s1)
     TINST(0x3000)
     csrc mstatus, s0
+    // norm: nw:walk_pte_access
     // A PTE where there is no memory: an access fault.
     GMAP(GPA, 0x50000000, 0, PTE_RWX | PTE_U)
     hfence.gvma

@@ -2,6 +2,8 @@
 #include "hyper.h"
 BEGIN
     HYPERVISOR
+    // norm: hstatus_vtvm_op, H_virtinst_vs_sfence_sinval_satp_vtvm1, H_virtinst_xtval, H_cause_virtual_instruction
+    // norm: Svinval_virtual_instruction_vtvms, Svinval_sfence_w_inval_inval_s_vs_mode
     // VTVM: satp and the fences of VS. Those of VU are virtual in any case.
     li s0, HSTATUS_VTVM
     RUNS(VS, csrr a0, satp)
@@ -17,8 +19,11 @@ BEGIN
     RUNS(VS, sfence.inval.ir)
     RUNS(S, csrr a0, satp)
     csrc hstatus, s0
+    // norm: H_virtinst_vu_sret_sfence, Svinval_sfence_w_inval_inval_vu_mode
     TRAPS(VIRTUAL, VU, sfence.vma)
     TRAPS(VIRTUAL, VU, sfence.w.inval)
+    // norm: mstatus_modes, mstatus_tvm_hs, hgatp_tvm_illegal, hfence-gvma_op, hfence-vvma_tvm
+    // norm: hfence-vvma_hfence-gvma_exceptions, Svinval_illegal_instruction_tvm
     // TVM of M does not reach into the guest.
     li s1, MSTATUS_TVM
     csrs mstatus, s1
@@ -31,6 +36,8 @@ BEGIN
     RUNS(S, hinval.vvma a0, a1)
     RUNS(S, csrr a0, vsatp)
     csrc mstatus, s1
+    // norm: H_virtinst_vu_vs_hinst, hfence-vvma_hfence-gvma_exceptions, hfence-vvma_mode, hlsv_virtinst
+    // norm: hlsv_illegalinst, Svinval_virtual_instruction_vu_vs
     // The hypervisor's own instructions.
     TRAPS(VIRTUAL, VS, hfence.vvma)
     TRAPS(VIRTUAL, VS, hfence.gvma)
@@ -41,6 +48,7 @@ BEGIN
     TRAPS(ILLEGAL, U, hfence.vvma)
     TRAPS(ILLEGAL, U, hlv.w a0, (a1))
 
+    // norm: hstatus_vtsr_op, H_virtinst_vs_sret_vtsr1, H_virtinst_vu_sret_sfence, xret_in_lower_mode
     // VTSR and TSR.
     li s0, HSTATUS_VTSR
     csrs hstatus, s0
@@ -49,6 +57,7 @@ BEGIN
     TRAPS(VIRTUAL, VU, sret)
     TRAPS(ILLEGAL, VS, mret)
 
+    // norm: hstatus_vtw_op, H_virtinst_wfi_vtw1_tw0, H_virtinst_vu_wfi_tw0, mstatus_modes
     // VTW and TW: TW is stronger and makes it illegal.
     li s0, HSTATUS_VTW
     csrs hstatus, s0
@@ -64,6 +73,8 @@ BEGIN
     csrc mstatus, s1
     TRAPS(VIRTUAL, VU, wfi)
 
+    // norm: hcounteren_op, H_virtinst_vs_nonhighctr_h0_m1, H_virtinst_vu_nonhighctr_h0_s0_m1, H_scsrs_nomatch
+    // norm: mcounteren_clr_ill_inst_exc
     // Counters: M's bit off is illegal everywhere; then hcounteren for the guest, scounteren (VS's own) for VU.
     csrw mcounteren, zero
     li t0, 7
@@ -85,6 +96,7 @@ BEGIN
     TRAPS(VIRTUAL, VU, rdcycle a0)
     TRAPS(ILLEGAL, U, rdcycle a0)
 
+    // norm: henvcfg_stce, hcounteren_acc, menvcfg_stce_op2, H_cause_virtual_instruction
     // stimecmp in VS is vstimecmp: menvcfg, henvcfg and both TM bits.
     li s1, ENVCFG_STCE
     csrw menvcfg, s1
@@ -104,6 +116,8 @@ BEGIN
     TRAPS(ILLEGAL, VS, csrr a0, stimecmp)
     TRAPS(ILLEGAL, VU, csrr a0, stimecmp)
 
+    // norm: hstateen0_envcfg_op, hstateen0_SE0_op, hstateen_bit_63_op, mstateen0_envcfg_op, mstateen0_se0_op
+    // norm: mstateen_bit_63_op, stateen_illegal_state_access, stateen_op
     // hstateen0: what HS may but the guest may not. M's zero makes it illegal.
     li s0, STATEEN_ENVCFG | STATEEN_SE
     csrw mstateen0, s0

@@ -2,6 +2,7 @@
 #include "test.h"
 BEGIN
     csrw mcountinhibit, zero
+    // norm: minstret_op
     // instret counts each retired instruction by one; the read itself is not yet counted.
     li gp, __LINE__
     csrr a0, minstret
@@ -10,6 +11,7 @@ BEGIN
     csrr a1, minstret
     sub a1, a1, a0
     check_reg a1, 3
+    // norm: mcycle_minstret_wr, mcycle_minstret_rst
     // A written value is what the next instruction sees.
     li a0, 1000
     csrw minstret, a0
@@ -18,6 +20,7 @@ BEGIN
     csrr a2, minstret
     check_reg a1, 1000
     check_reg a2, 1002
+    // norm: ecall_ebreak_no_minstret_inc, minstret_op
     // A trapping instruction does not retire: from one read to the next, 2 go by.
     la a3, 1f
     csrw mtvec, a3
@@ -38,6 +41,7 @@ BEGIN
     la a3, handle_m
     csrw mtvec, a3
 
+    // norm: mcycle_minstret_sz
     // 64 bits, wrapping.
     li a0, -2
     csrw minstret, a0
@@ -47,6 +51,7 @@ BEGIN
     csrr a1, minstret
     CHECK(a1, 1)
 
+    // norm: mcycle_op, cycle_instret_hpmcounter_op_rdonly
     // cycle never runs backwards and moves on.
     li gp, __LINE__
     csrr a0, mcycle
@@ -60,6 +65,7 @@ BEGIN
     sltu a2, a0, a1
     check_reg a2, 0
 
+    // norm: mcountinhibit_sz_warl_op1, mcountinhibit_op2, mcountinhibit_only_inc, cycle_instret_hpmcounter_op_rdonly
     // Inhibited counters stand still, and can be written.
     li gp, __LINE__
     li a0, COUNTEREN_CY | COUNTEREN_IR
@@ -83,8 +89,9 @@ BEGIN
     check_reg a1, 77
     csrw mcountinhibit, zero
 
+    // norm: mhpmcounter_num, mhpmevent_enc, mhpmcounter_mandatory
     // hpm counters and events exist from 3 to 31; an event 0 counts nothing.
-    .irp n, 3, 4, 15, 30, 31
+    .irp n, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     li gp, __LINE__
     csrw mhpmevent\n, zero
     csrr a0, mhpmcounter\n
@@ -93,6 +100,7 @@ BEGIN
     check_same a0, a1
     .endr
 
+    // norm: mcounteren_op, mcounteren_clr_ill_inst_exc, mcounteren_set_nxt_priv, scounteren, scounteren_op
     // Enables: bit by bit for S, and for U only where both say yes.
     .macro readable mode, insn:vararg
     traps NONE, M, \mode, \insn

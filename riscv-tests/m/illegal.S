@@ -9,6 +9,7 @@
 #define ALL_ILLEGAL(...) li gp, __LINE__; all_illegal __VA_ARGS__
 
 BEGIN
+    // norm: mtval_instr_bits_lead-in, mtval_instr_bits_list
     // Major opcodes of nothing here: custom-0 to custom-3, the 48-bit prefix, reserved ones, OP-VE, and the vector group.
     ALL_ILLEGAL(0x0000000b, 0x0000002b, 0x0000005b, 0x0000007b)
     ALL_ILLEGAL(0x0000006b, 0x00000077, 0x00000057, 0x00001057)
@@ -39,6 +40,7 @@ BEGIN
     // Too long for this hart, and all ones.
     ALL_ILLEGAL(0x0000001f, 0x0000003f, 0x0000007f, 0xffffffff)
 
+    // norm: mtval_ill_instr_exc_in_low_bits, mtval_instr_bits_list
     // A 16-bit piece is two bytes long, and tval has no more.
     li gp, __LINE__
     la a0, 1f

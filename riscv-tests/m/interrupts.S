@@ -32,6 +32,8 @@ BEGIN
     msip 0
     wait_until_clear BIT(MTI) | BIT(MSI)
 
+    // norm: mip_msip_mie_msie_op, mip_msip_rdonly, msip_enc, msip_sz_acc, mip_mtip_mie_mtie_op, mip_mtip_rdonly
+    // norm: mtime_intr_pending, mip_bits_rdonly_op
     // MSIP and MTIP follow the board; only bit 0 of the CLINT's register counts.
     msip 1
     wait_for BIT(MSI)
@@ -45,6 +47,7 @@ BEGIN
     mtimecmp -1
     wait_until_clear BIT(MTI)
 
+    // norm: intr_mip_mie_op, mstatus_mie_sie_op2, mip_mie_enc_txt
     // Pending without enable, and enabled without MIE, in M-mode: nothing happens.
     msip 1
     wait_for BIT(MSI)
@@ -58,6 +61,8 @@ BEGIN
     nop
     OUT
     GOT(NONE)
+    // norm: intr_mip_mie_op, mepc_op, mcause_op, mcause_intr_op, mcause_exccode_op, mtval_op
+    // norm: mstatus_xpie_xie_xpp_trap_op, mtval_other_traps_zero, mtvec_mode_direct_op
     // With both it comes before the first instruction; mepc is that instruction, tval 0, MPIE says it was on.
     la a0, 1f
     li a1, 0
@@ -69,6 +74,7 @@ BEGIN
     TVAL(0)
     CHECK(a1, 0)
     MSTATUS_AT_TRAP(MSTATUS_MPP | MSTATUS_MIE | MSTATUS_MPIE, MSTATUS_MPP | MSTATUS_MPIE)
+    // norm: mstatus_xie_intr_en_dis, intr_mip_mie_op
     // Below M-mode MIE does not matter.
     IN(S)
     nop
@@ -83,6 +89,7 @@ BEGIN
     msip 0
     wait_until_clear BIT(MSI)
 
+    // norm: intr_mip_mie_xret_csrwr
     // Setting mie or MIE with an interrupt pending takes it before the next instruction.
     li gp, __LINE__
     li a0, BIT(SSI)
@@ -108,6 +115,7 @@ BEGIN
     csrw mie, zero
     csrw mip, zero
 
+    // norm: intr_M_mode_pri
     // Order of priority: the strongest of what is pending and enabled.
     msip 1
     mtimecmp 0
@@ -129,6 +137,7 @@ BEGIN
     STRONGEST(BIT(SSI) | BIT(STI), SSI)
     STRONGEST(BIT(STI), STI)
 
+    // norm: trap_del_intr_priv_lvl, intr_M_mode_highest_pri, intr_mip_mie_op, medeleg_mideleg_op2
     // A delegated one is not taken in M-mode, however enabled; one for M beats every delegated one.
     li a0, BIT(SEI) | BIT(SSI)
     csrw mideleg, a0

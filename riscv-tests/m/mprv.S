@@ -12,6 +12,7 @@
     csrc mstatus, a5
 .endm
 BEGIN
+    // norm: mstatus_mprv_ldst_op, pmp_check_priv_modes
     // PMP entry 0 denies the word to S and U.
     li t0, -1
     csrw pmpaddr7, t0
@@ -53,6 +54,7 @@ trapping\@:
     DENIED(1, STORE_ACCESS, sw a2, (s0))
     DENIED(0, STORE_ACCESS, amoadd.w a2, a1, (s0))
     DENIED(0, LOAD_ACCESS, lr.w a2, (s0))
+    // norm: mstatus_mprv_inst_xlat_op
     // Elsewhere it passes, and fetching goes on as M's: code that S could not fetch.
     li gp, __LINE__
     with_mprv 0, lw a2, 4(s0)

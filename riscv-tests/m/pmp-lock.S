@@ -11,6 +11,7 @@ BEGIN
     csrw pmpaddr2, s2
     addi s3, s1, 32
     csrw pmpaddr3, s3
+    // norm: pmp_mmode_locking, pmp_l_bit_m_mode_enforcement, pmp_rwx_check
     // Entry 0: NA4, read only, locked. Entry 3: TOR, no access, locked. Entry 1 and 2: off.
     li s4, REST | (PMP_L | PMP_NA4 | PMP_R) | ((PMP_L | PMP_TOR) << 24)
     csrw pmpcfg0, s4
@@ -26,6 +27,7 @@ BEGIN
     TRAPS(INSN_ACCESS, M, jalr 64(s0))
     RUNS(M, lw a0, 128(s0))
 
+    // norm: pmp_l_bit_function, pmp_l_bit_write_protection
     // Writes to locked entries are ignored; those to others in the same register are not.
     li gp, __LINE__
     csrw pmpcfg0, zero

@@ -25,6 +25,8 @@ BEGIN
     RUNS(S, lw a0, (s0))
     RUNS(U, sw a0, (s0))
 
+    // norm: pmp_a_field_napot_na4, pmp_check_priv_modes, pmp_access_fault_exception, pmp_l_bit_m_mode_enforcement
+    // norm: pmp_granularity
     // NA4: four bytes. No permission at all: every access of S and U that touches them fails; M's do not.
     ADDR(0, region)
     CFG(PMP_NA4)
@@ -36,6 +38,7 @@ BEGIN
     RUNS(S, lw a0, -4(s0))
     RUNS(M, lw a0, (s0))
     RUNS(M, sw a0, (s0))
+    // norm: pmp_full_match_required
     // Matching only a part of an access denies it, even where each part alone would be admitted.
     TRAPS(LOAD_ACCESS, S, ld a0, (s0))
     CFG(PMP_NA4 | PMP_R | PMP_W)
@@ -46,6 +49,7 @@ BEGIN
     TRAPS(LOAD_ACCESS, M, ld a0, (s0))
     TRAPS(STORE_ACCESS, M, sd a0, (s0))
 
+    // norm: pmp_cfg_permissions, pmp_load_fault, pmp_store_fault, pmp_exec_fault, pmp_rwx_check
     // R, W and X each by itself. W without R is reserved and not held.
     CFG(PMP_NA4 | PMP_R)
     RUNS(S, lw a0, (s0))
@@ -68,6 +72,7 @@ BEGIN
     CFG(PMP_NA4 | PMP_X)
     RUNS(S, jalr s1)
 
+    // norm: pmp_napot_encoding_low_bits, pmp_a_field_napot_na4
     // NAPOT: 8 bytes, 16 bytes and 4 KiB, naturally aligned.
     ADDR(0, region, 0)
     CFG(PMP_NAPOT)
@@ -88,6 +93,7 @@ BEGIN
     RUNS(S, lw a0, 4(a1))
     RUNS(S, lw a0, -4(s0))
 
+    // norm: pmp_a_field_tor, pmp_a_field_encoding
     // TOR: from the address below it (0 for entry 0) to its own, exclusive; an empty range matches nothing.
     ADDR(0, region)
     ADDR(1, region + 64)
@@ -109,6 +115,7 @@ BEGIN
     TRAPS(STORE_ACCESS, S, sw a0, -4(s0))
     RUNS(S, sw a0, (s0))
 
+    // norm: pmp_entry_priority
     // The lowest number wins, both ways.
     ADDR(0, region)
     ADDR(1, region, 511)
@@ -119,6 +126,7 @@ BEGIN
     TRAPS(LOAD_ACCESS, S, lw a0, (s0))
     RUNS(S, lw a0, 4(s0))
 
+    // norm: pmp_no_entry_match, pmp_a_field_off
     // Where nothing matches, S and U are denied and M is not.
     li a3, PMP_NAPOT | PMP_R | PMP_W | PMP_X
     li a0, -1
@@ -131,6 +139,7 @@ BEGIN
     RUNS(M, lw a0, (s0))
     csrw pmpcfg0, a3
 
+    // norm: pmp_csrs_warl_access, pmp_addr_warl, pmp_addr_encoding
     // pmpcfg: bits 5 and 6 read zero; pmpaddr holds bits 55 to 2 of an address.
     li gp, __LINE__
     csrw pmpaddr3, zero

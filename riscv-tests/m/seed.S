@@ -3,6 +3,8 @@
 #define USEED (1 << 8)
 #define SSEED (1 << 9)
 BEGIN
+    // norm: mseccfg_sseed_useed_op_tbl, mseccfg_useed_U-mode_op, mseccfg_sseed_SorHS-mode_op
+    // norm: mseccfg_sseed_useed_presence, mseccfg_presence
     csrw mseccfg, zero
     RUNS(M, csrrw a0, seed, x0)
     TRAPS(ILLEGAL, M, csrrs a0, seed, x0)

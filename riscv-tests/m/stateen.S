@@ -1,6 +1,8 @@
 // Law: mstateen0 withholds senvcfg and the lower stateen registers from S-mode, sstateen0 reads as far as mstateen0 allows.
 #include "test.h"
 BEGIN
+    // norm: mstateen0_envcfg_op, mstateen0_se0_op, mstateen_bit_63_op, stateen_op, stateen_illegal_state_access
+    // norm: mstateen_rv64_csrs, sstateen_rv64_csrs
     // All clear at first: set by hand, so that the reset value does not matter.
     csrw mstateen0, zero
     TRAPS(ILLEGAL, S, csrr a0, senvcfg)
@@ -21,12 +23,14 @@ BEGIN
     TRAPS(ILLEGAL, S, csrr a0, senvcfg)
     RUNS(S, csrr a0, sstateen0)
     RUNS(S, csrw sstateen0, zero)
+    // norm: mstateen_bit_63_op
     // Each of the four has its own SE bit.
     csrw mstateen1, zero
     TRAPS(ILLEGAL, S, csrr a0, sstateen1)
     csrw mstateen1, s0
     RUNS(S, csrr a0, sstateen1)
 
+    // norm: mstateen_lower_priv_roz, mstateen_bit_correspondence
     // A bit that is zero in mstateen0 is read-only zero in sstateen0.
     li gp, __LINE__
     li a0, -1

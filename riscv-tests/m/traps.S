@@ -1,6 +1,8 @@
 // Law: a trap into M saves pc, mode and MIE and masks interrupts; MRET undoes it, leaves MPP = U and MPIE = 1, and clears MPRV below M.
 #include "test.h"
 BEGIN
+    // norm: ecall_op2, ecall_ebreak_epc_value, mepc_op, mcause_op, mtval_other_traps_zero, mstatus_xpie_xpp_op
+    // norm: trap_def_M_mode
     // ECALL names the mode it came from; mepc is its own address, tval 0.
     .macro ecall_from mode, cause, mpp
     la a0, 1f
@@ -17,6 +19,7 @@ BEGIN
     ECALL_FROM(S, ECALL_S, MSTATUS_MPP_S)
     ECALL_FROM(U, ECALL_U, 0)
 
+    // norm: mstatus_xpie_xie_xpp_trap_op, mstatus_xpie_xpp_op
     // MIE goes to MPIE and is cleared.
     IN_INTERRUPTIBLE(M)
     ecall
@@ -27,6 +30,7 @@ BEGIN
     OUT
     MSTATUS_AT_TRAP(MSTATUS_MIE | MSTATUS_MPIE, MSTATUS_MPIE)
 
+    // norm: ebreak_op2, ecall_ebreak_epc_value
     la a0, 1f
     IN(U)
 1:  ebreak
@@ -34,6 +38,7 @@ BEGIN
     GOT(BREAKPOINT)
     EPC_IS(a0)
 
+    // norm: mtval_vaddr_wr1, mepc_op
     // A jump to where nothing can be fetched traps at the target, not at the jump, and has linked.
     li a0, 0x8
     la a2, 2f
@@ -55,6 +60,7 @@ BEGIN
     TRAPS(LOAD_ACCESS, M, ld a1, (a1))
     CHECK(a1, 8)
 
+    // norm: mstatus_xret_op, xret_op, mret_presence
     // MRET by hand: from MPP = M with MPIE = 0 and 1.
     li gp, __LINE__
     li a0, MSTATUS_MPP
@@ -74,6 +80,7 @@ BEGIN
 1:  CHECK_CSR(mstatus, MSTATUS_MPP | MSTATUS_MPIE | MSTATUS_MIE, MSTATUS_MPIE | MSTATUS_MIE)
     csrc mstatus, a1
 
+    // norm: mstatus_mprv_clr_mret_sret_less_priv, mstatus_xret_op
     // To M, MRET keeps MPRV; to S or U it clears it.
     li a3, MSTATUS_MPRV
     csrs mstatus, a0
@@ -101,6 +108,7 @@ BEGIN
 3:  GOT(ECALL_U)
     MSTATUS_AT_TRAP(MSTATUS_MPRV, 0)
 
+    // norm: mepc_align, mepc_sz_acc
     // mepc holds any even address (IALIGN = 16), and only those.
     li gp, __LINE__
     li a0, -1
@@ -109,6 +117,7 @@ BEGIN
     andi a1, a1, 3
     CHECK(a1, 2)
 
+    // norm: xret_in_lower_mode
     // MRET and SRET are illegal below their mode.
     TRAPS(ILLEGAL, S, mret)
     TVAL(0x30200073)
@@ -116,6 +125,8 @@ BEGIN
     TRAPS(ILLEGAL, U, sret)
     TVAL(0x10200073)
 
+    // norm: xret_in_higher_mode, mstatus_xret_op, mstatus_mprv_clr_mret_sret_less_priv, xret_op, sret_presence
+    // norm: sstatus_spp
     // SRET in M: to SPP, with SPIE to SIE, SPP = U and SPIE = 1 after it; MPRV is cleared.
     li gp, __LINE__
     la t6, trap

@@ -1,6 +1,7 @@
 // Law: with mtvec.MODE = 1 interrupts enter at BASE + 4 * cause, exceptions at BASE; so for stvec in S-mode.
 #include "test.h"
 BEGIN
+    // norm: mtvec_mode_vectored_op, mtvec_mode_enc
     la a0, table
     addi a0, a0, 1
     csrw mtvec, a0
@@ -43,6 +44,7 @@ BEGIN
     sw zero, (a1)
     csrw mie, zero
 
+    // norm: stvec_op
     // S-mode's table: the interrupt is delegated, so it enters there; an ECALL of U enters at its base.
     la a0, handle_m
     csrw mtvec, a0

@@ -3,6 +3,7 @@
 BEGIN
     csrw mie, zero
     csrw mip, zero
+    // norm: wfi_unaffected_conditions, wfi_intr_dis, wfi_no_intr_pc
     // Already pending and enabled, with MIE = 0: it falls through.
     li gp, __LINE__
     li s0, BIT(SSI)
@@ -23,6 +24,7 @@ BEGIN
     csrw mie, zero
     csrw mip, zero
 
+    // norm: wfi_op, wfi_no_intr_pc
     // The timer wakes it. Time goes on while the hart waits.
     li gp, __LINE__
     li s1, CLINT_MTIMECMP
@@ -40,6 +42,7 @@ BEGIN
     bgeu a2, a0, 2f
     FAIL
 2:
+    // norm: wfi_mepc_val
     // Interrupted in WFI: mepc is the instruction after it, for the WFI has retired.
     li gp, __LINE__
     ld a0, (s2)
@@ -64,6 +67,7 @@ BEGIN
 3:  li a0, -1
     sd a0, (s1)
 
+    // norm: wfi_all_privileged_modes, mstatus_tw_op, wfi_unaffected_conditions
     // In S-mode with TW = 0, too.
     li gp, __LINE__
     csrw mie, zero

@@ -1,5 +1,6 @@
 // Law: CSR instructions read and write as one act; RS/RC with x0 or 0 do not write; wrong privilege, read-only writes and absent CSRs are illegal.
 #include "test.h"
+    // norm: mscratch_sz_acc
 BEGIN
     li gp, __LINE__
     li a0, 0x1234
@@ -35,6 +36,9 @@ BEGIN
     check_reg a1, 0
     check_reg x0, 0
 
+    // norm: mvendorid_always_rd, marchid_always_rd, mimpid_always_rd, mhartid_always_rd, mconfigptr_mandatory
+    // norm: mvendorid_sz_acc_op, marchid_sz_acc_op, mhartid_sz_acc_op, mconfigptr_sz_acc
+    // norm: cycle_instret_hpmcounter_op_rdonly
     // Read-only: reading in every form, no writing, not even of the same value.
     .macro read_only csr
     traps NONE, M, M, csrrs a0, \csr, x0
@@ -58,12 +62,14 @@ BEGIN
     TRAPS(ILLEGAL, M, csrrs x0, mhartid, a0)
     TVAL(0xf1452073)
 
+    // norm: mseccfgh_presence, medelegh_omit_xlen64, pmp_cfg_rv64_illegal, mstatush_sz_acc, menvcfgh_sz_acc_op
+    // norm: henvcfgh_sz_acc_op, hedelegh_sz_acc_op, htimedeltah_sz_acc_op
     // Absent: the numbers of no CSR, RV32's upper halves, N's and debug's.
     .irp number, 0x000, 0x041, 0x042, 0x0ff, 0x110, 0x1ff, 0x2ff, 0x400, 0x5ff, 0x3ff, 0x3b0 + 64, 0x7ff, 0x800, 0xb01, 0xcc0, 0xfff
     li gp, __LINE__
     traps ILLEGAL, M, M, csrr a0, \number
     .endr
-    .irp number, 0xc80, 0xc81, 0xc82, 0xb80, 0xb82, 0x310, 0x31a, 0x757, 0x15d, 0x61a, 0x3a1, 0x3a3
+    .irp number, 0xc80, 0xc81, 0xc82, 0xb80, 0xb82, 0x310, 0x31a, 0x757, 0x15d, 0x61a, 0x3a1, 0x3a3, 0x312, 0x612, 0x615, 0x25d, 0x31c, 0x61c
     li gp, __LINE__
     traps ILLEGAL, M, M, csrr a0, \number
     .endr
@@ -73,6 +79,7 @@ BEGIN
     traps ILLEGAL, M, M, csrr a0, \number
     .endr
 
+    // norm: pmp_csr_mode
     // Privilege: bits 9 and 8 of the number.
     .macro needs_m csr
     traps ILLEGAL, M, S, csrr a0, \csr

@@ -27,6 +27,7 @@ BEGIN
     sd a0, (t0)
     PAGING_ON(SV48)
 
+    // norm: svade_access_ad_bit_clear, nw:walk_ad_svade, menvcfg_adue_op
     // Svade.
     csrw menvcfg, zero
     LEAF(RWX)
@@ -49,6 +50,7 @@ BEGIN
     STORES(S, VA + 8, 0x1112)
     LEAF_IS(RWX | PTE_A | PTE_D)
 
+    // norm: Svadu_hw_update_a_d_bits, menvcfg_adue_op, nw:ad_update, nw:pte_rsw
     // Svadu.
     li s0, ENVCFG_ADUE
     csrw menvcfg, s0
@@ -69,6 +71,7 @@ BEGIN
     RUNS(S, amoadd.d a1, x0, (a0))
     LEAF_IS(RWX | PTE_A | PTE_D)
     // An access that faults sets nothing.
+    // norm: nw:ad_atomic
     LEAF(PTE_V | PTE_R)
     STORE_FAULTS(S, VA + 8, STORE_PAGE)
     FETCH_FAULTS(S, VA, INSN_PAGE)
@@ -76,6 +79,7 @@ BEGIN
     LEAF(RWX | PTE_U)
     LOAD_FAULTS(S, VA + 8, LOAD_PAGE)
     LEAF_IS(RWX | PTE_U)
+    // norm: nw:ad_d_exact
     // A load through a page that is only accessed does not make it dirty, nor does MXR.
     LEAF(PTE_V | PTE_X)
     li s1, MSTATUS_MXR
@@ -91,6 +95,14 @@ BEGIN
     RUNS(S, cbo.zero 0(a0))
     LEAF_IS(RWX | PTE_A | PTE_D)
 
+    // norm: nw:ad_never_cleared
+    // What is set stays, through loads and fetches.
+    LEAF(RWX | PTE_A | PTE_D)
+    LOADS(S, VA + 128, 0)
+    FETCHES(S, VA)
+    LEAF_IS(RWX | PTE_A | PTE_D)
+
+    // norm: nw:ad_update
     // A superpage has its own bits.
     MAP(VA + MEGA, SPARE, 1, RWX)
     mv s2, a0
@@ -101,6 +113,7 @@ BEGIN
     li a1, (SPARE >> 2) | RWX | PTE_A | PTE_D
     check_same a0, a1
 
+    // norm: nw:walk_ad_access, pmp_check_pagetable_access, pmp_with_paging
     // The update is a write to the table: where PMP forbids it, the walk is an access fault of the original access.
     la t0, leaf_address
     ld t1, (t0)

@@ -10,6 +10,7 @@
 #define SPACE(...) space __VA_ARGS__
 
 BEGIN
+    // norm: asidlen, satp
     // How many ASIDs there are; the rest needs two.
     li gp, __LINE__
     li a0, 0xffff << ATP_TAG_SHIFT
@@ -56,6 +57,7 @@ BEGIN
     sd t1, (t3)
     sfence.vma
 
+    // norm: sfence_vma_asid_effect, nw:cache_tag, satp
     .rept 3
     li gp, __LINE__
     space s8, 0
@@ -64,6 +66,7 @@ BEGIN
     loads S, VA + 8, 2
     .endr
 
+    // norm: sfence_vma_asid_only
     // A fence for one ASID leaves the other usable, whether it is kept or not.
     li gp, __LINE__
     la s7, second_last
@@ -76,6 +79,7 @@ BEGIN
     SPACE(s9, 1)
     LOADS(S, VA + 8, 1)
 
+    // norm: sfence_vma_all_asid_va, sfence_vma_va_all_asid
     // Global: the same in every space; removed by a fence that names no ASID.
     li gp, __LINE__
     li t1, ((SPARE + 2 * PAGE) >> 2) | PTE_RWX | PTE_G
@@ -98,6 +102,7 @@ BEGIN
     SPACE(s9, 1)
     LOADS(S, VA + 8, 1)
 
+    // norm: sfence_vma_mode_effect, satp_mode
     // Bare and back again, no fence.
     csrw satp, zero
     li a0, SPARE + PAGE

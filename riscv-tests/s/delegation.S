@@ -1,6 +1,9 @@
 // Law: a trap of S or U whose medeleg bit is set goes to S and leaves M's trap registers alone; one of M never does. SRET undoes it.
 #include "paging.h"
 BEGIN
+    // norm: medeleg_mideleg_op2, trap_del_S-mode, trap_del_S_mode_op, trap_horiz, sstatus_spp, sepc_op_trap_write
+    // norm: scause, stval, stval_op_faulting_addr, stval_op_illegal_instr, stval_op_other_traps
+    // norm: ecall_ebreak_epc_value
     // Everything but the ECALL of S, with which the handler below hands its record up.
     li s0, 0x1234
     csrw mepc, s0
@@ -31,10 +34,12 @@ BEGIN
     OUT
     GOT(BREAKPOINT, S)
     EPC_IS(a0)
+    // norm: trap_never_trans_lower
     // M-mode's own trap stays in M.
     TRAPS(ILLEGAL, M, csrw mhartid, x0)
     TRAPS(LOAD_ACCESS, M, ld a2, (a1))
 
+    // norm: medeleg_enc_txt, trap_def_M_mode
     // Bit by bit: only what is delegated.
     csrw medeleg, zero
     li s1, 1 << ILLEGAL
@@ -43,6 +48,7 @@ BEGIN
     TRAPS(LOAD_ACCESS, U, ld a2, (a1))
     TRAPS(BREAKPOINT, U, ebreak)
 
+    // norm: sstatus_spie, trap_del_S_mode_op, mstatus_xpie_xie_xpp_trap_op, mstatus_xret_op, stval_op_other_traps
     // SIE goes to SPIE and is cleared; the trap registers of M are not written. All by hand, for IN's OUT uses them.
     li gp, __LINE__
     li s1, 1 << ECALL_U
@@ -86,6 +92,7 @@ in_s:
     MSTATUS_AT_TRAP(MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_MPP, MSTATUS_SIE | MSTATUS_SPIE)
     csrci sstatus, MSTATUS_SIE
 
+    // norm: stval_op_faulting_addr, scause_interrupt
     // Page faults, delegated, with translation on.
     la t0, handle_s
     csrw stvec, t0
@@ -103,6 +110,7 @@ in_s:
     TRAPS_TO(INSN_PAGE, S, U, jr a0)
     TVAL_IS(a0)
     EPC_IS(a0)
+    // norm: stval_op_load_store_fault
     // A misaligned load over a page's end names the part that faults.
     MAP(VA, SPARE, 0, PTE_RWX | PTE_U)
     sfence.vma
@@ -112,6 +120,7 @@ in_s:
     TVAL_IS(a1)
     TRAPS_TO(STORE_PAGE, S, U, sd a2, (a0))
     TVAL_IS(a1)
+    // norm: stval_faulting_address_variable_instr
     // So does a 32-bit instruction across one: epc is its start, tval the second half.
     li gp, __LINE__
     li t0, SPARE + PAGE - 2

@@ -2,6 +2,8 @@
 #include "test.h"
 #define ALL (BIT(SSI) | BIT(STI) | BIT(SEI))
 BEGIN
+    // norm: medeleg_mideleg_op2, trap_del_intr_priv_lvl, sie_sip_supervisor_strap, sstatus_sie
+    // norm: sip_sie_priority_bit_order, scause_interrupt, stval_op_other_traps
     li s0, ALL
     csrw mideleg, s0
     csrw mie, s0
@@ -38,6 +40,7 @@ BEGIN
     nop
     OUT
     GOT(IRQ(STI), S)
+    // norm: sip_ssip_sie_ssie, sip_seip_sie_seie, sip_op
     // S-mode clears its own software interrupt; the others it cannot clear.
     csrw mip, s0
     li a1, ALL
@@ -47,6 +50,7 @@ BEGIN
     GOT(NONE)
     CHECK_CSR(sip, ALL, BIT(STI) | BIT(SEI))
 
+    // norm: sie_sip_strap_time_constraint
     // SIE set in S-mode takes it before the next instruction.
     csrw mie, s0
     la a0, 1f
@@ -60,6 +64,7 @@ BEGIN
     EPC_IS(a0)
     CHECK(a1, 0)
 
+    // norm: intr_mip_mie_op
     // Not delegated: to M, even if S has it masked.
     csrw mideleg, zero
     csrci sstatus, MSTATUS_SIE

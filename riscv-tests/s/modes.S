@@ -11,6 +11,7 @@ BEGIN
     satp_value s0, SV39
     sfence.vma
 
+    // norm: sfence_vma_mode_effect
     // S turns it on itself, and off; the code's page is mapped to itself.
     li a0, VA + 8
     li s1, MSTATUS_SUM
@@ -98,6 +99,7 @@ BEGIN
     GOT(NONE)
     CHECK(a7, 1)
 
+    // norm: nw:pte_user_fetch
     // S cannot run U's page even with SUM.
     IN(S)
     jr a0

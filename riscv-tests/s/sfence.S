@@ -35,6 +35,8 @@ BEGIN
     li s1, 1
     li s2, 2
 
+    // norm: sfence_vma_op, sfence_vma_invalidation, sfence_vma_ordering, sfence_vma_all_asid_va
+    // norm: sfence_vma_va_all_asid, sfence_vma_asid_only, sfence_vma_va_asid
     USE(1)
     LEAF_TO(2)
     FENCE(sfence.vma)
@@ -58,6 +60,7 @@ BEGIN
     sfence.vma s0, x0
     USE(1)
 
+    // norm: sfence_vma_invalidation, sfence_vma_va_all_asid
     // Rights withdrawn: W, then R, then V.
     LEAF_TO(1, PTE_RWX & ~PTE_W)
     FENCE(sfence.vma s0)
@@ -81,6 +84,7 @@ BEGIN
     FENCE(sfence.vma s0)
     USE(2)
 
+    // norm: sfence_vma_va_all_asid
     // A superpage: one address within it removes all of it, whatever pieces it is kept in.
     LOADS(S, VA + MEGA + PAGE + 8, 1)
     LOADS(S, VA + MEGA + 2 * PAGE + 8, 2)
@@ -93,6 +97,7 @@ BEGIN
     LOAD_FAULTS(S, VA + MEGA + PAGE + 8, LOAD_PAGE)
     LOAD_FAULTS(S, VA + MEGA + 2 * PAGE + 8, LOAD_PAGE)
 
+    // norm: sfence_vma_all_asid_va
     // A pointer that changes needs the fence without an address.
     LEAF_TO(1)
     FENCE(sfence.vma)
@@ -109,6 +114,7 @@ BEGIN
     FENCE(sfence.vma x0, s1)
     USE(1)
 
+    // norm: sfence_vma_invalid_va, sfence_vma_rs2_bits
     // Bits of rs1 and rs2 that name nothing: an address that is not canonical, an ASID wider than ASIDLEN.
     li s3, 1 << 62
     FENCE(sfence.vma s3)

@@ -18,6 +18,8 @@ BEGIN
     li s0, VA
     li s1, VA + PAGE
     li s2, 1
+    // norm: Svinval_sequence_rs1_rs2, Svinval_sequence_reads_writes_before, Svinval_sequence_reads_writes_after
+    // norm: Svinval_sinval_vma_invalidates_same_as_sfence_vma, Svinval_sfence_w_inval_orders_before_sinval_vma
     .irp operands, "x0, x0", "s0, x0", "x0, s2", "s0, s2"
     li gp, __LINE__
     leaf_to 1, 0

@@ -20,6 +20,7 @@ BEGIN
     li t0, 16
     bne s0, t0, 1b
     PAGING_ON(SV39)
+    // norm: Svnapot_pte_N, Svnapot_valid_encoding, Svnapot_implicit_read_ppn_subst, Svnapot_range_napot
     // The low bits of the page number come from the address.
     LOADS(S, VA + 8, 0x1000)
     LOADS(S, VA + 5 * PAGE + 8, 0x1005)
@@ -32,6 +33,7 @@ BEGIN
     ld a1, 8(a0)
     CHECK(a1, 0x2005)
 
+    // norm: Svnapot_reserved_encoding_fault
     // Every other value of PPN[3:0] is reserved.
     .irp low, 0, 1, 2, 4, 7, 9, 12, 15
     li gp, __LINE__
@@ -41,6 +43,7 @@ BEGIN
     store_faults S, VA, STORE_PAGE
     fetch_faults S, VA, INSN_PAGE
     .endr
+    // norm: Svnapot_reserved_encoding_fault
     // A superpage leaf with N.
     MAP(VA + MEGA, SPARE, 1, PTE_RWX | PTE_N)
     MAP(VA + 2 * MEGA, SPARE + 8 * PAGE, 1, PTE_RWX | PTE_N)
@@ -48,6 +51,7 @@ BEGIN
     LOAD_FAULTS(S, VA + MEGA, LOAD_PAGE)
     LOAD_FAULTS(S, VA + 2 * MEGA, LOAD_PAGE)
 
+    // norm: svade_access_ad_bit_clear
     // Rights are checked as ever: A of the entry that the walk reads.
     MAP(VA, SPARE + 8 * PAGE, 0, (PTE_RWX | PTE_N) & ~PTE_A)
     sfence.vma

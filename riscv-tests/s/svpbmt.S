@@ -7,6 +7,7 @@ BEGIN
     MAP(VA + PAGE, SPARE, 0, PTE_RWX | PTE_PBMT_IO)
     MAP(VA + 2 * PAGE, SPARE, 0, PTE_RWX | PTE_PBMT_RESERVED)
     MAP(VA + MEGA, SPARE, 1, PTE_RWX | PTE_PBMT_NC)
+    // norm: menvcfg_pbmte_op, Sv39_pte_svpbmt_rsv
     csrw menvcfg, zero
     PAGING_ON(SV39)
     LOAD_FAULTS(S, VA, LOAD_PAGE)
@@ -15,6 +16,7 @@ BEGIN
     STORE_FAULTS(S, VA + MEGA, STORE_PAGE)
     FETCH_FAULTS(S, VA, INSN_PAGE)
 
+    // norm: menvcfg_pbmte_op, Svpbmt_leaf_pte_pbmt_reserved_3_fault, menvcfg_pbmte_fence
     li t0, ENVCFG_PBMTE
     csrw menvcfg, t0
     sfence.vma
@@ -26,6 +28,7 @@ BEGIN
     STORE_FAULTS(S, VA + 2 * PAGE, STORE_PAGE)
     FETCH_FAULTS(S, VA + 2 * PAGE, INSN_PAGE)
 
+    // norm: Svpbmt_nonleaf_pte_pbmt_must_be_zero
     // In a pointer it stays reserved.
     li gp, __LINE__
     ld s2, pt + PT_ROOT

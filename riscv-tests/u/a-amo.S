@@ -51,6 +51,7 @@ BEGIN
     amoadd.w.rl a0, a0, (a0)
     check_reg a0, 15
 
+    // norm: mcause_exccode_st_sc_amo
     // An AMO that may not read is a store fault, never a load fault.
     li a0, 0x8
     TRAPS(STORE_ACCESS, M, amoadd.w a1, a2, (a0))

@@ -72,6 +72,7 @@ BEGIN
     sc.w.aq x0, a1, (a0)
     CHECK(x0, 0)
 
+    // norm: mcause_exccode_ld_ldrsv, mcause_exccode_st_sc_amo
     // A trap of LR or SC: the address, and a store fault for SC even without a reservation.
     li a0, 0x8
     TRAPS(LOAD_ACCESS, M, lr.w a1, (a0))

@@ -46,6 +46,7 @@ BEGIN
     ld a1, (a0)
     CHECK(a1, -1)
 
+    // norm: menvcfg_cbze_op, menvcfg_cbcfe_op, menvcfg_cbie_warl_op, senvcfg_cbze, senvcfg_cbcfe, senvcfg_cbie
     // Below M-mode, menvcfg; below S-mode, senvcfg too.
     csrw menvcfg, zero
     csrw senvcfg, zero
@@ -75,6 +76,7 @@ BEGIN
     csrw menvcfg, zero
     FORBIDDEN(U)
 
+    // norm: menvcfg_cbze_op, menvcfg_cbcfe_op, menvcfg_cbie_cbo-inval_op_list
     // Each bit is its own.
     li s1, ENVCFG_CBZE
     csrw menvcfg, s1

@@ -1,6 +1,7 @@
 // Law: with mstatus.FS = 0 every FP instruction and FP CSR is illegal and nothing changes; a write to FP state makes FS dirty and sets SD.
 #include "test.h"
 BEGIN
+    // norm: mstatus_fs_vs_xs_off_op, mstatus_fs_op, mstatus_sd_op1
     li s0, MSTATUS_FS
     csrc mstatus, s0
     CHECK_CSR(mstatus, MSTATUS_FS | MSTATUS_SD, 0)
@@ -29,10 +30,12 @@ BEGIN
     OFF(c.fsd fa0, 0(a0))
     .option norvc
     OFF(fli.s fa0, 3)
+    // norm: nw:priority_illegal_first, mcause_exccode_pri1
     // Illegal comes before the access: no fault for a bad address.
     li a0, 8
     OFF(fld fa0, (a0))
 
+    // norm: mstatus_fs_vs_xs_dirty_op, mstatus_fs_vs_xs_enc, mstatus_sd_op1
     // Initial and Clean stay so while FP state is only read, and become Dirty at a write.
     .macro dirties insn:vararg
     csrc mstatus, s0
@@ -50,6 +53,7 @@ BEGIN
     DIRTIES(csrwi frm, 0)
     DIRTIES(fsgnj.d fa0, fa0, fa0)
 
+    // norm: mstatus_fs_vs_xs_update_indep_priv
     // FS survives MRET; reading never makes it less.
     li gp, __LINE__
     csrc mstatus, s0

@@ -63,6 +63,7 @@ BEGIN
     fmv.x.w a2, fa1
     check_reg a2, 1
 
+    // norm: pma_mag_op_amo, pma_mag_op_rsrv
     // Atomic instructions are aligned, or trap with their own address; as which of the two faults is free [zaamo, zalrsc].
     la a0, page - 2
     IN(M)

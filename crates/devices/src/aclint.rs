@@ -164,6 +164,7 @@ mod tests {
         a.write(offset, size, value, Ticks(now)).unwrap();
     }
 
+    // norm: msip_enc, msip_sz_acc
     #[test]
     fn msip_is_one_bit_a_hart() {
         let mut a = Aclint::new(2);
@@ -174,6 +175,7 @@ mod tests {
         assert!(!a.msip(1));
     }
 
+    // norm: mtime_intr_pending, mtimecmp_sz
     #[test]
     fn mtip_is_mtime_not_below_mtimecmp() {
         let mut a = Aclint::new(2);
@@ -185,6 +187,7 @@ mod tests {
         assert_eq!(a.timer_deadline(1, Ticks(100)), None);
     }
 
+    // norm: mtimecmp_sz
     #[test]
     fn mtimecmp_can_be_written_by_halves() {
         let mut a = Aclint::new(1);
@@ -194,6 +197,7 @@ mod tests {
         assert_eq!(a.read(0x4004, 4, Ticks(0)), Ok(0x0123_4567));
     }
 
+    // norm: mtime_acc, mtime_sz, mtime_mtimecmp_rv64_wr
     #[test]
     fn mtime_counts_ticks_from_where_it_was_set() {
         let mut a = Aclint::new(1);

@@ -364,6 +364,7 @@ mod tests {
         assert_eq!(describe_needs(crate::Op::AmocasB.row().needs), "zabha and zacas");
     }
 
+    // norm: Sv57_requires_Sv48, Sv48_requires_Sv39, misa_extensions_dependencies
     #[test]
     fn implications_follow_the_manual() {
         let set = |ext| [ext].into_iter().collect::<ExtSet>();
@@ -407,6 +408,7 @@ mod tests {
         }
     }
 
+    // norm: misa_extensions_enc_tbl, misa_extensions_enc_txt, misa_mxl_enc, misa_extensions_rst1
     #[test]
     fn misa_has_a_bit_for_each_letter() {
         // MXL=2 and A B C D F H I M S U, counted by hand.

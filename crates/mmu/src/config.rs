@@ -142,6 +142,7 @@ mod tests {
         MmuConfig::new(&ExtSet::of(exts), 9, 7, 16, Shape::default())
     }
 
+    // norm: satp_mode_op_unsupported, asidlen
     #[test]
     fn an_unsupported_mode_is_no_write_to_satp() {
         let config = config(&[Ext::S, Ext::Sv39, Ext::Sv48]);
@@ -152,6 +153,7 @@ mod tests {
         assert_eq!(config.legal_atp(0), Some(0));
     }
 
+    // norm: hgatp_mode_warl, hgatp_ppn_op, hgatp_vmid_lsbs
     #[test]
     fn an_unsupported_mode_leaves_the_one_of_hgatp() {
         let config = config(&[Ext::S, Ext::Sv39]);

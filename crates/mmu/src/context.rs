@@ -204,6 +204,7 @@ mod tests {
         ContextKey::new(&csrs, privilege, v, false)
     }
 
+    // norm: sfence_vma_sum_mxr_effect, sfence_vma_asid_effect, sfence_vma_mode_effect
     #[test]
     fn what_takes_effect_at_once_changes_the_context() {
         let plain = key(|_| {}, Privilege::S, false);

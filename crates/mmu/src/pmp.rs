@@ -290,12 +290,14 @@ mod tests {
         pmp.check(Pa(pa), len, Privilege::S, PmpAccess::READ)
     }
 
+    // norm: pmp_no_entry_match, pmp_entry_count
     #[test]
     fn without_entries_everything_is_allowed() {
         let pmp = Pmp::new(0);
         assert!(pmp.check(Pa(0), 8, Privilege::U, PmpAccess::ALL));
     }
 
+    // norm: pmp_no_entry_match
     #[test]
     fn without_a_match_only_m_has_access() {
         let pmp = Pmp::new(16);
@@ -303,6 +305,7 @@ mod tests {
         assert!(!reads(&pmp, 0, 8));
     }
 
+    // norm: pmp_napot_encoding_low_bits, pmp_a_field_napot_na4
     #[test]
     fn napot_covers_its_size_and_nothing_else() {
         // 0b…0111 names 64 bytes: 2^(3+3).
@@ -314,12 +317,14 @@ mod tests {
         assert!(reads(&all, 0, 8) && reads(&all, (1 << 56) - 8, 8));
     }
 
+    // norm: pmp_a_field_napot_na4
     #[test]
     fn na4_covers_four_bytes() {
         let pmp = pmp(&[(A_NA4 | R, 0x1000 >> 2)]);
         assert!(reads(&pmp, 0x1000, 4) && !reads(&pmp, 0x1004, 4) && !reads(&pmp, 0x1000, 8));
     }
 
+    // norm: pmp_a_field_tor
     #[test]
     fn tor_takes_its_bottom_from_the_entry_below() {
         let pmp = pmp(&[(0, 0x1000 >> 2), (A_TOR | R, 0x2000 >> 2)]);
@@ -331,6 +336,7 @@ mod tests {
         assert!(!reads(&empty, 0x1ffc, 4) && !reads(&empty, 0x2000, 4));
     }
 
+    // norm: pmp_full_match_required
     #[test]
     fn a_partial_match_fails_whatever_lies_below_it() {
         // The manual's example: 0xC–0xF against an access of 0x8–0xF.
@@ -339,12 +345,14 @@ mod tests {
         assert!(!pmp.check(Pa(8), 8, Privilege::M, PmpAccess::READ));
     }
 
+    // norm: pmp_entry_priority
     #[test]
     fn the_lowest_number_decides() {
         let pmp = pmp(&[(A_NA4, 0x1000 >> 2), (A_NAPOT | RWX, u64::MAX)]);
         assert!(!reads(&pmp, 0x1000, 4) && reads(&pmp, 0x1004, 4));
     }
 
+    // norm: pmp_l_bit_function, pmp_l_bit_write_protection, pmp_l_bit_m_mode_enforcement, pmp_mmode_locking
     #[test]
     fn locked_rules_bind_m_and_cannot_change() {
         let mut pmp = pmp(&[(A_NA4 | L | R, 0x1000 >> 2)]);
@@ -355,6 +363,7 @@ mod tests {
         assert_eq!((pmp.read_cfg(0), pmp.read_addr(0)), (A_NA4 | L | R, 0x400));
     }
 
+    // norm: pmp_l_bit_write_protection
     #[test]
     fn a_locked_tor_rule_locks_the_address_below_it() {
         let mut pmp = pmp(&[(0, 0x400), (A_TOR | L | R, 0x800)]);
@@ -364,6 +373,7 @@ mod tests {
         assert_eq!(pmp.read_cfg(0), A_NA4 | R);
     }
 
+    // norm: pmp_csrs_warl_access, pmp_rwx_warl, pmp_addr_encoding, pmp_addr_warl, pmp_entry_count
     #[test]
     fn registers_are_warl() {
         let mut pmp = pmp(&[(0x7f, u64::MAX)]);
@@ -392,6 +402,9 @@ mod tests {
         );
     }
 
+    // norm: mseccfg_mml_set, mseccfg_mml_pmpcfg_L_op, mseccfg_mml_M_rule_op, mseccfg_mml_SorU_rule_op
+    // norm: mseccfg_mml_shared_rule_op, mseccfg_mml_shared_L0_op, mseccfg_mml_shared_L1_op
+    // norm: mseccfg_mml_shared_LRWX_1111_op
     #[test]
     fn mml_follows_the_truth_table() {
         // Rows of the table: LRWX, then the rights in M and in S/U, as letters.
@@ -435,6 +448,7 @@ mod tests {
         }
     }
 
+    // norm: mseccfg_mml_X_restrict
     #[test]
     fn mml_refuses_new_code_for_m_unless_bypassed() {
         for (rwx, allowed) in [
@@ -456,6 +470,7 @@ mod tests {
         }
     }
 
+    // norm: mseccfg_mml_sticky, mseccfg_mml_warl, mseccfg_mmwp_op_warl, mseccfg_rlb_op_warl
     #[test]
     fn mml_and_mmwp_stick_and_rlb_cannot_return_over_a_locked_rule() {
         let mut pmp = Pmp::new(16);
@@ -472,6 +487,7 @@ mod tests {
         assert_eq!(pmp.read_mseccfg(), MML | MMWP);
     }
 
+    // norm: mseccfg_mmwp_op_warl, mseccfg_mml_exec_code
     #[test]
     fn mmwp_denies_m_what_no_rule_matches_and_mml_denies_it_execution() {
         let mut pmp = Pmp::new(16);

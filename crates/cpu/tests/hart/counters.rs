@@ -11,6 +11,7 @@ fn code(name: &str) -> u64 {
     1 + EVENTS.iter().position(|row| row.name == name).expect("a known event") as u64
 }
 
+// norm: mhpmevent_sz_warl_op
 #[test]
 fn exceptions_and_fences_are_counted_one_by_one() {
     let mut hart = hart("sfence.vma; sfence.vma; sfence.vma; ecall");
@@ -55,6 +56,7 @@ fn a_counter_stands_still_in_the_modes_it_is_kept_from() {
     assert_eq!(hart.csr(csr::MHPMCOUNTER3 + 1), Some(4));
 }
 
+// norm: mip_lcofip_mie_lcofie_op, mip_lcofip_op2
 #[test]
 fn an_overflow_sets_of_and_asks_for_an_interrupt_once() {
     let mut hart = hart("nop; nop; nop; nop; nop; nop; nop; nop");

@@ -25,7 +25,9 @@ fn cause_in(mode: Mode, hart: &mut Hart) -> Option<Cause> {
 const ILLEGAL: Option<Cause> = Some(Cause::Exception(Exception::IllegalInstruction));
 const VIRTUAL: Option<Cause> = Some(Cause::Exception(Exception::VirtualInstruction));
 
-/// norm:H_cause_virtual_instruction: virtual only where HS-mode could do it.
+// norm: H_cause_virtual_instruction, H_virtinst_vu_vs_nonhigh_allowedhs_tvm0
+// norm: H_virtinst_vu_nonhigh_supervisor_allowedhs_tvm0
+/// Virtual only where HS-mode could do it.
 #[test]
 fn what_m_mode_withholds_from_hs_is_illegal_in_a_guest() {
     for (source, mode) in [
@@ -46,7 +48,7 @@ fn what_m_mode_withholds_from_hs_is_illegal_in_a_guest() {
     }
 }
 
-/// norm:H_virtinst_vu_nonhigh_supervisor_allowedhs_tvm0, and its sibling for hypervisor CSRs.
+// norm: H_virtinst_vu_nonhigh_supervisor_allowedhs_tvm0, H_virtinst_vu_vs_nonhigh_allowedhs_tvm0
 #[test]
 fn tvm_does_not_count_for_a_guest() {
     for (source, mode) in
@@ -58,6 +60,7 @@ fn tvm_does_not_count_for_a_guest() {
     }
 }
 
+// norm: hstatus_gva_op, mstatus_gva_op
 /// A breakpoint writes a guest virtual address to `tval`, and so sets GVA.
 #[test]
 fn a_breakpoint_in_a_guest_sets_gva() {

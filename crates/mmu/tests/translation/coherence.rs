@@ -261,6 +261,8 @@ impl Software {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
+    // norm: sfence_vma_asid_only, sfence_vma_va_all_asid, sfence_vma_va_asid, sfence_vma_asid_effect
+    // norm: sfence_vma_sum_mxr_effect, hfence-vvma_mode, hfence-gvma_op, nw:cache_tag
     #[test]
     fn a_tlb_does_not_show_when_every_change_is_fenced(
         adue in any::<bool>(),

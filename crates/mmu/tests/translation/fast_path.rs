@@ -8,6 +8,7 @@ use mmu::{Fence, Kind, Mmu, MmuConfig, PageClass, PmaMap, Shape};
 use crate::naive::RAM_BASE;
 use crate::rig::*;
 
+// norm: nw:ad_update, nw:cache_not_step_9
 #[test]
 fn a_load_sets_a_and_the_first_store_sets_d() {
     for shape in [Shape::none(), Shape::default(), Shape::adversarial()] {
@@ -104,7 +105,7 @@ fn a_page_that_becomes_code_is_not_written_natively() {
     assert!(!b.mmu.store(VA, 4u8));
 }
 
-/// norm:pmp_sfence_required.
+// norm: pmp_sfence_required
 #[test]
 fn a_pmp_change_reaches_the_native_tlb() {
     let ram = ram(16);
@@ -133,7 +134,7 @@ fn a_pmp_change_reaches_the_native_tlb() {
     assert!(goes_to(&mut mmu, DATA, STORE).is_err());
 }
 
-/// norm:sfence_vma_mode_effect.
+// norm: sfence_vma_mode_effect
 #[test]
 fn switching_paging_off_and_on_takes_effect_at_once() {
     let mut b = bench(Shape::adversarial());
@@ -152,6 +153,7 @@ fn switching_paging_off_and_on_takes_effect_at_once() {
     }
 }
 
+// norm: sfence_vma_all_asid_va
 /// One fence over many address spaces, all of which had native entries.
 #[test]
 fn a_fence_over_many_spaces_reaches_the_native_tlb() {

@@ -187,9 +187,7 @@ impl Workbench {
     }
 }
 
-/// Each fence and what it orders: norm:sfence_vma_all_asid_va, norm:sfence_vma_asid_only, norm:sfence_vma_va_all_asid,
-/// norm:sfence_vma_va_asid, norm:sfence_vma_invalid_va, norm:sfence_vma_rs2_bits, norm:sfence_vma_v0,
-/// norm:hfence-vvma_mode, norm:hfence-vvma_limits, norm:hfence-vvma_asid, norm:hfence-gvma_op, norm:hfence-gvma_vmid.
+/// Each fence and what it orders.
 fn rows() -> Vec<(Fence, Vec<&'static str>)> {
     let sfence = |va: Option<u64>, asid| Fence::Sfence { va: va.map(Va), asid };
     let vvma = |va: Option<u64>, asid, vmid| Fence::Vvma { va: va.map(Va), asid, vmid };
@@ -231,13 +229,17 @@ fn rows() -> Vec<(Fence, Vec<&'static str>)> {
     ]
 }
 
-/// Nothing but a fence makes a change show (norm:sfence_vma_ordering_semantics, norm:hgatp_op_hfence_gvma): not a write of `satp`, `vsatp` or `hgatp`, which `changed` does all the
-/// time.
+// norm: sfence_vma_ordering_semantics, hgatp_op_hfence_gvma, satp_op_sfence_vma, nw:cache_step_2
+/// Nothing but a fence makes a change show: not a write of `satp`, `vsatp` or `hgatp`, which `changed` does all
+/// the time.
 #[test]
 fn without_a_fence_the_adversarial_tlb_shows_nothing_new() {
     assert_eq!(workbench(Shape::adversarial()).changed(), BTreeSet::new());
 }
 
+// norm: sfence_vma_all_asid_va, sfence_vma_asid_only, sfence_vma_va_all_asid, sfence_vma_va_asid
+// norm: sfence_vma_invalid_va, sfence_vma_rs2_bits, sfence_vma_v0, hfence-vvma_mode, hfence-vvma_limits
+// norm: hfence-vvma_asid, hfence-gvma_op, hfence-gvma_vmid, nw:hfence_gvma_combined, nw:hfence_gvma_vs_entries
 #[test]
 fn the_adversarial_tlb_loses_to_a_fence_exactly_what_it_orders() {
     for (fence, ordered) in rows() {
@@ -247,6 +249,8 @@ fn the_adversarial_tlb_loses_to_a_fence_exactly_what_it_orders() {
     }
 }
 
+// norm: sfence_vma_all_asid_va, sfence_vma_asid_only, sfence_vma_va_all_asid, sfence_vma_va_asid, sfence_vma_rs2_bits
+// norm: hfence-vvma_mode, hfence-gvma_op, hfence-gvma_vmid, nw:hfence_gvma_combined
 #[test]
 fn every_tlb_loses_to_a_fence_at_least_what_it_orders() {
     let two = mmu::Geometry::new(2, 2).unwrap();
@@ -275,6 +279,7 @@ fn without_a_tlb_every_change_shows_at_once() {
     assert_eq!(bench.changed(), all);
 }
 
+// norm: sfence_vma_va_all_asid, sfence_vma_va_asid, sfence_vma_asid_only
 #[test]
 fn a_fence_by_address_orders_no_pointers() {
     let ram = ram(PAGES);
@@ -300,6 +305,7 @@ fn a_fence_by_address_orders_no_pointers() {
     assert_eq!(goes_to(&mut mmu, A2, LOAD), Ok(NEW));
 }
 
+// norm: hfence-vvma_mode
 /// Split without break-before-make: after one fence inside the old page, no piece of it is left anywhere in it.
 #[test]
 fn one_fence_inside_a_split_superpage_removes_all_of_it() {
@@ -341,6 +347,7 @@ fn one_fence_inside_a_split_superpage_removes_all_of_it() {
     }
 }
 
+// norm: hfence-gvma_op, nw:hfence_gvma_combined
 /// KVM splits a 2 MiB G-stage leaf and fences its first address only.
 #[test]
 fn one_fence_inside_a_split_guest_superpage_removes_all_of_it() {
@@ -379,7 +386,8 @@ fn one_fence_inside_a_split_guest_superpage_removes_all_of_it() {
     }
 }
 
-/// norm:Svnapot_cache_entries: one address of a NAPOT region need not remove the other pages, and the adversarial TLB keeps them.
+// norm: Svnapot_cache_entries, Svnapot_implicit_read_ppn_subst
+/// One address of a NAPOT region need not remove the other pages, and the adversarial TLB keeps them.
 #[test]
 fn a_fence_takes_one_page_out_of_a_napot_region() {
     let ram = ram(PAGES);
@@ -406,6 +414,7 @@ fn a_fence_takes_one_page_out_of_a_napot_region() {
     }
 }
 
+// norm: hfence-vvma_mode
 /// Two vCPUs of one virtual machine take turns on one hart, both with ASID 0, and nobody fences: a shape that tags
 /// roots gets along, the adversarial one shows the defect.
 #[test]

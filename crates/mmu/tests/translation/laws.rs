@@ -17,7 +17,7 @@ fn hlvx(privilege: Privilege) -> Access {
     Access { hlvx: true, ..access(Kind::Load, privilege, true) }
 }
 
-/// norm:hgatp_mode_bare_trans.
+// norm: hgatp_mode_bare_trans, hgatp_mode_bare, satp_mode, satp_op_active
 #[test]
 fn m_mode_and_bare_do_not_translate() {
     let mut b = bench(Shape::default());
@@ -34,7 +34,7 @@ fn m_mode_and_bare_do_not_translate() {
     assert_eq!(b.reason(1 << 60 | DATA, machine), Reason::Pma);
 }
 
-/// norm:hlsv_u_op.
+// norm: hlsv_u_op
 #[test]
 fn hlvx_needs_execute_not_read() {
     let mut b = bench(Shape::default());
@@ -54,7 +54,7 @@ fn hlvx_needs_execute_not_read() {
     assert_eq!(b.reason(VA + PAGE, hlvx(Privilege::S)), Reason::NotExecutable);
 }
 
-/// norm:hlsv_u_op.
+// norm: hlsv_u_op
 #[test]
 fn hlvx_needs_read_and_execute_of_physical_memory() {
     // The second page only executes, the third only reads.
@@ -72,7 +72,7 @@ fn hlvx_needs_read_and_execute_of_physical_memory() {
     }
 }
 
-/// norm:vsstatus_mxr_vm, norm:sstatus_mxr_vm.
+// norm: vsstatus_mxr_vm, sstatus_mxr_vm
 #[test]
 fn mxr_of_hs_covers_both_stages_and_that_of_vs_only_its_own() {
     let mut b = bench(Shape::default());
@@ -89,7 +89,7 @@ fn mxr_of_hs_covers_both_stages_and_that_of_vs_only_its_own() {
     assert_eq!(both(&mut b), [true, true]);
 }
 
-/// norm:H_vm_gpapriv.
+// norm: H_vm_gpapriv
 #[test]
 fn vs_pte_read_ignores_mxr() {
     let mut b = bench(Shape::default());
@@ -105,7 +105,7 @@ fn vs_pte_read_ignores_mxr() {
     assert_eq!(why.reason, Reason::NotReadable);
 }
 
-/// norm:H_vm_gpapriv.
+// norm: H_vm_gpapriv
 #[test]
 fn setting_a_of_a_vs_pte_is_an_implicit_write() {
     let mut b = bench(Shape::default());
@@ -120,7 +120,7 @@ fn setting_a_of_a_vs_pte_is_an_implicit_write() {
     assert_eq!(b.ram.read::<u64>(Pa(at)), Some(pte(GPA, V | R | W)));
 }
 
-/// norm:henvcfg_adue_op, norm:Svadu_disabled_hw_update_falls_back_to_svade.
+// norm: menvcfg_adue_op, henvcfg_adue_op, Svadu_disabled_hw_update_falls_back_to_svade, nw:ad_update
 #[test]
 fn each_adue_governs_its_stages() {
     for (adue, vs_adue) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -149,7 +149,7 @@ fn each_adue_governs_its_stages() {
     }
 }
 
-/// norm:hgatp_mode_sv39x4, norm:hgatp_mode_sv48x4, norm:hgatp_mode_sv57x4, norm:H_vm_gstagetrans.
+// norm: hgatp_mode_sv39x4, hgatp_mode_sv48x4, hgatp_mode_sv57x4, H_vm_gstagetrans
 #[test]
 fn a_gpa_that_is_too_wide_is_a_guest_page_fault_even_with_vsatp_bare() {
     let mut b = bench(Shape::default());
@@ -176,7 +176,7 @@ fn a_gpa_that_is_too_wide_is_a_guest_page_fault_even_with_vsatp_bare() {
     );
 }
 
-/// norm:hgatp_mode_x4.
+// norm: hgatp_mode_x4
 #[test]
 fn the_guest_root_has_two_more_bits() {
     let mut b = bench(Shape::default());
@@ -186,7 +186,7 @@ fn the_guest_root_has_two_more_bits() {
     assert_eq!(goes_to(&mut b.mmu, gpa, GUEST_LOAD), Ok(OTHER));
 }
 
-/// norm:H_vm_gpatrans, norm:H_vm_gpa_g.
+// norm: H_vm_gpatrans, H_vm_gpa_g
 #[test]
 fn a_guest_page_needs_u_and_ignores_g_and_sum() {
     let mut b = bench(Shape::adversarial());
@@ -200,7 +200,7 @@ fn a_guest_page_needs_u_and_ignores_g_and_sum() {
     assert!(goes_to(&mut b.mmu, GPA, GUEST_LOAD).is_err());
 }
 
-/// norm:sstatus_sum.
+// norm: sstatus_sum, sfence_vma_sum_mxr_effect, hlsv_trans, nw:pte_user_fetch, nw:walk_user
 #[test]
 fn sum_lets_s_load_and_store_user_pages_but_not_execute_them() {
     let mut b = bench(Shape::default());
@@ -243,8 +243,9 @@ fn a_fault_names_the_pte_that_caused_it() {
     );
 }
 
-/// norm:Sv39_pte_future_rsv, norm:Svnapot_reserved_encoding_fault, norm:Svpbmt_nonleaf_pte_pbmt_must_be_zero,
-/// norm:Svpbmt_leaf_pte_pbmt_reserved_3_fault, norm:Sv39_superpage_align_fault, norm:Sv39_va_signext.
+// norm: Sv39_pte_future_rsv, Svnapot_reserved_encoding_fault, Svpbmt_nonleaf_pte_pbmt_must_be_zero
+// norm: Svpbmt_leaf_pte_pbmt_reserved_3_fault, Sv39_superpage_align_fault, Sv39_va_signext, nw:walk_invalid
+// norm: nw:walk_reserved, nw:walk_too_deep, nw:walk_misaligned_superpage, nw:pte_pointer_reserved
 #[test]
 fn reserved_encodings_are_told_apart() {
     let n = 1 << 63;
@@ -276,7 +277,7 @@ fn reserved_encodings_are_told_apart() {
     assert_eq!(b.reason(1 << 38, LOAD), Reason::NonCanonical);
 }
 
-/// norm:Svpbmt_hgatp_stage_override_rule, norm:Svpbmt_vsatp_stage_override_rule.
+// norm: Svpbmt_hgatp_stage_override_rule, Svpbmt_vsatp_stage_override_rule
 #[test]
 fn the_vs_stage_memory_type_overrides_that_of_the_g_stage() {
     let kinds = [MemoryType::Pma, MemoryType::Nc, MemoryType::Io];
@@ -295,7 +296,8 @@ fn the_vs_stage_memory_type_overrides_that_of_the_g_stage() {
     }
 }
 
-/// norm:pmp_with_paging, norm:H_exception_priority.
+// norm: pmp_with_paging, pmp_check_pagetable_access, H_exception_priority, nw:priority_first_encountered
+// norm: nw:walk_pte_access
 #[test]
 fn pmp_denies_a_pte_before_anything_later_can_fail() {
     let ram = ram(PAGES);
@@ -317,6 +319,7 @@ fn pmp_denies_a_pte_before_anything_later_can_fail() {
     assert_eq!((why.reason, why.pte), (Reason::Pmp, Some(pte_at)));
 }
 
+// norm: nw:walk_pte_access, pma_vm_hw_tbl_acc
 #[test]
 fn ptes_outside_ram_are_access_faults() {
     let mut b = bench(Shape::default());
@@ -325,6 +328,7 @@ fn ptes_outside_ram_are_access_faults() {
     assert!(matches!(fault, Fault::Access { why } if why.reason == Reason::Pma), "{fault}");
 }
 
+// norm: pma_io_rwx_per_sz, pma_amo_far_subset_proc
 #[test]
 fn devices_take_loads_and_stores_but_no_amos_and_no_fetches() {
     let ram = ram(16);
@@ -344,6 +348,7 @@ fn devices_take_loads_and_stores_but_no_amos_and_no_fetches() {
     assert_eq!(mmu.load::<u32>(0x1000_0000), None);
 }
 
+// norm: Svvptc_explicit_stores_update_valid_bit
 #[test]
 fn a_right_that_was_added_needs_no_fence() {
     for shape in [Shape::default(), Shape::adversarial()] {
@@ -359,6 +364,7 @@ fn a_right_that_was_added_needs_no_fence() {
     }
 }
 
+// norm: Svvptc_explicit_stores_update_valid_bit
 /// A kept pointer to a table in which nothing is mapped must not deny what memory grants.
 #[test]
 fn memory_has_the_last_word_in_a_denial() {
@@ -373,6 +379,7 @@ fn memory_has_the_last_word_in_a_denial() {
     assert_eq!(b.mmu.stats().retries, 1);
 }
 
+// norm: nw:pte_global, sfence_vma_va_all_asid
 #[test]
 fn a_pointer_with_g_makes_what_lies_below_it_global() {
     let mut b = bench(Shape::adversarial());
@@ -444,6 +451,7 @@ fn walk_caches_shorten_walks_and_leaves_end_them() {
     assert_eq!(b.mmu.stats().without_walk, 1);
 }
 
+// norm: Sv39_va_signext
 /// What was kept under a wider MODE does not make an address valid under a narrower one.
 #[test]
 fn an_address_is_checked_against_the_mode_in_force() {

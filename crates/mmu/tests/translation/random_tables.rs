@@ -272,6 +272,9 @@ fn native_hit(world: &mut World, va: u64, access: Access) -> Option<Native> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
+    // norm: nw:walk_root, nw:walk_pte_access, nw:walk_invalid, nw:walk_reserved, nw:walk_pointer, nw:walk_too_deep
+    // norm: nw:walk_misaligned_superpage, nw:walk_user, nw:walk_permission, nw:walk_ad_svade, nw:walk_ad_access
+    // norm: nw:walk_output, H_vm_gpatrans, H_vm_gpapriv
     #[test]
     fn every_walk_ends_as_the_manual_says(seed in 1u64..) {
         let mut dice = Dice(seed);
@@ -287,6 +290,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
+    // norm: sfence_vma_sum_mxr_effect
     /// While tables do not change, but for the A and D that walks set, a TLB is invisible. What takes effect without
     /// a fence changes all the time.
     #[test]
