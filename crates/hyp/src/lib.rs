@@ -5,11 +5,12 @@
 //! never asks a hart's walker where its own pages are, so that each side checks the other.
 //!
 //! Today it keeps a VM's memory: tables ([`gstage`]), slots ([`memslot`]), dirty logs ([`dirty`], [`policy`]) and
-//! what ties them together ([`memory`]). The vCPU follows.
+//! what ties them together ([`memory`]), and decodes what a guest wants of a device ([`mmio`]). The vCPU follows.
 
 pub mod dirty;
 pub mod gstage;
 pub mod memory;
 pub mod memslot;
+pub mod mmio;
 pub mod policy;
 pub mod port;
