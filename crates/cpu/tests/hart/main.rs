@@ -1,7 +1,9 @@
 //! Laws of a hart by itself: no board, no devices, programs of a few lines.
 
+mod access;
 mod commit;
 mod counters;
 mod guest_traps;
 mod rig;
+mod warl;
 mod witness;
