@@ -4,6 +4,8 @@ mod access;
 mod commit;
 mod counters;
 mod guest_traps;
+mod interrupts;
 mod rig;
+mod traps;
 mod warl;
 mod witness;
