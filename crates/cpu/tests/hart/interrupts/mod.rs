@@ -43,7 +43,7 @@ impl Platform for Lines {
 
 /// A hart in M-mode with open PMP, this many guest external interrupt lines, and nothing else.
 pub(super) fn hart(exts: ExtSet, geilen: u32) -> Hart {
-    let ram = Arc::new(Ram::new(Pa(BASE), 1 << 20).expect("memory"));
+    let ram = Arc::new(Ram::new(Pa(BASE), 8 << 20).expect("memory"));
     let config = HartConfig { geilen, ..HartConfig::new(0, exts) };
     let mut hart = Hart::new(&config, ram, Arc::new(PmaMap::default()));
     hart.set_csr(csr::PMPADDR0, u64::MAX);
