@@ -5,6 +5,7 @@ mod cli;
 mod console;
 mod diagnostics;
 mod disasm;
+mod events;
 mod exit;
 mod log;
 mod run;

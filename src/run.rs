@@ -2,6 +2,7 @@
 
 use crate::cli::{Console, RunArgs, print_settings};
 use crate::console::{Input, Output};
+use crate::events::Records;
 use crate::log::CommitLog;
 use crate::stop::{Requester, StopRequest};
 use crate::terminal::Raw;
@@ -33,12 +34,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     let clock = setup.clock;
     setup.reboots = !args.run.no_reboot.unwrap_or(false);
     let log = CommitLog::wanted(&args.run)?;
+    let records = Records::wanted(&args.run, setup.harts, clock.cpu_hz(), &stop)?;
     let mut machine = Machine::new(setup, &|| output.sink())?;
     for note in machine.notes() {
         tracing::warn!("{note}");
     }
     if let Some(log) = &log {
         machine.set_log(log.hook());
+    }
+    if let Some(observing) = records.observing() {
+        machine.observe(observing);
     }
 
     stop.on_signals().context("signal handlers")?;
@@ -63,6 +68,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
         elapsed: begin.elapsed(),
         clock,
     };
+    let stats = machine.stats();
     // Dropping the machine makes its disks durable; only then is the run over.
     drop(machine);
     output.flush();
@@ -70,9 +76,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     if let Some(log) = &log {
         log.finish().context("the commit log is not complete")?;
     }
-    let end = End { stop: ended?, requested_by: stop.by() };
+    let ended = ended.map(|how| End { stop: how, requested_by: stop.by() });
+    let why = match &ended {
+        Ok(end) => end.why(|pc| symbolic(pc, args)),
+        Err(error) => error.to_string(),
+    };
+    let code = ended.as_ref().map_or(exit::USAGE, End::code);
+    records.write_stats(stats.as_ref(), &why, code)?;
+    records.finish_events()?;
+    let end = ended?;
     if !args.run.quiet.unwrap_or(false) {
-        let why = end.why(|pc| symbolic(pc, args));
         exit::say(format_args!("{why}; {figures}"));
     }
     Ok(ExitCode::from(end.code()))
@@ -105,7 +118,9 @@ impl End {
                 exit::SIGNAL.saturating_add(u8::try_from(number).unwrap_or(0))
             }
             (Stop::Requested, Some(Requester::ConsoleClosed)) => exit::SIGNAL + exit::SIGPIPE,
-            (Stop::Requested, Some(Requester::ConsoleFailed)) => exit::USAGE,
+            (Stop::Requested, Some(Requester::ConsoleFailed | Requester::EventsFailed)) => {
+                exit::USAGE
+            }
             (Stop::Requested, Some(Requester::Timeout) | None)
             | (Stop::Limit | Stop::Asleep | Stop::TrapLoop { .. }, _) => exit::LIMIT,
         }

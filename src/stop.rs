@@ -24,6 +24,8 @@ pub(crate) enum Requester {
     ConsoleClosed,
     /// The console's output cannot be written, as on a full disk.
     ConsoleFailed,
+    /// Events cannot be written, as on a full disk.
+    EventsFailed,
     /// The wall-clock limit.
     Timeout,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Requester {
             },
             Self::ConsoleClosed => f.write_str("the reader of the console's output went away"),
             Self::ConsoleFailed => f.write_str("the console's output could not be written"),
+            Self::EventsFailed => f.write_str("the events could not be written"),
             Self::Timeout => f.write_str("time limit reached"),
         }
     }

@@ -1,6 +1,7 @@
 //! What a user does with the command, end to end; one file per capability.
 
 mod cli;
+mod events;
 mod guest;
 mod ins;
 mod lockstep;

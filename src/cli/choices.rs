@@ -240,7 +240,29 @@ impl fmt::Display for Rtc {
     }
 }
 
-serde_as_text!(Bios, Disk, Net, Console, Rtc, Tlb);
+/// The kinds of events that are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct EventKinds(pub(crate) machine::events::EventKinds);
+
+impl FromStr for EventKinds {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        text.parse().map(Self).map_err(|error: machine::events::UnknownKind| {
+            let known: Vec<&str> =
+                machine::events::EventKinds::known().map(|(name, _)| name).collect();
+            let hint = did_you_mean(&error.0, &known);
+            ValueError(format!("{error}; there are {}{hint}", known.join(", ")))
+        })
+    }
+}
+
+impl fmt::Display for EventKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+serde_as_text!(Bios, Disk, EventKinds, Net, Console, Rtc, Tlb);
 
 #[cfg(test)]
 mod tests {
@@ -260,6 +282,7 @@ mod tests {
         round_trips::<Net>(&["null", "dump:a:b.pcap"]);
         round_trips::<Console>(&["stdio", "null", "file:log.txt"]);
         round_trips::<Tlb>(&["none", "default", "adversarial", "shapes/small.toml"]);
+        round_trips::<EventKinds>(&["fences", "exceptions,ecalls,interrupts,gstage"]);
         round_trips::<Rtc>(&["now", "0", "1767225600"]);
     }
 
@@ -276,6 +299,16 @@ mod tests {
     fn an_unknown_shape_gets_the_nearest() {
         let error = "adverserial".parse::<Tlb>().unwrap_err().0;
         assert!(error.ends_with("did you mean 'adversarial'?"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_kind_of_events_gets_the_nearest_and_the_list() {
+        let error = "traps,fence".parse::<EventKinds>().unwrap_err().0;
+        assert!(
+            error.starts_with("'fence' is no kind of events; there are exceptions, "),
+            "{error}"
+        );
+        assert!(error.ends_with("did you mean 'fences'?"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The options of a machine and of a run, once for the command line, for configuration files and
 //! for `--dump-config`: the names, defaults and parsers are the same in all three.
 
-use super::choices::{Bios, Console, Disk, Net, Rtc, Tlb};
+use super::choices::{Bios, Console, Disk, EventKinds, Net, Rtc, Tlb};
 use super::values::{Address, Count, Hertz, Seconds, Size};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -162,6 +162,18 @@ options! {
         /// physical addresses [default: spike]
         #[arg(long, value_name = "spike|v", hide_possible_values = true, help_heading = "Output")]
         log_format: Option<LogFormat>,
+        /// File for what happens, one JSON object a line: traps, guest-page faults, fences, hgatp and
+        /// vsatp, stores to G-stage tables; - for standard output. docs/EVENTS.md describes it
+        #[arg(long, value_name = "FILE", help_heading = "Output")]
+        events: Option<PathBuf>,
+        /// Kinds of events, separated by commas: exceptions, ecalls, interrupts, returns, exits,
+        /// entries, faults, fences, roots, gstage; traps for the first three, all for everything.
+        /// Unless told, all but ecalls, interrupts and returns
+        #[arg(long, value_name = "KINDS", help_heading = "Output")]
+        event_kinds: Option<EventKinds>,
+        /// File for statistics in JSON, written when the run ends
+        #[arg(long, value_name = "FILE", help_heading = "Output")]
+        stats: Option<PathBuf>,
         /// Says nothing on standard error but errors
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
               default_missing_value = "true", hide_possible_values = true, help_heading = "Output")]
@@ -279,10 +291,18 @@ impl RunOptions {
     pub(crate) fn rebase(&mut self, directory: &Path) {
         let bios = self.bios.as_mut().and_then(Bios::file_mut);
         let console = self.console.as_mut().and_then(Console::file_mut);
-        let single =
-            [&mut self.program, &mut self.kernel, &mut self.initrd, &mut self.dtb, &mut self.log]
-                .into_iter()
-                .filter_map(Option::as_mut);
+        let single = [
+            &mut self.program,
+            &mut self.kernel,
+            &mut self.initrd,
+            &mut self.dtb,
+            &mut self.log,
+            &mut self.stats,
+        ]
+        .into_iter()
+        .filter_map(Option::as_mut)
+        // Standard output is the same wherever it is seen from.
+        .chain(self.events.as_mut().filter(|path| path.as_path() != Path::new("-")));
         let several = self
             .disk
             .iter_mut()

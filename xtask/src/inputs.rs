@@ -117,8 +117,10 @@ impl Inputs {
             inputs.check_own(request.suite)?;
             return Ok(inputs);
         }
-        let _lock = lock()?;
         let root = root();
+        fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
+        let lock = File::create(root.join("lock"))?;
+        lock.lock().context("cannot lock the inputs folder")?;
         let inputs = Inputs { directory: root.join(request.suite.to_string()) };
         if !request.refresh {
             match inputs.check() {
@@ -242,15 +244,6 @@ pub fn root() -> PathBuf {
     workspace().join("target/inputs")
 }
 
-/// Makes the folder of all fetched inputs and keeps other processes from fetching into it while the result lives.
-pub fn lock() -> Result<File> {
-    let root = root();
-    fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
-    let lock = File::create(root.join("lock"))?;
-    lock.lock().context("cannot lock the inputs folder")?;
-    Ok(lock)
-}
-
 /// The workspace's top folder.
 pub fn workspace() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -314,7 +307,7 @@ fn fetch(work: &Path, place: &Path, request: &Request) -> Result<()> {
         writeln!(contents, "package {} {}", package.name, package.version)?;
     }
     fs::write(made.join(CONTENTS), contents)?;
-    seal(&made)?;
+    fs::write(made.join(SUMS), sums(&made)?)?;
 
     if place.exists() {
         fs::remove_dir_all(place)?;
@@ -329,11 +322,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes `SHA256SUMS` with a line for every file below `directory`, sorted by name.
-pub fn seal(directory: &Path) -> Result<()> {
-    Ok(fs::write(directory.join(SUMS), sums(directory)?)?)
-}
-
+/// The lines of `SHA256SUMS` for every file below `directory`, sorted by name.
 fn sums(directory: &Path) -> Result<String> {
     let mut files = Vec::new();
     walk(directory, &mut files)?;
@@ -349,7 +338,7 @@ fn sums(directory: &Path) -> Result<String> {
 }
 
 /// Compares every file that `SHA256SUMS` names with its sum.
-pub fn verify(directory: &Path) -> Result<()> {
+fn verify(directory: &Path) -> Result<()> {
     let path = directory.join(SUMS);
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -419,7 +408,7 @@ mod tests {
         let sid = scratch.0.join("sid");
         fs::create_dir_all(sid.join("modules/1")).unwrap();
         fs::write(sid.join("modules/1/kvm.ko"), "one").unwrap();
-        seal(&sid).unwrap();
+        fs::write(sid.join(SUMS), sums(&sid).unwrap()).unwrap();
         verify(&sid).unwrap();
         fs::write(sid.join("modules/1/kvm.ko"), "two").unwrap();
         let error = verify(&sid).unwrap_err().to_string();

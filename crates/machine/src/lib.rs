@@ -7,6 +7,7 @@ pub mod clock;
 mod commit_log;
 pub mod config;
 pub mod device_tree;
+pub mod events;
 pub mod firmware;
 pub mod load;
 mod machine;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cpu::{Exit, Hart, HartConfig};
+use cpu::{Exit, Hart, HartConfig, Writer};
 use devices::htif::Htif;
 use devices::{Finish, Sink};
 use isa::{Exception, ExtSet, Pa};
@@ -18,6 +18,7 @@ use crate::bus::MachineBus;
 use crate::clock::{Follow, Pace};
 use crate::config::Boot;
 use crate::device_tree::BoardTree;
+use crate::events::{Counts, HartStats, Observing, SharedRecorder, Stats, Translation};
 use crate::firmware::{End, Firmware, Outcome};
 use crate::load::{HtifWords, LoadError, Loaded, Start, load};
 use crate::sbi_port::SbiPort;
@@ -155,6 +156,7 @@ pub struct Machine {
     reboots: bool,
     notes: Vec<String>,
     log: Option<Box<Log>>,
+    recorder: Option<SharedRecorder>,
 }
 
 impl Machine {
@@ -217,6 +219,7 @@ impl Machine {
             reboots: setup.reboots,
             notes: std::mem::take(&mut loaded.notes),
             log: None,
+            recorder: None,
         };
         machine.place(&loaded, false);
         Ok(machine)
@@ -297,7 +300,9 @@ impl Machine {
                 self.turns.skip_to(behind);
             }
             let (round, end) = self.round(left);
-            if let Some(code) = self.serve_htif() {
+            let exit = self.serve_htif();
+            self.report_device_writes();
+            if let Some(code) = exit {
                 return Ok(Stop::Exit { code });
             }
             match self.bus.take_finish() {
@@ -346,13 +351,16 @@ impl Machine {
 
     /// One round of turns; says how the firmware ended the machine if it did.
     fn round(&mut self, left: u64) -> (Round, Option<End>) {
-        let Self { turns, bus, ram, exts, firmware, sbi_console, input, log, .. } = self;
+        let Self { turns, bus, ram, exts, firmware, sbi_console, input, log, recorder, .. } = self;
         let mut end = None;
         let round = turns.round(bus, left, log.as_deref_mut(), |turns, bus, hart, call| {
             let Some(firmware) = firmware else { return After::Return };
             let console = sbi_console.as_mut();
+            if let Some(recorder) = recorder {
+                recorder.set_caller(Some(hart));
+            }
             let mut port = SbiPort { turns, bus, ram, exts, console, input };
-            match call {
+            let after = match call {
                 Call::Trap => match firmware.trap(&mut port, hart) {
                     Outcome::Return => After::Return,
                     Outcome::Wait => After::Suspend,
@@ -366,7 +374,12 @@ impl Machine {
                     firmware.woken(&mut port, hart);
                     After::Return
                 }
+            };
+            if let Some(recorder) = recorder {
+                recorder.set_caller(None);
+                turns.harts[hart].report_writes(Writer::Firmware);
             }
+            after
         });
         (round, end)
     }
@@ -389,6 +402,13 @@ impl Machine {
             serial.push(&[byte], now);
         }
         self.bus.refresh();
+    }
+
+    /// A device was used outside any hart's turn.
+    fn report_device_writes(&mut self) {
+        if let Some(hart) = self.turns.harts.first_mut() {
+            hart.report_writes(Writer::Device);
+        }
     }
 
     /// Serves a command in `tohost` and delivers a reply to `fromhost`; an exit gives its code.
@@ -418,6 +438,39 @@ impl Machine {
     /// From now on `log` hears of every retired instruction and every trap, which makes runs slower.
     pub fn set_log(&mut self, log: Box<Log>) {
         self.log = Some(log);
+    }
+
+    /// From now on events are told and counted. The run stays the same.
+    pub fn observe(&mut self, observing: Observing) {
+        let harts: Vec<_> =
+            self.turns.harts.iter().map(|hart| (hart.mode(), hart.retired())).collect();
+        let recorder = SharedRecorder::new(observing, Arc::clone(&self.ram), &harts);
+        for hart in &mut self.turns.harts {
+            hart.set_witness(Box::new(recorder.clone()));
+        }
+        self.recorder = Some(recorder);
+    }
+
+    /// What was counted since [`Machine::observe`]; `None` if nothing was.
+    pub fn stats(&self) -> Option<Stats> {
+        let harts = &self.turns.harts;
+        let retired = |hart: usize| harts.get(hart).map_or(0, Hart::retired);
+        let (counts, gstage_table_pages) = self.recorder.as_ref()?.counts(retired);
+        let mut total = Counts::default();
+        let harts = harts.iter().zip(counts).map(|(hart, mut counts)| {
+            counts.translation = Translation::of(hart.mmu().stats());
+            total.add(&counts);
+            HartStats { hart: hart.id(), cycles: hart.cycle(), counts }
+        });
+        let harts = harts.collect();
+        Some(Stats {
+            schema: Stats::SCHEMA,
+            instructions: self.retired(),
+            cycles: self.cycles(),
+            total,
+            gstage_table_pages,
+            harts,
+        })
     }
 
     /// Instructions retired by all harts.

@@ -5,11 +5,9 @@
 //! * [`session`] one boot with a script and files, watched
 //! * [`guests`] a bare guest, and Linux in Linux
 //! * [`report`] rows with what each cost
-//! * [`selftests`] the kernel's own tests of KVM
 
 pub mod guests;
 pub mod report;
-pub mod selftests;
 pub mod session;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +15,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use crate::initramfs::Extra;
 use crate::inputs::{self, Inputs};
@@ -30,10 +28,7 @@ use self::session::{Machine, Session};
 
 /// The arguments of `cargo xtask kvm`.
 #[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct KvmArgs {
-    #[command(subcommand)]
-    chore: Option<Chore>,
     #[command(flatten)]
     inputs: InputArgs,
     /// What to run; bare and linux unless said otherwise
@@ -66,13 +61,6 @@ pub struct KvmArgs {
     /// More arguments for `nestwalk run`
     #[arg(last = true, value_name = "ARG")]
     extra: Vec<String>,
-}
-
-/// What has arguments of its own.
-#[derive(Subcommand, Debug)]
-enum Chore {
-    /// Run the kernel's KVM selftests here and on QEMU, and show a table
-    Selftests(selftests::SelftestsArgs),
 }
 
 /// A part of the command's work.
@@ -117,9 +105,6 @@ pub struct Shape {
 
 /// `cargo xtask kvm`.
 pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
-    if let Some(Chore::Selftests(args)) = &args.chore {
-        return selftests::selftests(args);
-    }
     tools::need(&[tools::CROSS_COMPILER, tools::CROSS_LIBC])?;
     let inputs = linux::get(&args.inputs)?;
     say("building nestwalk and vmm");

@@ -10,6 +10,7 @@ use crate::core::Core;
 fn delegable(core: &Core) -> u64 {
     use Exception::*;
     let mut mask = [
+        InstructionMisaligned,
         InstructionAccess,
         IllegalInstruction,
         Breakpoint,
@@ -27,10 +28,6 @@ fn delegable(core: &Core) -> u64 {
     ]
     .iter()
     .fold(0, |mask, exception| mask | exception.bit());
-    // With IALIGN=16 no jump is misaligned.
-    if !core.has.c {
-        mask |= InstructionMisaligned.bit();
-    }
     if core.has.h {
         for exception in
             [EcallVs, InstructionGuestPage, LoadGuestPage, VirtualInstruction, StoreGuestPage]
@@ -41,12 +38,9 @@ fn delegable(core: &Core) -> u64 {
     mask
 }
 
-/// Interrupts of S-mode: those that `mideleg` can hold writable.
+/// Interrupts that `mideleg` can hold writable.
 fn delegable_interrupts(core: &Core) -> u64 {
     use Interrupt::*;
-    if !core.has.s {
-        return 0;
-    }
     let mask = SupervisorSoftware.bit() | SupervisorTimer.bit() | SupervisorExternal.bit();
     if core.has.sscofpmf { mask | CounterOverflow.bit() } else { mask }
 }
@@ -117,10 +111,13 @@ pub(super) const ROWS: &[Row] = &[
 
 fn write_mip(core: &mut Core, _: u16, value: u64) {
     use Interrupt::*;
-    let mut mask = delegable_interrupts(core);
+    let mut mask = SupervisorSoftware.bit() | SupervisorExternal.bit();
     // With a supervisor comparator in use STIP is read-only [Sstc].
-    if core.stimecmp_in_use() {
-        mask &= !SupervisorTimer.bit();
+    if !core.stimecmp_in_use() {
+        mask |= SupervisorTimer.bit();
+    }
+    if core.has.sscofpmf {
+        mask |= CounterOverflow.bit();
     }
     core.csrs.mip = merge(core.csrs.mip, value, mask);
     if core.has.h {

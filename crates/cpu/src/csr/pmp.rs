@@ -26,9 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         |c, _| c.csrs.mseccfg | if c.has.smepmp { c.mmu.pmp.read_mseccfg() } else { 0 },
         |c, _, v| {
             if c.has.zkr {
-                let user = if c.has.u { MSECCFG_USEED } else { 0 };
-                let supervisor = if c.has.s { MSECCFG_SSEED } else { 0 };
-                c.csrs.mseccfg = v & (user | supervisor);
+                c.csrs.mseccfg = v & (MSECCFG_USEED | MSECCFG_SSEED);
             }
             if c.has.smepmp {
                 c.mmu.pmp.write_mseccfg(v & MSECCFG_PMP);
