@@ -92,7 +92,6 @@ impl fmt::Display for Mask {
 /// CSRs, bits of them, and what they are about. `docs/LOCKSTEP.md` says how each is settled.
 const DEVIATIONS: &[(&[u16], u64, &str)] = &[
     (&[csr::MIDELEG, csr::MIE, csr::HIE], 1 << 12, "SGEI with GEILEN=0"),
-    (&[csr::MEDELEG], 1, "medeleg: misaligned fetch"),
     (&[csr::MENVCFG, csr::HENVCFG, csr::SENVCFG], 3 << 4, "envcfg: reserved CBIE"),
     (&[csr::MENVCFG, csr::HENVCFG, csr::SENVCFG], 1, "envcfg: FIOM"),
     (&[csr::MSTATEEN0, csr::HSTATEEN0, csr::SSTATEEN0], 1 << 60 | 1, "stateen0: C, CSRIND"),

@@ -117,10 +117,8 @@ impl Inputs {
             inputs.check_own(request.suite)?;
             return Ok(inputs);
         }
+        let _lock = lock()?;
         let root = root();
-        fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
-        let lock = File::create(root.join("lock"))?;
-        lock.lock().context("cannot lock the inputs folder")?;
         let inputs = Inputs { directory: root.join(request.suite.to_string()) };
         if !request.refresh {
             match inputs.check() {
@@ -244,6 +242,15 @@ pub fn root() -> PathBuf {
     workspace().join("target/inputs")
 }
 
+/// Makes the folder of all fetched inputs and keeps other processes from fetching into it while the result lives.
+pub fn lock() -> Result<File> {
+    let root = root();
+    fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
+    let lock = File::create(root.join("lock"))?;
+    lock.lock().context("cannot lock the inputs folder")?;
+    Ok(lock)
+}
+
 /// The workspace's top folder.
 pub fn workspace() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -307,7 +314,7 @@ fn fetch(work: &Path, place: &Path, request: &Request) -> Result<()> {
         writeln!(contents, "package {} {}", package.name, package.version)?;
     }
     fs::write(made.join(CONTENTS), contents)?;
-    fs::write(made.join(SUMS), sums(&made)?)?;
+    seal(&made)?;
 
     if place.exists() {
         fs::remove_dir_all(place)?;
@@ -322,7 +329,11 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The lines of `SHA256SUMS` for every file below `directory`, sorted by name.
+/// Writes `SHA256SUMS` with a line for every file below `directory`, sorted by name.
+pub fn seal(directory: &Path) -> Result<()> {
+    Ok(fs::write(directory.join(SUMS), sums(directory)?)?)
+}
+
 fn sums(directory: &Path) -> Result<String> {
     let mut files = Vec::new();
     walk(directory, &mut files)?;
@@ -338,7 +349,7 @@ fn sums(directory: &Path) -> Result<String> {
 }
 
 /// Compares every file that `SHA256SUMS` names with its sum.
-fn verify(directory: &Path) -> Result<()> {
+pub fn verify(directory: &Path) -> Result<()> {
     let path = directory.join(SUMS);
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -408,7 +419,7 @@ mod tests {
         let sid = scratch.0.join("sid");
         fs::create_dir_all(sid.join("modules/1")).unwrap();
         fs::write(sid.join("modules/1/kvm.ko"), "one").unwrap();
-        fs::write(sid.join(SUMS), sums(&sid).unwrap()).unwrap();
+        seal(&sid).unwrap();
         verify(&sid).unwrap();
         fs::write(sid.join("modules/1/kvm.ko"), "two").unwrap();
         let error = verify(&sid).unwrap_err().to_string();

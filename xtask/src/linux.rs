@@ -41,6 +41,18 @@ pub struct InputArgs {
     pub refresh: bool,
 }
 
+impl InputArgs {
+    /// What is asked for.
+    pub fn request(&self) -> Request {
+        Request {
+            suite: self.suite,
+            own: self.inputs.clone(),
+            mirror: self.mirror.clone(),
+            refresh: self.refresh,
+        }
+    }
+}
+
 /// The arguments of `cargo xtask linux`.
 #[derive(Args, Debug)]
 pub struct LinuxArgs {
@@ -231,12 +243,7 @@ pub fn build_nestwalk() -> Result<PathBuf> {
 
 /// The inputs that the arguments name; fetched when that is needed.
 pub fn get(args: &InputArgs) -> Result<Inputs> {
-    let inputs = Inputs::get(&Request {
-        suite: args.suite,
-        own: args.inputs.clone(),
-        mirror: args.mirror.clone(),
-        refresh: args.refresh,
-    })?;
+    let inputs = Inputs::get(&args.request())?;
     say(&format!("inputs: {}", inputs.directory().display()));
     Ok(inputs)
 }

@@ -72,15 +72,16 @@ pub struct Watched {
 /// Runs a program without input, keeps both its streams (and repeats them as they come when `echo` is set), and
 /// stops it once `limit` has passed.
 pub fn watch(command: &mut Command, limit: Option<Duration>, echo: bool) -> Result<Watched> {
-    watch_lines(command, limit, echo, |_| {})
+    watch_lines(command, limit, echo, |_, _| {})
 }
 
-/// As [`watch`], and hands each line of stdout to `each` as soon as it is complete, without its end.
+/// As [`watch`], and hands each line of stdout to `each` as soon as it is complete, without its end, and with the
+/// processor time that the program has used by then.
 pub fn watch_lines(
     command: &mut Command,
     limit: Option<Duration>,
     echo: bool,
-    each: impl FnMut(&str) + Send,
+    mut each: impl FnMut(&str, Duration) + Send,
 ) -> Result<Watched> {
     let start = Instant::now();
     let mut child = command
@@ -91,13 +92,19 @@ pub fn watch_lines(
         .with_context(|| format!("cannot start {}", describe(command)))?;
     let out = child.stdout.take().context("the program has no stdout")?;
     let err = child.stderr.take().context("the program has no stderr")?;
+    let process = child.id();
     thread::scope(|scope| {
+        let mut used = Duration::ZERO;
+        let each = move |line: &str| {
+            used = processor_time(process).unwrap_or(used);
+            each(line, used);
+        };
         let out = scope.spawn(move || copy(out, echo.then(io::stdout), each));
         let err = scope.spawn(move || copy(err, echo.then(io::stderr), |_| {}));
         let mut cpu = Duration::ZERO;
         let status = loop {
             // Looked at before each wait, because nothing is left to look at afterwards.
-            cpu = processor_time(child.id()).unwrap_or(cpu);
+            cpu = processor_time(process).unwrap_or(cpu);
             if let Some(status) = child.try_wait()? {
                 break Some(status);
             }
@@ -224,7 +231,7 @@ mod tests {
         let mut shell = Command::new("sh");
         shell.args(["-c", "printf 'a\\nb'; sleep 0.1; printf 'c\\r\\n\\nd'"]);
         let mut lines = Vec::new();
-        watch_lines(&mut shell, None, false, |line| lines.push(line.to_owned())).unwrap();
+        watch_lines(&mut shell, None, false, |line, _| lines.push(line.to_owned())).unwrap();
         assert_eq!(lines, ["a", "bc", ""]);
     }
 
@@ -236,5 +243,18 @@ mod tests {
         assert!(busy.cpu > Duration::ZERO && busy.cpu <= busy.elapsed * 2, "{:?}", busy.cpu);
         let idle = watch(Command::new("sleep").arg("0.3"), None, false).unwrap();
         assert!(idle.cpu < idle.elapsed / 2, "{:?}", idle.cpu);
+    }
+
+    #[test]
+    fn each_line_comes_with_the_time_used_so_far() {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "echo first; i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; echo last; sleep 0.1",
+        ]);
+        let mut stamps = Vec::new();
+        let watched = watch_lines(&mut shell, None, false, |_, cpu| stamps.push(cpu)).unwrap();
+        assert!(stamps.len() == 2 && stamps[0] < stamps[1], "{stamps:?}");
+        assert!(stamps[1] <= watched.cpu, "{stamps:?}, {:?}", watched.cpu);
     }
 }

@@ -39,6 +39,7 @@ const TOOLS: &[Tool] = &[
         package: "libc6-dev-riscv64-cross",
         needed_for: "programs for Linux in the machine",
     },
+    Tool { program: "make", package: "make", needed_for: "the kernel's own test programs" },
     Tool { program: "dtc", package: "device-tree-compiler", needed_for: "device trees, Spike" },
     Tool { program: "gdb-multiarch", package: "gdb-multiarch", needed_for: "debugger sessions" },
     Tool { program: "cpio", package: "cpio", needed_for: "the initramfs against cpio" },

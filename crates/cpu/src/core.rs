@@ -6,7 +6,7 @@ use std::sync::Arc;
 use isa::field::menvcfg::{ADUE, PBMTE};
 use isa::field::{hstatus, mstatus};
 use isa::{Ext, ExtSet, Mode, Pa, Privilege};
-use mmu::{Fault, Mmu, Ram, TranslationCsrs};
+use mmu::{Fault, Mmu, Pmp, Ram, TranslationCsrs};
 use timing::Clock;
 
 use crate::HartConfig;
@@ -23,13 +23,19 @@ pub(crate) struct Has {
     pub(crate) misa: u64,
     pub(crate) c: bool,
     pub(crate) f: bool,
+    pub(crate) s: bool,
+    pub(crate) u: bool,
     pub(crate) h: bool,
+    /// A translation mode besides Bare.
+    pub(crate) paging: bool,
     pub(crate) sstc: bool,
     pub(crate) sscofpmf: bool,
     pub(crate) smstateen: bool,
+    pub(crate) ssstateen: bool,
     pub(crate) smepmp: bool,
     pub(crate) svadu: bool,
     pub(crate) svpbmt: bool,
+    pub(crate) updates_ad_at_reset: bool,
     pub(crate) zicbom: bool,
     pub(crate) zicboz: bool,
     pub(crate) zkr: bool,
@@ -42,13 +48,18 @@ impl Has {
             misa: exts.misa(),
             c: has(Ext::Zca),
             f: has(Ext::F),
+            s: has(Ext::S),
+            u: has(Ext::U),
             h: has(Ext::H),
+            paging: has(Ext::Sv39),
             sstc: has(Ext::Sstc),
             sscofpmf: has(Ext::Sscofpmf),
             smstateen: has(Ext::Smstateen),
+            ssstateen: has(Ext::Ssstateen),
             smepmp: has(Ext::Smepmp),
             svadu: has(Ext::Svadu),
             svpbmt: has(Ext::Svpbmt),
+            updates_ad_at_reset: exts.updates_ad_at_reset(),
             zicbom: has(Ext::Zicbom),
             zicboz: has(Ext::Zicboz),
             zkr: has(Ext::Zkr),
@@ -137,14 +148,11 @@ impl Core {
             witness: None,
         };
         core.reset(config.reset_pc.0);
-        if config.exts.updates_ad_at_reset() {
-            core.csrs.menvcfg |= ADUE;
-        }
-        core.translation_changed();
         core
     }
 
-    /// Reset [priv: machine, "Reset"]: M-mode, interrupts off, translation off.
+    /// Reset [priv: machine, "Reset"]: M-mode, interrupts off, translation off, PMP entries off and
+    /// unlocked. `menvcfg.ADUE` is what [`ExtSet::updates_ad_at_reset`] says.
     pub(crate) fn reset(&mut self, pc: u64) {
         if let Some(scene) = self.seen_at(self.pc) {
             self.tell(&scene, Notice::Reset);
@@ -152,8 +160,14 @@ impl Core {
         self.pc = pc;
         self.mode = Mode::M;
         self.csrs = Csrs::default();
+        self.csrs.mstatus = self.least_mpp();
         self.csrs.stimecmp = u64::MAX;
         self.csrs.vstimecmp = u64::MAX;
+        if self.has.updates_ad_at_reset {
+            self.csrs.menvcfg = ADUE;
+        }
+        self.mmu.pmp = Pmp::new(self.mmu.pmp.entries());
+        self.mmu.pmp_changed();
         self.reservation = None;
         self.waiting = false;
         self.recheck = true;
@@ -226,9 +240,14 @@ impl Core {
         (mpp, mpp != Privilege::M && self.csrs.mstatus & mstatus::MPV != 0)
     }
 
+    /// MPP of the least privilege there is, in place.
+    pub(crate) fn least_mpp(&self) -> u64 {
+        if self.has.u { 0 } else { mstatus::MPP }
+    }
+
     pub(crate) fn mpp(&self) -> Privilege {
         let bits = (self.csrs.mstatus & mstatus::MPP) >> mstatus::MPP_SHIFT;
-        // A write of the reserved encoding never lands.
+        // A write of what the hart does not have never lands.
         Privilege::from_bits(bits).unwrap_or(Privilege::U)
     }
 

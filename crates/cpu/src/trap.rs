@@ -148,7 +148,7 @@ impl Core {
         let v = self.has.h && privilege != Privilege::M && status & mstatus::MPV != 0;
         let mpie = (status & mstatus::MPIE != 0) as u64;
         let mut next = status & !(mstatus::MIE | mstatus::MPP | mstatus::MPV);
-        next |= mstatus::MPIE | mpie << mstatus::MIE.trailing_zeros();
+        next |= mstatus::MPIE | mpie << mstatus::MIE.trailing_zeros() | self.least_mpp();
         if privilege != Privilege::M {
             next &= !mstatus::MPRV;
         }

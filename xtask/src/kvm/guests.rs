@@ -37,7 +37,10 @@ pub fn bare(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
     let session = kit.session(shape, &files, "say \"starting a bare guest\"\nvmm bare\n");
     report.play(&name, &kit.machines(), |machine| {
         let ended = session.run(machine)?;
-        ensure!(ended.lines.iter().any(|line| line == HELLO), "the guest did not print its line");
+        ensure!(
+            ended.lines.iter().any(|line| line.text == HELLO),
+            "the guest did not print its line"
+        );
         Ok(ended)
     });
 }

@@ -5,9 +5,11 @@
 //! * [`session`] one boot with a script and files, watched
 //! * [`guests`] a bare guest, and Linux in Linux
 //! * [`report`] rows with what each cost
+//! * [`selftests`] the kernel's own tests of KVM
 
 pub mod guests;
 pub mod report;
+pub mod selftests;
 pub mod session;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::initramfs::Extra;
 use crate::inputs::{self, Inputs};
@@ -28,7 +30,10 @@ use self::session::{Machine, Session};
 
 /// The arguments of `cargo xtask kvm`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct KvmArgs {
+    #[command(subcommand)]
+    chore: Option<Chore>,
     #[command(flatten)]
     inputs: InputArgs,
     /// What to run; bare and linux unless said otherwise
@@ -61,6 +66,13 @@ pub struct KvmArgs {
     /// More arguments for `nestwalk run`
     #[arg(last = true, value_name = "ARG")]
     extra: Vec<String>,
+}
+
+/// What has arguments of its own.
+#[derive(Subcommand, Debug)]
+enum Chore {
+    /// Run the kernel's KVM selftests here and on QEMU, and show a table
+    Selftests(selftests::SelftestsArgs),
 }
 
 /// A part of the command's work.
@@ -105,6 +117,9 @@ pub struct Shape {
 
 /// `cargo xtask kvm`.
 pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
+    if let Some(Chore::Selftests(args)) = &args.chore {
+        return selftests::selftests(args);
+    }
     tools::need(&[tools::CROSS_COMPILER, tools::CROSS_LIBC])?;
     let inputs = linux::get(&args.inputs)?;
     say("building nestwalk and vmm");

@@ -71,14 +71,23 @@ pub struct Session<'a> {
 /// A session that ended as it must: the script ended with 0 and the machine powered off.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// The console, line by line, without line ends.
-    pub lines: Vec<String>,
+    /// The console, line by line.
+    pub lines: Vec<Line>,
     /// Instructions of all harts; `None` on QEMU.
     pub instructions: Option<u64>,
     /// Processor time of the machine's process.
     pub cpu: Duration,
     /// Wall time.
     pub elapsed: Duration,
+}
+
+/// A line of the console.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What it says, without its end.
+    pub text: String,
+    /// Processor time that the machine's process had used when the line was complete.
+    pub cpu: Duration,
 }
 
 impl Session<'_> {
@@ -98,7 +107,9 @@ impl Session<'_> {
         let initramfs = ScriptInitramfs::with(self.inputs, "kvm", &script, self.files)?;
         let mut command = self.command(machine, initramfs.path())?;
         let mut shown = Instant::now();
-        let each = |line: &str| {
+        let mut lines = Vec::new();
+        let each = |line: &str, cpu: Duration| {
+            lines.push(Line { text: line.to_owned(), cpu });
             if self.verbose {
                 return;
             }
@@ -138,12 +149,7 @@ impl Session<'_> {
             Machine::Nestwalk(_) => Some(boots::instructions(&watched)?),
             Machine::Qemu => None,
         };
-        Ok(Ended {
-            lines: console.lines().map(|line| line.trim_end().to_owned()).collect(),
-            instructions,
-            cpu: watched.cpu,
-            elapsed: watched.elapsed,
-        })
+        Ok(Ended { lines, instructions, cpu: watched.cpu, elapsed: watched.elapsed })
     }
 
     fn command(&self, machine: &Machine, initramfs: &Path) -> Result<Command> {
@@ -178,7 +184,12 @@ impl Session<'_> {
 impl Ended {
     /// What follows `prefix` in each line that begins with it.
     pub fn after<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
-        self.lines.iter().filter_map(move |line| line.strip_prefix(prefix))
+        self.timed_after(prefix).map(|(text, _)| text)
+    }
+
+    /// As [`Ended::after`], with the processor time used by then.
+    pub fn timed_after<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Duration)> {
+        self.lines.iter().filter_map(move |line| Some((line.text.strip_prefix(prefix)?, line.cpu)))
     }
 }
 
@@ -195,7 +206,7 @@ mod tests {
     fn results_are_the_lines_with_their_prefix() {
         let ended = Ended {
             lines: ["[ 1.0] kernel", "RESULT a 0", "x RESULT b", "RESULT c 1"]
-                .map(str::to_owned)
+                .map(|text| Line { text: text.to_owned(), cpu: Duration::ZERO })
                 .to_vec(),
             instructions: None,
             cpu: Duration::ZERO,

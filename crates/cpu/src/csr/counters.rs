@@ -10,14 +10,13 @@ use crate::core::Core;
 
 /// The event codes that `mhpmevent` can hold.
 const EVENT: u64 = 0xff;
-/// Bits that keep a counter from counting in a mode.
-const MODE_FILTERS: u64 = VUINH | VSINH | UINH | SINH | MINH;
-
+/// The bits that keep a counter from counting in a mode, of the modes that the hart has.
 fn mode_filters(core: &Core) -> u64 {
-    if core.has.h { MODE_FILTERS } else { MODE_FILTERS & !(VUINH | VSINH) }
+    let of = |has, filters| if has { filters } else { 0 };
+    MINH | of(core.has.s, SINH) | of(core.has.u, UINH) | of(core.has.h, VSINH | VUINH)
 }
 
-/// mcounteren, then hcounteren at V=1, then scounteren in U [hypervisor, `hcounteren`].
+/// mcounteren, then hcounteren at V=1, then scounteren in U below an S [hypervisor, `hcounteren`].
 pub(super) fn counter_gate(core: &Core, mode: Mode, bit: u32) -> Result<(), Denied> {
     let enabled = |register: u64| register >> bit & 1 != 0;
     if mode == Mode::M {
@@ -29,7 +28,7 @@ pub(super) fn counter_gate(core: &Core, mode: Mode, bit: u32) -> Result<(), Deni
     if mode.v() && !enabled(core.csrs.hcounteren) {
         return Err(Denied::Virtual);
     }
-    if mode.privilege() == Privilege::U && !enabled(core.csrs.scounteren) {
+    if mode.privilege() == Privilege::U && core.has.s && !enabled(core.csrs.scounteren) {
         return Err(if mode.v() { Denied::Virtual } else { Denied::Illegal });
     }
     Ok(())

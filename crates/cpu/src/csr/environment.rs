@@ -53,20 +53,26 @@ fn stateen_writable(index: usize) -> u64 {
     if index == 0 { SE | ENVCFG } else { SE }
 }
 
+/// What M-mode lets the levels below have: `mstateen`, or everything where Ssstateen is built without
+/// Smstateen.
+fn mstateen(core: &Core, index: usize) -> u64 {
+    if core.has.smstateen { core.csrs.mstateen[index] } else { stateen_writable(index) }
+}
+
 /// `hstateen` as it reads: zero where `mstateen` is zero.
 fn hstateen(core: &Core, index: usize) -> u64 {
-    core.csrs.hstateen[index] & core.csrs.mstateen[index]
+    core.csrs.hstateen[index] & mstateen(core, index)
 }
 
 /// Refuses below M what `mstateen0` holds back, and at V=1 what `hstateen0` does [Smstateen].
 fn stateen_gate(core: &Core, mode: Mode, index: usize, bit: u64) -> Result<(), Denied> {
-    if mode == Mode::M || !core.has.smstateen {
+    if mode == Mode::M || !core.has.ssstateen {
         return Ok(());
     }
-    if core.csrs.mstateen[index] & bit == 0 {
+    if mstateen(core, index) & bit == 0 {
         return Err(Denied::Illegal);
     }
-    if mode.v() && core.csrs.hstateen[index] & bit == 0 {
+    if mode.v() && hstateen(core, index) & bit == 0 {
         return Err(Denied::Virtual);
     }
     Ok(())
@@ -124,7 +130,7 @@ pub(super) const ROWS: &[Row] = &[
         |c, n| hstateen(c, usize::from(n & 3)),
         |c, n, v| {
             let index = usize::from(n & 3);
-            let mask = stateen_writable(index) & c.csrs.mstateen[index];
+            let mask = stateen_writable(index) & mstateen(c, index);
             c.csrs.hstateen[index] = merge(c.csrs.hstateen[index], v, mask);
         },
     )
@@ -167,7 +173,8 @@ pub(crate) fn cache_op_gate(core: &Core, op: CacheOp) -> Result<(), Denied> {
     if core.mode.v() && core.csrs.henvcfg & field == 0 {
         return Err(Denied::Virtual);
     }
-    if core.mode.privilege() == Privilege::U && core.csrs.senvcfg & field == 0 {
+    let user = core.mode.privilege() == Privilege::U && core.has.s;
+    if user && core.csrs.senvcfg & field == 0 {
         return Err(if core.mode.v() { Denied::Virtual } else { Denied::Illegal });
     }
     Ok(())

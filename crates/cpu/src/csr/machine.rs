@@ -10,7 +10,6 @@ use crate::core::Core;
 fn delegable(core: &Core) -> u64 {
     use Exception::*;
     let mut mask = [
-        InstructionMisaligned,
         InstructionAccess,
         IllegalInstruction,
         Breakpoint,
@@ -28,6 +27,10 @@ fn delegable(core: &Core) -> u64 {
     ]
     .iter()
     .fold(0, |mask, exception| mask | exception.bit());
+    // With IALIGN=16 no jump is misaligned.
+    if !core.has.c {
+        mask |= InstructionMisaligned.bit();
+    }
     if core.has.h {
         for exception in
             [EcallVs, InstructionGuestPage, LoadGuestPage, VirtualInstruction, StoreGuestPage]
@@ -38,9 +41,12 @@ fn delegable(core: &Core) -> u64 {
     mask
 }
 
-/// Interrupts that `mideleg` can hold writable.
+/// Interrupts of S-mode: those that `mideleg` can hold writable.
 fn delegable_interrupts(core: &Core) -> u64 {
     use Interrupt::*;
+    if !core.has.s {
+        return 0;
+    }
     let mask = SupervisorSoftware.bit() | SupervisorTimer.bit() | SupervisorExternal.bit();
     if core.has.sscofpmf { mask | CounterOverflow.bit() } else { mask }
 }
@@ -111,13 +117,10 @@ pub(super) const ROWS: &[Row] = &[
 
 fn write_mip(core: &mut Core, _: u16, value: u64) {
     use Interrupt::*;
-    let mut mask = SupervisorSoftware.bit() | SupervisorExternal.bit();
+    let mut mask = delegable_interrupts(core);
     // With a supervisor comparator in use STIP is read-only [Sstc].
-    if !core.stimecmp_in_use() {
-        mask |= SupervisorTimer.bit();
-    }
-    if core.has.sscofpmf {
-        mask |= CounterOverflow.bit();
+    if core.stimecmp_in_use() {
+        mask &= !SupervisorTimer.bit();
     }
     core.csrs.mip = merge(core.csrs.mip, value, mask);
     if core.has.h {

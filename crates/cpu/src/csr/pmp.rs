@@ -26,7 +26,9 @@ pub(super) const ROWS: &[Row] = &[
         |c, _| c.csrs.mseccfg | if c.has.smepmp { c.mmu.pmp.read_mseccfg() } else { 0 },
         |c, _, v| {
             if c.has.zkr {
-                c.csrs.mseccfg = v & (MSECCFG_USEED | MSECCFG_SSEED);
+                let user = if c.has.u { MSECCFG_USEED } else { 0 };
+                let supervisor = if c.has.s { MSECCFG_SSEED } else { 0 };
+                c.csrs.mseccfg = v & (user | supervisor);
             }
             if c.has.smepmp {
                 c.mmu.pmp.write_mseccfg(v & MSECCFG_PMP);

@@ -8,18 +8,47 @@ use crate::core::Core;
 
 const FS_DIRTY: u64 = FS;
 
-/// The bits of `sstatus` that software can change.
+/// The bits of `sstatus` and `vsstatus` that software can change.
 fn sstatus_writable(core: &Core) -> u64 {
-    let mask = SIE | SPIE | SPP | SUM | MXR;
-    if core.has.f { mask | FS } else { mask }
+    let mut mask = SIE | SPIE | SPP;
+    if core.has.paging {
+        mask |= SUM | MXR;
+    }
+    if core.has.f {
+        mask |= FS;
+    }
+    mask
 }
 
+/// The bits of `mstatus` that software can change, but for MPP.
 fn mstatus_writable(core: &Core) -> u64 {
-    let mut mask = sstatus_writable(core) | MIE | MPIE | MPRV | TVM | TW | TSR;
+    let mut mask = MIE | MPIE;
+    if core.has.f {
+        mask |= FS;
+    }
+    if core.has.u {
+        mask |= MPRV | TW;
+    }
+    if core.has.s {
+        mask |= sstatus_writable(core) | TSR;
+    }
+    if core.has.paging {
+        mask |= TVM;
+    }
     if core.has.h {
         mask |= MPV | GVA;
     }
     mask
+}
+
+/// MPP holds the privileges that the hart has.
+fn is_mpp(core: &Core, field: u64) -> bool {
+    match field >> MPP_SHIFT {
+        0 => core.has.u,
+        1 => core.has.s,
+        3 => true,
+        _ => false,
+    }
 }
 
 /// Adds what is derived: SD, and the fixed XLEN fields.
@@ -29,6 +58,11 @@ const fn with_sd(value: u64) -> u64 {
 
 const UXL_64: u64 = 2 << UXL_SHIFT;
 const SXL_64: u64 = 2 << SXL_SHIFT;
+
+/// SXL and UXL of the modes there are.
+fn xlens(core: &Core) -> u64 {
+    (if core.has.s { SXL_64 } else { 0 }) | (if core.has.u { UXL_64 } else { 0 })
+}
 
 /// The `sstatus` view of a stored `mstatus` or `vsstatus`.
 fn sstatus_of(stored: u64) -> u64 {
@@ -45,7 +79,7 @@ pub(crate) fn set_fs_dirty(core: &mut Core) {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new(csr::MSTATUS, |c, _| with_sd(c.csrs.mstatus) | UXL_64 | SXL_64, write_mstatus),
+    Row::new(csr::MSTATUS, |c, _| with_sd(c.csrs.mstatus) | xlens(c), write_mstatus),
     Row::new(
         csr::SSTATUS,
         |c, _| sstatus_of(c.csrs.mstatus),
@@ -66,8 +100,8 @@ pub(super) const ROWS: &[Row] = &[
 
 fn write_mstatus(core: &mut Core, _: u16, value: u64) {
     let mut mask = mstatus_writable(core);
-    // MPP is WARL: the reserved encoding leaves it as it was.
-    if value & MPP != 2 << MPP_SHIFT {
+    // MPP is WARL: what it cannot hold leaves it as it was.
+    if is_mpp(core, value & MPP) {
         mask |= MPP;
     }
     core.csrs.mstatus = merge(core.csrs.mstatus, value, mask);

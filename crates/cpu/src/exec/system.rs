@@ -82,8 +82,8 @@ pub(super) fn sret(core: &mut Core) -> Result<(), DataFault> {
     Ok(())
 }
 
-/// WFI [priv: machine 3.3.3; hypervisor, `hstatus.VTW`]. Under TW and VTW, and in U and VU, it
-/// always traps, as it may.
+/// WFI [priv: machine 3.3.3; hypervisor, `hstatus.VTW`]. Under TW and VTW, in VU, and in U below an
+/// S, it always traps, as it may.
 pub(super) fn wfi(core: &mut Core) -> Result<(), DataFault> {
     let tw = core.csrs.mstatus & mstatus::TW != 0;
     let vtw = core.csrs.hstatus & hstatus::VTW != 0;
@@ -91,7 +91,7 @@ pub(super) fn wfi(core: &mut Core) -> Result<(), DataFault> {
         Mode::M => None,
         _ if tw => Some(Denied::Illegal),
         Mode::S => None,
-        Mode::U => Some(Denied::Illegal),
+        Mode::U => core.has.s.then_some(Denied::Illegal),
         Mode::VS => vtw.then_some(Denied::Virtual),
         Mode::VU => Some(Denied::Virtual),
     };

@@ -1,7 +1,12 @@
 //! Laws of a hart by itself: no board, no devices, programs of a few lines.
 
+mod access;
 mod commit;
 mod counters;
+mod effective;
 mod guest_traps;
+mod interrupts;
 mod rig;
+mod traps;
+mod warl;
 mod witness;
