@@ -6,7 +6,10 @@
 
 mod board;
 mod compare;
+mod coverage;
+mod random;
 mod spike;
+mod transform;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -19,12 +22,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result, bail};
 
 use compare::{Counts, Mask};
+use mmu::Shape;
 
 /// The guest programs' folder; `spike-isa` in it is the one place for the ISA string of both sides.
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/riscv-tests");
 
 /// Files and folders to run in place of the guest programs, as in `PATH`.
 const OTHERS: &str = "NESTWALK_LOCKSTEP";
+
+/// Instructions and traps after which a program is given up.
+const LIMIT: u64 = 10_000_000;
 
 #[test]
 fn guest_programs_run_in_lockstep_with_spike() {
@@ -166,8 +173,9 @@ fn run_all(spike: &Path, isa: &str, programs: &[PathBuf]) -> (Counts, Vec<String
             let (next, results) = (&next, &results);
             scope.spawn(move || {
                 while let Some(elf) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let compared = spike::start(spike, isa, elf)
-                        .and_then(|records| compare::compare(isa, elf, records));
+                    let compared = spike::start(spike, isa, elf).and_then(|records| {
+                        compare::compare(isa, &Shape::default(), elf, LIMIT, records)
+                    });
                     let (total, failures) = &mut *results.lock().expect("no worker panics");
                     match compared {
                         Ok(counts) => {

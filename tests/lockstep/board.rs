@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use cpu::{Commit, Event, Hart, HartConfig, Platform, Trapped, Wires};
+use anyhow::{Context, Result, bail};
+use cpu::{Commit, Event, Exit, Hart, HartConfig, Platform, Trapped, Wires};
 use isa::{ExtSet, Interrupt, Pa};
 use machine::config::Boot;
 use machine::device_tree::BoardTree;
 use machine::load::{Start, load};
 use machine::{Board, LogFormat};
-use mmu::{Bus, BusFault, PmaMap, PmaRegion, Ram};
+use mmu::{Bus, BusFault, PmaMap, PmaRegion, Ram, Shape};
 use timing::Clock;
 
 /// As much memory as Spike is given.
@@ -65,7 +65,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     /// Loads `elf` into a machine of these extensions.
-    pub(crate) fn new(isa: &str, elf: &Path) -> Result<Self> {
+    pub(crate) fn new(isa: &str, shape: &Shape, elf: &Path) -> Result<Self> {
         let exts = ExtSet::parse(isa).context("we do not take Spike's ISA string")?;
         let board = Board::new(1, RAM_BYTES, false);
         let tree = BoardTree { board: &board, exts: &exts, timebase_hz: 10_000_000, seed: 0 };
@@ -78,8 +78,8 @@ impl Rig {
         }
         let pma = Arc::new(PmaMap::new(DEVICES.iter().copied())?);
         let clock = Clock::new(CYCLES_PER_TICK, 1).map_err(anyhow::Error::new)?;
-        let mut hart =
-            Hart::new(&HartConfig { clock, ..HartConfig::new(0, exts) }, Arc::clone(&ram), pma);
+        let config = HartConfig { clock, shape: shape.clone(), ..HartConfig::new(0, exts) };
+        let mut hart = Hart::new(&config, Arc::clone(&ram), pma);
         let (Start::Machine { pc, .. } | Start::Supervisor { pc, .. }) = loaded.start;
         hart.reset(pc.0);
         let tohost = loaded.htif.map(|words| words.tohost);
@@ -120,6 +120,38 @@ impl Rig {
         });
         self.stand.lines = 0;
         step
+    }
+
+    /// Runs `insns` instructions as a machine does: block by block.
+    pub(crate) fn run(&mut self, insns: u64) -> Result<()> {
+        self.stand.device = Some(0);
+        match self.hart.run(&mut self.stand, insns) {
+            Exit::Budget => Ok(()),
+            exit => bail!("the hart stops at {:#x}: {exit:?}", self.hart.pc()),
+        }
+    }
+
+    /// Everything software could find out: registers, and a sum over each page of the first
+    /// `memory_bytes` of main memory.
+    pub(crate) fn state(&self, memory_bytes: u64) -> Vec<(String, u64)> {
+        let hart = &self.hart;
+        let mut state = vec![("pc".to_owned(), hart.pc())];
+        state.push((format!("mode {}", hart.mode()), 0));
+        state.extend((0..32).map(|n| (format!("x{n}"), hart.x(n))));
+        state.extend((0..32).map(|n| (format!("f{n}"), hart.f(n))));
+        for row in isa::csr::CSRS {
+            state.extend(hart.csr(row.number).map(|value| (row.name.to_owned(), value)));
+        }
+        let base = self.ram.base().0;
+        for page in (base..base + memory_bytes).step_by(0x1000) {
+            let words = (page..page + 0x1000).step_by(8);
+            let sum = words.fold(0u64, |sum, at| {
+                let word: u64 = self.ram.read(Pa(at)).unwrap_or(0);
+                sum.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ word
+            });
+            state.push((format!("the page at {page:#x}"), sum));
+        }
+        state
     }
 
     /// Takes the interrupt that Spike takes now: raises its line, or moves time to where it fires.

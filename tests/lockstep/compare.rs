@@ -4,7 +4,7 @@
 //! where one side has to be believed. That is then Spike, and our register takes its value, so that
 //! one difference does not become many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 
@@ -12,9 +12,12 @@ use anyhow::{Context, Result, bail};
 use cpu::{Commit, Hart, Register, Trapped};
 use isa::csr;
 use isa::{Cause, Exception, Interrupt, Op};
+use mmu::Shape;
 
 use super::board::{Rig, Step};
+use super::coverage::Coverage;
 use super::spike::{Line, Record, Records};
+use super::transform::{self, Transformed};
 
 /// A value that is taken from Spike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -103,6 +106,7 @@ pub(crate) struct Counts {
     pub(crate) insns: u64,
     pub(crate) traps: u64,
     pub(crate) masked: BTreeMap<Mask, u64>,
+    pub(crate) coverage: Coverage,
     /// Writes of `mcountinhibit`.
     inhibits: u64,
     /// Why the rest of the program was not compared.
@@ -117,14 +121,12 @@ impl Counts {
     pub(crate) fn add(&mut self, other: &Self) {
         self.insns += other.insns;
         self.traps += other.traps;
+        self.coverage.add(&other.coverage);
         for (&mask, &count) in &other.masked {
             *self.masked.entry(mask).or_default() += count;
         }
     }
 }
-
-/// Instructions and traps after which a program is given up.
-const LIMIT: u64 = 10_000_000;
 
 /// Spike's reset vector, which ends with the jump to the program.
 const RESET_VECTOR: std::ops::Range<u64> = 0x1000..0x2000;
@@ -157,15 +159,48 @@ impl Slices {
     }
 }
 
-/// Runs our side along Spike's log, up to where the program ends.
+/// The records before a difference, for whoever looks for its reason.
+#[derive(Default)]
+struct Before(VecDeque<Record>);
+
+impl Before {
+    const RECORDS: usize = 16;
+
+    fn push(&mut self, record: Record) {
+        if self.0.len() == Self::RECORDS {
+            self.0.pop_front();
+        }
+        self.0.push_back(record);
+    }
+}
+
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for record in &self.0 {
+            let (Record::Commit(Line { text, .. }) | Record::Trap { text, .. }) = record;
+            write!(f, "\n    {}", text.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs our side along Spike's log, up to where the program ends or, having done `limit` instructions
+/// and traps, has to be given up.
 ///
 /// # Errors
 /// The first difference, or anything that keeps the two from being compared.
-pub(crate) fn compare(isa: &str, elf: &Path, mut log: Records) -> Result<Counts> {
-    let mut rig = Rig::new(isa, elf)?;
+pub(crate) fn compare(
+    isa: &str,
+    shape: &Shape,
+    elf: &Path,
+    limit: u64,
+    mut log: Records,
+) -> Result<Counts> {
+    let mut rig = Rig::new(isa, shape, elf)?;
     let mut counts = Counts::default();
     let mut slices = Slices::default();
     let mut next = follow_reset_vector(&mut rig, &mut log, &mut slices)?;
+    let mut before = Before::default();
     while let Some(record) = next {
         let done = match &record {
             Record::Commit(line) => commit(&mut rig, line, &mut slices, &mut counts),
@@ -174,7 +209,8 @@ pub(crate) fn compare(isa: &str, elf: &Path, mut log: Records) -> Result<Counts>
                 trap(&mut rig, text, *interrupt, *bits, &mut counts)
             }
         };
-        done.with_context(|| format!("after {} instructions", counts.insns))?;
+        done.with_context(|| format!("after {} instructions{before}", counts.insns))?;
+        before.push(record);
         if rig.tohost().is_some() || counts.parted.is_some() {
             let loads = rig.device_loads();
             if loads != 0 {
@@ -182,8 +218,8 @@ pub(crate) fn compare(isa: &str, elf: &Path, mut log: Records) -> Result<Counts>
             }
             return Ok(counts);
         }
-        if counts.insns + counts.traps >= LIMIT {
-            bail!("the program does not end within {LIMIT} instructions and traps");
+        if counts.insns + counts.traps >= limit {
+            bail!("the program does not end within {limit} instructions and traps{before}");
         }
         next = log.next()?;
     }
@@ -235,6 +271,7 @@ fn trap(
     bits: u32,
     counts: &mut Counts,
 ) -> Result<()> {
+    let transformed = transform::transformed(bits, |x| rig.hart().x(x));
     let step = match interrupt {
         None => rig.step(None),
         Some(number) => {
@@ -245,6 +282,11 @@ fn trap(
         }
     };
     counts.traps += 1;
+    if let Step::Trap(trap, _) = &step {
+        counts.coverage.trap(rig, trap, bits);
+        settle_tinst(rig.hart(), trap, transformed, counts)
+            .with_context(|| text.trim_end().to_owned())?;
+    }
     match step {
         Step::Trap(_, ours) if ours == text => Ok(()),
         Step::Trap(trap, ours) => {
@@ -257,6 +299,39 @@ fn trap(
         Step::Commit(_, ours) => bail!("a trap is missing\n  spike: {text}  ours:  {ours}"),
         Step::Nothing => bail!("a trap is missing\n  spike: {text}  ours:  nothing happens"),
     }
+}
+
+/// Spike never transforms an instruction: checks ours against the manual, and then says zero as well.
+fn settle_tinst(
+    hart: &mut Hart,
+    trap: &Trapped,
+    transformed: Option<Transformed>,
+    counts: &mut Counts,
+) -> Result<()> {
+    let number = match trap.target {
+        cpu::Target::M => csr::MTINST,
+        cpu::Target::Hs => csr::HTINST,
+        cpu::Target::Vs => return Ok(()),
+    };
+    if matches!(trap.tinst, 0x3000 | 0x3020) && trap.tval2 != 0 {
+        // A guest-page fault of an implicit access: Spike says so, too.
+        return Ok(());
+    }
+    let expected = match trap.cause {
+        Cause::Exception(exception) => {
+            transformed.filter(|_| transform::may_be_transformed(exception))
+        }
+        Cause::Interrupt(_) => None,
+    };
+    let expected = expected.map_or(0, |transformed| transformed.at(trap.tval));
+    if trap.tinst != expected {
+        bail!("the transformed instruction is {:#x} and should be {expected:#x}", trap.tinst);
+    }
+    if expected != 0 && hart.csr(number).is_some() {
+        counts.mask(Mask::Transformed);
+        hart.set_csr(number, 0);
+    }
+    Ok(())
 }
 
 /// Why two traps of the instruction `bits` may differ; and the CSR that then takes Spike's value.
@@ -305,7 +380,8 @@ fn commit(rig: &mut Rig, spike: &Line, slices: &mut Slices, counts: &mut Counts)
         counts.mask(Mask::Time);
         rig.move_time_to(ticks);
     }
-    if matches!(op, Some(Op::ScW | Op::ScD)) && spike_rd == Some(1) && slices.ended {
+    // A successful one stores.
+    if matches!(op, Some(Op::ScW | Op::ScD)) && spike.memory.is_empty() && slices.ended {
         counts.mask(Mask::Reservation);
         rig.hart().clear_reservation();
     }
@@ -332,6 +408,7 @@ fn commit(rig: &mut Rig, spike: &Line, slices: &mut Slices, counts: &mut Counts)
         Step::Trap(_, text) => bail!("an extra trap\n  spike: {}\n  ours:  {text}", spike.text),
         Step::Nothing => bail!("our hart waits\n  spike: {}", spike.text),
     };
+    counts.coverage.commit(rig, op, &ours);
     counts.inhibits += u64::from(
         ours.written.iter().any(|&(register, _)| register == Register::Csr(csr::MCOUNTINHIBIT)),
     );
@@ -418,7 +495,6 @@ fn mask_of(number: u16, ours: u64, theirs: u64, counts: &Counts, hart: &Hart) ->
             let outside = outside(hart) >> shift;
             (bits & !outside == 0).then_some(Mask::Pending)
         }
-        csr::MTINST | csr::HTINST if theirs == 0 => Some(Mask::Transformed),
         csr::INSTRET | csr::MINSTRET => {
             let close = ours.abs_diff(theirs) <= counts.inhibits;
             close.then_some(Mask::Inhibit)
