@@ -38,6 +38,8 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         matches!(pmp_entries, 0 | 16 | 64),
         "--pmp-entries {pmp_entries}: the manual knows 0, 16 and 64"
     );
+    let geilen = u32::from(options.geilen());
+    ensure!(geilen <= 63, "--geilen {geilen}: a hart has at most 63 guest external interrupts");
     let cpu_hz = options.cpu_hz();
     let clock = Clock::new(cpu_hz.0, Clock::default().timebase_hz())
         .with_context(|| format!("--cpu-hz {cpu_hz}"))?;
@@ -52,6 +54,7 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         },
         shape: shape(&options.tlb())?,
         pmp_entries,
+        geilen,
         misaligned: match options.misaligned() {
             Misaligned::Trap => cpu::Misaligned::Trap,
             Misaligned::Handle => cpu::Misaligned::Handle,

@@ -72,6 +72,8 @@
 #define HSTATUS_SPV (1 << 7)
 #define HSTATUS_SPVP (1 << 8)
 #define HSTATUS_HU (1 << 9)
+#define HSTATUS_VGEIN (0x3f << 12)
+#define HSTATUS_VGEIN_SHIFT 12
 #define HSTATUS_VTVM (1 << 20)
 #define HSTATUS_VTW (1 << 21)
 #define HSTATUS_VTSR (1 << 22)
@@ -144,5 +146,7 @@
 #define CLINT_MSIP (CLINT + 0)
 #define CLINT_MTIMECMP (CLINT + 0x4000)
 #define CLINT_MTIME (CLINT + 0xbff8)
+// Only where the machine has a test device: the guest external interrupt lines of hart 0.
+#define GUEST_LINES 0x60000100
 
 #endif

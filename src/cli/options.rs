@@ -73,6 +73,10 @@ options! {
         /// PMP entries of each hart: 0, 16 or 64 [default: 16]
         #[arg(long, value_name = "N")]
         pmp_entries: Option<u8>,
+        /// Guest external interrupt lines of each hart (GEILEN), 0 to 63; the test output device drives
+        /// them [default: 0]
+        #[arg(long, value_name = "N")]
+        geilen: Option<u8>,
         /// Cycles in a second of virtual time [default: 1GHz]
         #[arg(long, value_name = "HZ")]
         cpu_hz: Option<Hertz>,
@@ -87,7 +91,8 @@ options! {
         /// Where every random number of the machine comes from [default: 0]
         #[arg(long, value_name = "N")]
         seed: Option<Count>,
-        /// Adds the test output device: a store to 0x60000000 prints a byte, one to 0x60000008 exits
+        /// Adds the test output device: a store to 0x60000000 prints a byte, one to 0x60000008 exits,
+        /// one to 0x60000100 + 8 * hart drives the hart's guest external interrupts
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
               default_missing_value = "true", hide_possible_values = true)]
         test_device: Option<bool>,
@@ -211,6 +216,11 @@ impl MachineOptions {
         self.pmp_entries.unwrap_or(16)
     }
 
+    /// The guest external interrupt lines of each hart.
+    pub(crate) fn geilen(&self) -> u8 {
+        self.geilen.unwrap_or(0)
+    }
+
     /// The cycles in a second.
     pub(crate) fn cpu_hz(&self) -> Hertz {
         self.cpu_hz.unwrap_or(Hertz(1_000_000_000))
@@ -254,6 +264,7 @@ impl MachineOptions {
             tlb: Some(self.tlb()),
             misaligned: Some(self.misaligned()),
             pmp_entries: Some(self.pmp_entries()),
+            geilen: Some(self.geilen()),
             cpu_hz: Some(self.cpu_hz()),
             clock: Some(self.clock()),
             rtc: Some(self.rtc()),

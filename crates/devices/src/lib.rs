@@ -87,6 +87,11 @@ pub trait Device: Send {
         None
     }
 
+    /// The guest external interrupt lines that it drives into a hart, as bits of `hgeip`.
+    fn guest_lines(&self, _hart: usize) -> u64 {
+        0
+    }
+
     /// The end that takes console input, where there is one.
     fn serial(&mut self) -> Option<&mut dyn Serial> {
         None

@@ -120,7 +120,7 @@ const ROWS: &[Row] = &[
     row(|_| Part::Plic,       "plic",        0x0c00_0000, 0x60_0000,   1,               None,     Rights::Rw, "Platform-level interrupt controller"),
     row(|_| Part::Uart,       "uart",        0x1000_0000, 0x100,       1,               Some(10), Rights::Rw, "16550 UART: the guest's console"),
     row(Part::Virtio,         "virtio",      0x1000_1000, 0x1000,      VIRTIO_SLOTS,    Some(1),  Rights::Rw, "Slot for a virtio-mmio device"),
-    row(|_| Part::TestOutput, "test-output", 0x6000_0000, 0x1000,      1,               None,     Rights::Rw, "Test output and exit, only with --test-device"),
+    row(|_| Part::TestOutput, "test-output", 0x6000_0000, 0x1000,      1,               None,     Rights::Rw, "Test output, exit and guest external interrupts, only with --test-device"),
 ];
 
 #[expect(clippy::too_many_arguments, reason = "it is the shape of a table row")]

@@ -31,6 +31,8 @@ pub(crate) struct MachineBus {
     /// The earliest moment a device asked for.
     device_deadline: Option<Ticks>,
     finish: Option<Finish>,
+    /// The device that drives guest external interrupts, among `slots`.
+    guest_line_driver: Option<usize>,
     /// The guest has used the UART.
     pub(crate) uart_used: bool,
 }
@@ -40,6 +42,7 @@ impl MachineBus {
     pub(crate) fn new(board: &Board, mut slots: Vec<Slot>, clock: Clock) -> Option<Self> {
         slots.sort_by_key(|slot| slot.region.base);
         Some(Self {
+            guest_line_driver: slots.iter().position(|slot| slot.region.part == Part::TestOutput),
             slots,
             aclint: Aclint::new(board.harts()),
             aclint_region: *board.region(Part::Aclint)?,
@@ -157,6 +160,11 @@ impl MachineBus {
         lines
     }
 
+    fn guest_lines(&self, hart: usize) -> u64 {
+        let driver = self.guest_line_driver.and_then(|index| self.slots.get(index));
+        driver.map_or(0, |slot| slot.device.guest_lines(hart))
+    }
+
     /// A guest's access to the device at `pa`.
     fn access<T>(
         &mut self,
@@ -197,7 +205,7 @@ impl Platform for MachineBus {
         self.advance_devices(cycle);
         Wires {
             lines: self.lines(hart),
-            guest_lines: 0,
+            guest_lines: self.guest_lines(hart),
             deadline: self.deadline(hart),
             stop: self.finish.is_some(),
         }

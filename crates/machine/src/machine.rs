@@ -40,6 +40,8 @@ pub struct Setup {
     pub shape: Shape,
     /// PMP entries of every hart: 0, 16 or 64.
     pub pmp_entries: usize,
+    /// GEILEN of every hart: guest external interrupt lines, at most 63.
+    pub geilen: u32,
     /// Misaligned data accesses.
     pub misaligned: cpu::Misaligned,
     /// Seeds every source of entropy the guest has.
@@ -178,6 +180,7 @@ impl Machine {
         let harts = (0..setup.harts).map(|id| {
             let config = HartConfig {
                 pmp_entries: setup.pmp_entries,
+                geilen: setup.geilen,
                 shape: setup.shape.clone(),
                 misaligned: setup.misaligned,
                 clock: setup.clock,
