@@ -396,7 +396,7 @@ fn commit(rig: &mut Rig, spike: &Line, slices: &mut Slices, counts: &mut Counts)
             return Ok(());
         }
     }
-    if matches!(read, Some(csr::TSELECT..=csr::TINFO)) && !has_triggers(rig.hart()) {
+    if matches!(read, Some(csr::TSELECT..=csr::TINFO)) {
         counts.parted = Some("tselect is reached, and no triggers are built here");
         return Ok(());
     }
@@ -459,10 +459,6 @@ fn explain(
         bail!("{} is not written", named(register));
     }
     Ok(())
-}
-
-fn has_triggers(hart: &Hart) -> bool {
-    hart.csr(csr::TSELECT).is_some()
 }
 
 /// Takes Spike's value.

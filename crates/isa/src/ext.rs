@@ -140,7 +140,6 @@ extensions! {
     Zbkx        "zbkx"        on  tree   No      []                 "Crossbar permutations"
     Zbs         "zbs"         on  tree   No      []                 "Single-bit instructions"
     Zkr         "zkr"         on  tree   No      [Zicsr]            "Entropy source: the seed CSR"
-    Sdtrig      "sdtrig"      on  tree   No      [Zicsr]            "Debug triggers"
     Ssccptr     "ssccptr"     on  tree   No      [S]                "Main memory supports page-table reads"
     Sscofpmf    "sscofpmf"    on  tree   No      [S Zihpm]          "Counter overflow and mode filtering"
     Sscounterenw "sscounterenw" on tree  No      [S Zihpm]          "scounteren bits of existing counters are writable"

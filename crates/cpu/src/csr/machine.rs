@@ -107,7 +107,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(csr::MTVAL, |c, _| c.csrs.mtval, |c, _, v| c.csrs.mtval = v),
     Row::new(csr::MTVAL2, |c, _| c.csrs.mtval2, |c, _, v| c.csrs.mtval2 = v),
     Row::new(csr::MTINST, |c, _| c.csrs.mtinst, |c, _, v| c.csrs.mtinst = v),
-    // No debug triggers are built: `tselect` reads zero and `tdata1` says that there is none.
+    // No debug triggers are built, and Sdtrig is not claimed. To software that looks for some,
+    // `tselect` that reads zero and `tinfo` that reads one say that there is none [Sdtrig, "Enumeration"].
     Row::constant(csr::TSELECT, |_, _| 0),
     Row::constant(csr::TDATA1, |_, _| 0),
     Row::constant(csr::TDATA2, |_, _| 0),

@@ -160,11 +160,11 @@ csrs! {
         PMPADDR49 PMPADDR50 PMPADDR51 PMPADDR52 PMPADDR53 PMPADDR54 PMPADDR55 PMPADDR56
         PMPADDR57 PMPADDR58 PMPADDR59 PMPADDR60 PMPADDR61 PMPADDR62 PMPADDR63;
     0x747  (Zkr | Smepmp)   "Machine security configuration":                            MSECCFG;
-    0x7a0  (Sdtrig)         "Trigger select":                                            TSELECT;
-    0x7a1  (Sdtrig)         "Trigger data 1":                                            TDATA1;
-    0x7a2  (Sdtrig)         "Trigger data 2":                                            TDATA2;
-    0x7a3  (Sdtrig)         "Trigger data 3":                                            TDATA3;
-    0x7a4  (Sdtrig)         "Trigger information":                                       TINFO;
+    0x7a0  (I)              "Trigger select":                                            TSELECT;
+    0x7a1  (I)              "Trigger data 1":                                            TDATA1;
+    0x7a2  (I)              "Trigger data 2":                                            TDATA2;
+    0x7a3  (I)              "Trigger data 3":                                            TDATA3;
+    0x7a4  (I)              "Trigger information":                                       TINFO;
     0xb00  (I)              "Machine cycle counter":                                     MCYCLE;
     0xb02  (I)              "Machine retired-instruction counter":                       MINSTRET;
     0xb03  (I)              "Machine performance-monitoring counter":
