@@ -415,6 +415,49 @@ fn a_fence_takes_one_page_out_of_a_napot_region() {
 }
 
 // norm: hfence-vvma_mode
+/// hgatp.MODE of a VMID changes: after HFENCE.GVMA with rs1 = x0 its guest goes by the new MODE alone, also to and from Bare.
+// norm: hfence-gvma_mode, hgatp_mode_warl, nw:stage_off
+#[test]
+fn after_a_change_of_hgatp_mode_and_its_fence_only_the_new_mode_counts() {
+    for shape in [Shape::none(), Shape::default(), Shape::adversarial()] {
+        for vmid in [None, Some(1)] {
+            let mut b = bench(shape.clone());
+            b.map_vs(VA, DATA, RWX);
+            let mode = (Privilege::S, true);
+            b.mmu.set_effective(mode, mode);
+            // Each MODE has tables of its own, and another page for the same gpa; the VS-stage's tables are where they were.
+            let mut hgatps = vec![(0, DATA)];
+            for levels in [3u32, 4, 5] {
+                let root = b.t.table(4);
+                for page in 0..0x40 {
+                    let at = TABLES + page * PAGE;
+                    let slot = b.t.slot(root, levels, 11, at, 0);
+                    b.t.store(slot, pte(at, RWX | U));
+                }
+                let slot = b.t.slot(root, levels, 11, DATA, 0);
+                let to = DATA + u64::from(levels) * PAGE;
+                b.t.store(slot, pte(to, RWX | U));
+                hgatps.push((atp(u64::from(levels) + 5, 1, root), to));
+            }
+            for &(from, before) in &hgatps {
+                for &(to, after) in &hgatps {
+                    for (hgatp, expected) in [(from, before), (to, after)] {
+                        // Under Bare the VMID must be zero, and fenced as such.
+                        set(&mut b.mmu, |csrs| csrs.hgatp = hgatp);
+                        b.mmu.fence(Fence::Gvma { gpa: None, vmid });
+                        b.mmu.fence(Fence::Vvma { va: None, asid: None, vmid: 0 });
+                        for _ in 0..2 {
+                            assert_eq!(goes_to(&mut b.mmu, VA, GUEST_STORE), Ok(expected));
+                            let native = b.mmu.writable::<u8>(VA).map(|pa| pa.0);
+                            assert!(native.is_none_or(|native| native == expected));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Two vCPUs of one virtual machine take turns on one hart, both with ASID 0, and nobody fences: a shape that tags
 /// roots gets along, the adversarial one shows the defect.
 #[test]

@@ -4,7 +4,9 @@
 mod coherence;
 mod fast_path;
 mod fences;
+mod kvm;
 mod laws;
 mod naive;
 mod random_tables;
 mod rig;
+mod walks;

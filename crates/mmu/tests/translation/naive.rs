@@ -23,6 +23,18 @@ pub(crate) struct Machine {
     /// pmpcfg and pmpaddr, as written; without locks.
     pub(crate) pmp: Vec<(u8, u64)>,
     pub(crate) svnapot: bool,
+    pub(crate) svpbmt: bool,
+    pub(crate) svadu: bool,
+}
+
+/// Where a translation ends up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(crate) pa: u64,
+    /// At V=1.
+    pub(crate) gpa: Option<u64>,
+    /// The memory type's encoding in a PTE.
+    pub(crate) pbmt: u64,
 }
 
 /// `hi` and `lo` as the manual writes a field.
@@ -126,19 +138,19 @@ impl Machine {
             return Ok(at);
         }
         let name = if want == Want::Write { "write" } else { "read" };
-        self.guest_physical(at, want, name)
+        self.guest_physical(at, want, name).map(|(pa, _)| pa)
     }
 
-    /// One stage. `Err(None)` is that stage's own page fault.
+    /// One stage: the address, and the leaf's PBMT. `Err(None)` is that stage's own page fault.
     fn stage(
         &mut self,
         rules: &StageRules,
         address: u64,
         want: Want,
         implicit: bool,
-    ) -> Result<u64, Option<Trouble>> {
+    ) -> Result<(u64, u64), Option<Trouble>> {
         let levels = match field(rules.atp, 63, 60) {
-            0 => return Ok(address),
+            0 => return Ok((address, 0)),
             8 => 3,
             9 => 4,
             10 => 5,
@@ -171,7 +183,8 @@ impl Machine {
             if !v || (!r && w) || field(pte, 60, 54) != 0 {
                 return Err(None);
             }
-            if pbmt != 0 && !rules.pbmte || pbmt == 3 || n && !self.svnapot {
+            let pbmte = rules.pbmte && self.svpbmt;
+            if pbmt != 0 && !pbmte || pbmt == 3 || n && !self.svnapot {
                 return Err(None);
             }
             if !r && !x {
@@ -209,14 +222,14 @@ impl Machine {
                 return Err(None);
             }
             if !accessed || (want == Want::Write && !dirty) {
-                if !rules.adue {
+                if !(rules.adue && self.svadu) {
                     return Err(None);
                 }
                 let pa = self.locate(rules, at, Want::Write).map_err(Some)?;
                 let set = if want == Want::Write { 0xc0 } else { 0x40 };
                 self.store_pte(pa, pte | set).map_err(Some)?;
             }
-            return Ok((ppn + address / 4096 % superpage) * 4096 + address % 4096);
+            return Ok(((ppn + address / 4096 % superpage) * 4096 + address % 4096, pbmt));
         }
         unreachable!("level 0 is a leaf or a fault")
     }
@@ -226,7 +239,7 @@ impl Machine {
         gpa: u64,
         want: Want,
         implicit: &'static str,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<(u64, u64), Trouble> {
         let rules = StageRules {
             atp: self.csrs.hgatp,
             guest_stage: true,
@@ -241,12 +254,8 @@ impl Machine {
         result.map_err(|trouble| trouble.unwrap_or(Trouble::GuestPage { gpa, implicit }))
     }
 
-    /// Translates; A and D are set in `ram`. Returns the physical address and, at V=1, the guest physical one.
-    pub(crate) fn translate(
-        &mut self,
-        va: u64,
-        access: Access,
-    ) -> Result<(u64, Option<u64>), Trouble> {
+    /// Translates; A and D are set in `ram`.
+    pub(crate) fn translate(&mut self, va: u64, access: Access) -> Result<Place, Trouble> {
         let want = match access.kind {
             Kind::Fetch => Want::Execute,
             Kind::Load if access.hlvx => Want::ReadByExecute,
@@ -265,9 +274,13 @@ impl Machine {
             pbmte: if access.v { csrs.vs_pbmte } else { csrs.pbmte },
         };
         let out = self.stage(&first, va, want, false);
-        let out = out.map_err(|trouble| trouble.unwrap_or(Trouble::Page))?;
-        let (pa, gpa) =
-            if access.v { (self.guest_physical(out, want, "no")?, Some(out)) } else { (out, None) };
+        let (out, outer) = out.map_err(|trouble| trouble.unwrap_or(Trouble::Page))?;
+        let (pa, gpa, inner) = if access.v {
+            let (pa, inner) = self.guest_physical(out, want, "no")?;
+            (pa, Some(out), inner)
+        } else {
+            (out, None, 0)
+        };
         let rwx = match access.kind {
             Kind::Fetch => 4,
             Kind::Load => {
@@ -283,6 +296,7 @@ impl Machine {
         if !self.in_ram(pa, access.size.into()) || !self.pmp_allows(pa, access.size.into(), rwx) {
             return Err(Trouble::Access);
         }
-        Ok((pa, gpa))
+        let pbmt = if outer != 0 { outer } else { inner };
+        Ok(Place { pa, gpa, pbmt })
     }
 }

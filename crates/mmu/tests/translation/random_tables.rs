@@ -1,5 +1,6 @@
 //! The walker against the naive one, over random page tables: all modes, both stages, every PTE bit, PMP, A and D.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use isa::{Ext, Pa, Privilege, Va};
@@ -9,7 +10,7 @@ use mmu::{
 };
 use proptest::prelude::*;
 
-use crate::naive::{Machine, RAM_BASE, Trouble};
+use crate::naive::{Machine, Place, RAM_BASE, Trouble};
 use crate::rig::all_exts;
 
 const PAGES: u64 = 64;
@@ -49,26 +50,27 @@ fn table_page(dice: &mut Dice, level: usize) -> u64 {
     FIRST + first + dice.below(count)
 }
 
-/// A PTE that fits a table of `level`, mostly.
-fn random_pte(dice: &mut Dice, level: Option<usize>, index: u64) -> u64 {
+/// A PTE that fits a table of `level`, but for about one in `odds`.
+fn random_pte(dice: &mut Dice, odds: u64, level: Option<usize>, index: u64) -> u64 {
     // The G-stage needs U to reach the pages that hold tables.
-    let user: &[u64] = if index < 32 { &[0xdf, 0xdf, 0xdf, 0xcf] } else { &[0xdf, 0xcf] };
     let leaf_flags = |dice: &mut Dice| {
-        let mut flags = dice.pick(user);
+        let mut flags = if dice.one_in(if index < 32 { odds } else { 3 }) { 0xcf } else { 0xdf };
         for bit in [1, 2, 2, 3, 6, 6, 7, 7] {
-            if dice.one_in(12) {
+            if dice.one_in(odds) {
                 flags &= !(1 << bit);
             }
         }
         flags
     };
-    match (level, dice.below(12)) {
+    let roll = if dice.one_in(odds / 3) { 9 + dice.below(3) } else { dice.below(9) };
+    match (level, roll) {
         (Some(level @ 1..), 0..=8) => table_page(dice, level - 1) << 10 | 1,
         (Some(1..), 9 | 10) => FIRST << 10 | leaf_flags(dice),
-        (Some(0), 0..=5) => (FIRST + index % PAGES) << 10 | leaf_flags(dice),
-        (Some(0), 6..=8) => (FIRST + dice.below(PAGES)) << 10 | leaf_flags(dice),
+        (Some(0), 0..=6) => (FIRST + index % PAGES) << 10 | leaf_flags(dice),
+        (Some(0), 7) => (FIRST + dice.below(PAGES)) << 10 | leaf_flags(dice),
+        (Some(0), 8) => (FIRST + index % PAGES) << 10 | dice.below(4) << 61 | leaf_flags(dice),
         (Some(0), 9) => (FIRST + index % PAGES / 16 * 16 + 8) << 10 | 1 << 63 | leaf_flags(dice),
-        (Some(0), 10) => (FIRST + index % PAGES) << 10 | dice.below(4) << 61 | leaf_flags(dice),
+        (Some(0), 10) => (FIRST + dice.below(PAGES)) << 10 | leaf_flags(dice),
         _ => odd_pte(dice),
     }
 }
@@ -131,13 +133,15 @@ struct World {
 
 fn world(dice: &mut Dice, shape: Shape, may_have_napot: bool) -> World {
     let ram = Arc::new(Ram::new(Pa(RAM_BASE), PAGES << 12).unwrap());
+    // Deep walks through both stages come to an end in orderly tables only.
+    let odds = dice.pick(&[12, 12, 40, 200]);
     for page in 0..PAGES {
         let level =
             LEVEL_PAGES.iter().position(|&(first, count)| (first..first + count).contains(&page));
         for index in 0..512 {
             // Words that no walk should reach are all different.
             let word = match index {
-                0..PAGES | 255 | 256 | 511 => random_pte(dice, level, index),
+                0..PAGES | 255 | 256 | 511 => random_pte(dice, odds, level, index),
                 _ => page << 32 | index << 12,
             };
             ram.write(Pa(RAM_BASE + (page << 12) + index * 8), word).unwrap();
@@ -160,8 +164,11 @@ fn world(dice: &mut Dice, shape: Shape, may_have_napot: bool) -> World {
     csrs.hgatp = random_atp(dice, true);
     let mut exts = all_exts();
     let svnapot = may_have_napot && !dice.one_in(4);
-    if !svnapot {
-        exts.remove(Ext::Svnapot);
+    let [svpbmt, svadu] = [(); 2].map(|()| !dice.one_in(6));
+    for (ext, has) in [(Ext::Svnapot, svnapot), (Ext::Svpbmt, svpbmt), (Ext::Svadu, svadu)] {
+        if !has {
+            exts.remove(ext);
+        }
     }
     let config = MmuConfig::new(&exts, 16, 14, 16, shape);
     let mut mmu = Mmu::new(config, Arc::clone(&ram), Arc::new(PmaMap::default()));
@@ -181,7 +188,7 @@ fn world(dice: &mut Dice, shape: Shape, may_have_napot: bool) -> World {
     mmu.pmp_changed();
     mmu.set_csrs(&csrs);
     let ram_words = words(&ram);
-    let naive = Machine { ram: ram_words, csrs, pmp, svnapot };
+    let naive = Machine { ram: ram_words, csrs, pmp, svnapot, svpbmt, svadu };
     let levels = dice.pick(&[3, 3, 4, 5]);
     World { ram, naive, mmu, levels }
 }
@@ -214,11 +221,15 @@ fn as_trouble(fault: Fault) -> Trouble {
     }
 }
 
-type Outcome = Result<(u64, Option<u64>), Trouble>;
+type Outcome = Result<Place, Trouble>;
 
 fn outcome(result: Result<mmu::Translated, Fault>) -> Outcome {
     result
-        .map(|translated| (translated.target.pa().0, translated.gpa.map(|gpa| gpa.0)))
+        .map(|translated| Place {
+            pa: translated.target.pa().0,
+            gpa: translated.gpa.map(|gpa| gpa.0),
+            pbmt: translated.memory_type as u64,
+        })
         .map_err(as_trouble)
 }
 
@@ -234,7 +245,7 @@ fn compare(world: &mut World, va: u64, access: Access) -> Outcome {
     let native = native_hit(world, va, access);
     let expected = world.naive.translate(va, access);
     if let Some(native) = native {
-        let (pa, _) = expected.unwrap_or_else(|_| panic!("native hit: {}", what(world)));
+        let Place { pa, .. } = expected.unwrap_or_else(|_| panic!("native hit: {}", what(world)));
         match native {
             Native::At(at) => assert_eq!(at, pa, "{}", what(world)),
             Native::Value(value) => {
@@ -328,28 +339,59 @@ fn tiny() -> Shape {
     }
 }
 
-/// The random tables would prove little if all walks ended early.
+/// The random tables would prove little if all walks ended early: every pair of modes must end in every way that it can.
+// norm: H_vm_twostage, hgatp_mode_bare_trans, hgatp_mode_x4
 #[test]
-fn random_tables_reach_every_kind_of_outcome() {
-    let (mut fine, mut guest_fine, mut page, mut explicit, mut read, mut write, mut denied) =
-        (0, 0, 0, 0, 0, 0, 0);
-    for seed in 1..300 {
+fn random_tables_reach_every_kind_of_outcome_in_every_pair_of_modes() {
+    let mut counts = BTreeMap::new();
+    let mut types = [0; 3];
+    for seed in 1..600 {
         let mut dice = Dice(seed);
         let mut world = world(&mut dice, Shape::none(), true);
+        let csrs = *world.mmu.csrs();
         for _ in 0..60 {
             let va = random_address(&mut dice, world.levels);
             let access = random_access(&mut dice);
-            match compare(&mut world, va, access) {
-                Ok((_, None)) => fine += 1,
-                Ok((_, Some(_))) => guest_fine += 1,
-                Err(Trouble::Page) => page += 1,
-                Err(Trouble::GuestPage { implicit: "no", .. }) => explicit += 1,
-                Err(Trouble::GuestPage { implicit: "read", .. }) => read += 1,
-                Err(Trouble::GuestPage { .. }) => write += 1,
-                Err(Trouble::Access) => denied += 1,
+            let outcome = compare(&mut world, va, access);
+            if let Ok(Place { gpa: Some(_), pbmt, .. }) = outcome {
+                types[pbmt as usize] += 1;
+            }
+            let end = match outcome {
+                Ok(_) => "fine",
+                Err(Trouble::Page) => "page fault",
+                Err(Trouble::GuestPage { implicit, .. }) => implicit,
+                Err(Trouble::Access) => "access fault",
+            };
+            let modes = if access.v {
+                (csrs.vsatp >> 60, Some(csrs.hgatp >> 60))
+            } else {
+                (csrs.satp >> 60, None)
+            };
+            *counts.entry((modes, end)).or_insert(0) += 1;
+        }
+    }
+    assert!(types.iter().all(|&count| count >= 20), "{types:?}");
+    let count = |modes, end| counts.get(&(modes, end)).copied().unwrap_or(0);
+    let modes = [0, 8, 9, 10];
+    for first in modes {
+        for second in [None, Some(0), Some(8), Some(9), Some(10)] {
+            let pair = (first, second);
+            let guest_stage = second.is_some_and(|mode| mode != 0);
+            assert!(count(pair, "fine") >= 10, "{pair:?} {counts:?}");
+            if first != 0 {
+                assert!(count(pair, "page fault") >= 10, "{pair:?} {counts:?}");
+            }
+            // Guest-page faults of the access itself, and of a VS-stage PTE's read.
+            if guest_stage {
+                assert!(count(pair, "no") >= 1, "{pair:?} {counts:?}");
+            }
+            if guest_stage && first != 0 {
+                assert!(count(pair, "read") >= 10, "{pair:?} {counts:?}");
             }
         }
     }
-    let counts = [fine, guest_fine, page, explicit, read, write, denied];
-    assert!(counts.iter().all(|&count| count >= 20), "{counts:?}");
+    for end in ["write", "access fault"] {
+        let all: u32 = counts.iter().filter(|((_, e), _)| *e == end).map(|(_, n)| n).sum();
+        assert!(all >= 10, "{end}: {all}");
+    }
 }
