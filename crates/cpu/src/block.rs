@@ -139,6 +139,7 @@ const MAX_OPS: usize = 64;
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Block {
+    /// Its [`key`].
     pub(crate) pa: u64,
     pub(crate) ops: Box<[Op]>,
     /// The instructions as fetched, for reports.
@@ -191,15 +192,23 @@ impl Block {
     }
 }
 
-/// Decodes the instructions at `pa` up to the end of their page. `None` where not even the first
-/// one lies within the page: it straddles the end.
-pub(crate) fn decode(decoder: &Decoder, ram: &Ram, pa: Pa) -> Option<Block> {
+/// Decodes the instructions at `pa` up to the end of their page, or to the next one at which a block
+/// must `begin`. `None` where not even the first one lies within the page: it straddles the end.
+pub(crate) fn decode(
+    decoder: &Decoder,
+    ram: &Ram,
+    pa: Pa,
+    begin: Option<&Offsets>,
+) -> Option<Block> {
     let page_end = pa.page().0 + PAGE_BYTES;
     let (mut ops, mut bits) = (Vec::new(), Vec::new());
     let mut at = pa.0;
     let mut illegal = None;
     let mut chains = true;
     while ops.len() < MAX_OPS && at + 2 <= page_end {
+        if begin.is_some_and(|offsets| offsets.contains(at)) && at != pa.0 {
+            break;
+        }
         let low = u32::from(ram.read::<u16>(Pa(at))?);
         let word = if low & 3 != 3 {
             low
@@ -232,6 +241,39 @@ pub(crate) fn decode(decoder: &Decoder, ram: &Ram, pa: Pa) -> Option<Block> {
         end: (at - pa.0) as u16,
         chains,
     })
+}
+
+/// Offsets in a page at which a block begins and is entered by [`BlockCache::find`] alone, in every
+/// page: where a debugger may want to halt.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Offsets {
+    /// A bit for every two bytes.
+    bits: [u64; 32],
+}
+
+impl Offsets {
+    fn place(address: u64) -> (usize, u64) {
+        let half = address % PAGE_BYTES / 2;
+        ((half / 64) as usize, 1 << (half % 64))
+    }
+
+    /// Adds the offset of `address` in its page.
+    pub(crate) fn insert(&mut self, address: u64) {
+        let (word, bit) = Self::place(address);
+        self.bits[word] |= bit;
+    }
+
+    /// Whether the offset of `address` in its page is among them.
+    pub(crate) fn contains(&self, address: u64) -> bool {
+        let (word, bit) = Self::place(address);
+        self.bits[word] & bit != 0
+    }
+}
+
+/// What tells a block at the physical address `pa`. One that must not be entered on a hint alone has
+/// an odd key, which no hint looks for.
+pub(crate) fn key(pa: Pa, hidden: bool) -> u64 {
+    pa.0 | u64::from(hidden)
 }
 
 const JUMP_SLOTS: usize = 1 << 15;
@@ -275,7 +317,7 @@ impl BlockCache {
         self.blocks.get(index as usize).filter(|block| block.pa == pa)
     }
 
-    /// The block that starts at `pa`.
+    /// The block with this [`key`].
     #[inline]
     pub(crate) fn find(&self, pa: u64) -> Option<u32> {
         let slot = self.slot(pa);

@@ -15,6 +15,7 @@ use crate::csr::CsrMap;
 use crate::csr::environment::henvcfg;
 use crate::memory::DataFault;
 use crate::state::{Csrs, X_SLOTS};
+use crate::watch::Watches;
 use crate::witness::{Notice, Witness};
 
 /// The extensions that the hart asks about while it runs.
@@ -112,6 +113,8 @@ pub(crate) struct Core {
     pub(crate) at: u64,
     /// Who hears of what happens off the hot path.
     pub(crate) witness: Option<Box<dyn Witness>>,
+    /// Memory that a debugger watches.
+    pub(crate) watches: Watches,
 }
 
 impl Core {
@@ -146,6 +149,7 @@ impl Core {
             why: None,
             at: config.reset_pc.0,
             witness: None,
+            watches: Watches::default(),
         };
         core.reset(config.reset_pc.0);
         core

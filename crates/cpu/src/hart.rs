@@ -1,5 +1,9 @@
 //! The hart: finds or decodes the block at `pc`, runs it, takes traps and interrupts, keeps time.
 
+mod debug;
+
+pub use debug::{Catches, Halt, Requests, Step};
+
 use std::sync::Arc;
 
 use isa::{Decoder, Exception, Insn, Interrupt, Mode, Pa, Va};
@@ -33,6 +37,8 @@ pub enum Exit {
     Stopped,
     /// Some agent stored to the tripwire's page.
     Tripped,
+    /// It did what a debugger waits for: see [`Hart::take_halt`].
+    Halted,
     /// It takes trap after trap and retires nothing between: the handler itself cannot run.
     TrapLoop {
         /// The first exception of the row.
@@ -63,6 +69,8 @@ pub struct Hart {
     barren_traps: u32,
     first_barren: (Exception, u64),
     tripwire: Option<Pa>,
+    /// What a debugger asks of it, while one is there.
+    debug: Option<Box<debug::Debug>>,
 }
 
 impl Hart {
@@ -89,6 +97,7 @@ impl Hart {
             barren_traps: 0,
             first_barren: (Exception::InstructionMisaligned, 0),
             tripwire: None,
+            debug: None,
         }
     }
 
@@ -121,6 +130,9 @@ impl Hart {
     pub fn run(&mut self, port: &mut dyn Platform, budget: u64) -> Exit {
         let end = self.core.retired.saturating_add(budget);
         self.meet(port);
+        if self.debug.is_some() {
+            return self.run_debugged(port, end);
+        }
         loop {
             if self.core.ram.page_events() != self.pages_seen.count() && self.read_page_events() {
                 return Exit::Tripped;
@@ -284,14 +296,23 @@ impl Hart {
                 Err(trap) => return Err(self.trap(trap)),
             },
         };
-        if let Some(index) = self.blocks.find(pa.0) {
+        let hidden = self.debug.is_some() && self.may_halt_at(pc);
+        if hidden && self.breaks_at(pc) {
+            return Err(Some(Exit::Halted));
+        }
+        let key = block::key(pa, hidden);
+        if let Some(index) = self.blocks.find(key) {
             return Ok(index);
         }
         self.core.ram.watch(pa.page(), PageClass::Code);
         // Before the block runs for the first time, lest it store to its own page natively.
         self.core.mmu.sync_page_events();
-        match block::decode(&self.decoder, &self.core.ram, pa) {
-            Some(block) => Ok(self.blocks.insert(block)),
+        let begin = self.debug.as_deref().map(debug::Debug::offsets);
+        match block::decode(&self.decoder, &self.core.ram, pa, begin) {
+            Some(mut block) => {
+                block.pa = key;
+                Ok(self.blocks.insert(block))
+            }
             None => Err(self.advance_uncached(port)),
         }
     }
@@ -346,8 +367,16 @@ impl Hart {
         value.ok_or(Trap { gva: v, ..Trap::new(Exception::InstructionAccess, va) })
     }
 
-    /// Takes an exception raised at `pc`. It costs a cycle, so that time passes in any case.
+    /// Takes an exception raised at `pc`, unless a debugger catches it.
     fn trap(&mut self, trap: Trap) -> Option<Exit> {
+        if self.debug.is_some() && self.catches(trap) {
+            return Some(Exit::Halted);
+        }
+        self.take(trap)
+    }
+
+    /// Takes an exception raised at `pc`. It costs a cycle, so that time passes in any case.
+    fn take(&mut self, trap: Trap) -> Option<Exit> {
         let (pc, mode) = (self.core.pc, self.core.mode);
         self.core.cycle += 1;
         let target = self.core.take_exception(trap);
@@ -524,6 +553,7 @@ impl Hart {
 
     /// Back to the reset state, at `pc`.
     pub fn reset(&mut self, pc: u64) {
+        self.forget_caught();
         self.core.reset(pc);
     }
 

@@ -20,12 +20,14 @@ mod platform;
 mod state;
 mod transform;
 mod trap;
+mod watch;
 mod witness;
 
 pub use commit::{Commit, Event, Register, Touched, Trapped};
 pub use config::{HartConfig, Misaligned};
 pub use counters::{EVENTS, EventRow};
-pub use hart::{Exit, Hart};
+pub use hart::{Catches, Exit, Halt, Hart, Requests, Step};
 pub use platform::{Platform, Wires};
 pub use trap::{Target, Trap};
+pub use watch::WatchHit;
 pub use witness::{Notice, RootRegister, Scene, TrapNotice, Witness, Writer};

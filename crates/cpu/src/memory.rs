@@ -7,6 +7,7 @@ use mmu::{Access, Fault, ImplicitAccess, Kind, Scalar, Target};
 use crate::core::Core;
 use crate::platform::Platform;
 use crate::trap::Trap;
+use crate::watch::Touch;
 use crate::witness::Writer;
 
 /// A data access that failed.
@@ -205,6 +206,18 @@ impl Core {
         size: u8,
         manner: Manner,
     ) -> Result<u64, DataFault> {
+        let value = self.load_anywhere(port, va, size, manner)?;
+        self.note_access(va, size, Touch::Load);
+        Ok(value)
+    }
+
+    fn load_anywhere(
+        &mut self,
+        port: &mut dyn Platform,
+        va: u64,
+        size: u8,
+        manner: Manner,
+    ) -> Result<u64, DataFault> {
         let aligned = va & (u64::from(size) - 1) == 0;
         if !aligned && self.misaligned_traps {
             return Err(self.misaligned(Kind::Load, va, manner.v));
@@ -270,6 +283,19 @@ impl Core {
         value: u64,
         manner: Manner,
     ) -> Result<(), DataFault> {
+        self.store_anywhere(port, va, size, value, manner)?;
+        self.note_access(va, size, Touch::Store);
+        Ok(())
+    }
+
+    fn store_anywhere(
+        &mut self,
+        port: &mut dyn Platform,
+        va: u64,
+        size: u8,
+        value: u64,
+        manner: Manner,
+    ) -> Result<(), DataFault> {
         let aligned = va & (u64::from(size) - 1) == 0;
         if !aligned && self.misaligned_traps {
             return Err(self.misaligned(Kind::Store, va, manner.v));
@@ -316,7 +342,9 @@ impl Core {
         }
     }
 
+    /// A store to decoded code ends the block, so that it does not matter where blocks end.
     fn ram_write(&mut self, pa: Pa, size: u8, value: u64) -> Option<()> {
+        let page_events = self.ram.page_events();
         let done = match size {
             1 => self.ram.write(pa, value as u8),
             2 => self.ram.write(pa, value as u16),
@@ -324,6 +352,7 @@ impl Core {
             _ => self.ram.write(pa, value),
         };
         self.after_write(Writer::Store);
+        self.recheck |= self.ram.page_events() != page_events;
         done
     }
 
@@ -344,9 +373,15 @@ impl Core {
             return Err(self.bus_fault(Kind::Amo, va, manner.v));
         };
         let old = self.ram_read(pa, size).ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
-        if let Some(new) = change(old) {
-            self.ram_write(pa, size, new).ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
-        }
+        let touch = match change(old) {
+            Some(new) => {
+                self.ram_write(pa, size, new)
+                    .ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
+                Touch::Both
+            }
+            None => Touch::Load,
+        };
+        self.note_access(va, size, touch);
         Ok(old)
     }
 
@@ -366,6 +401,7 @@ impl Core {
         let value =
             self.ram_read(pa, size).ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))?;
         self.reservation = Some((pa, size));
+        self.note_access(va, size, Touch::Load);
         Ok(value)
     }
 
@@ -392,6 +428,7 @@ impl Core {
             return Ok(false);
         }
         self.ram_write(pa, size, value).ok_or_else(|| self.bus_fault(Kind::Store, va, manner.v))?;
+        self.note_access(va, size, Touch::Store);
         Ok(true)
     }
 
@@ -467,6 +504,7 @@ impl Core {
                 .and_then(|()| self.ram_write(high, 8, new.1))
                 .ok_or_else(|| self.bus_fault(Kind::Amo, va, manner.v))?;
         }
+        self.note_access(va, 16, if old == expected { Touch::Both } else { Touch::Load });
         Ok(old)
     }
 }

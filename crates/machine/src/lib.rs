@@ -19,5 +19,5 @@ pub use board::Board;
 pub use clock::Follow;
 pub use commit_log::LogFormat;
 pub use device_tree::DeviceTree;
-pub use machine::{BuildError, Input, Limits, Machine, NoInput, Setup, Stop};
-pub use turns::Log;
+pub use machine::{BuildError, Input, Leg, Limits, Machine, NoInput, Setup, Stop};
+pub use turns::{Log, State as HartState};

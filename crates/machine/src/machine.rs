@@ -1,6 +1,7 @@
 //! The machine: board, harts, devices and what was loaded, from power-on to the end.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::events::{Counts, HartStats, Observing, SharedRecorder, Stats, Transla
 use crate::firmware::{End, Firmware, Outcome};
 use crate::load::{HtifWords, LoadError, Loaded, Start, load};
 use crate::sbi_port::SbiPort;
-use crate::turns::{After, Call, Log, Round, SOLO_TURN_INSNS, TURN_INSNS, Turns};
+use crate::turns::{After, Call, Log, Round, SOLO_TURN_INSNS, State, TURN_INSNS, Turns};
 
 /// What a machine is made of.
 pub struct Setup {
@@ -81,6 +82,20 @@ pub enum Stop {
         exception: Exception,
         /// Where it is raised.
         pc: u64,
+    },
+}
+
+/// How far a debugger's machine got. Unless it is over, the run goes on as if it had not been left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leg {
+    /// The run ended.
+    Ended(Stop),
+    /// Somebody asked for a pause.
+    Paused,
+    /// A hart halted for the debugger, and says why.
+    Halted {
+        /// Which hart.
+        hart: usize,
     },
 }
 
@@ -289,52 +304,95 @@ impl Machine {
     /// # Errors
     /// The guest asked for a reset and a file can no longer be loaded.
     pub fn run(&mut self, limits: &Limits<'_>, input: &mut dyn Input) -> Result<Stop, LoadError> {
+        let never = AtomicBool::new(false);
         loop {
-            if limits.stop.load(Ordering::Relaxed) {
-                return Ok(Stop::Requested);
+            if let Leg::Ended(stop) = self.run_leg(limits, &never, input)? {
+                return Ok(stop);
             }
-            let left = limits.insns.saturating_sub(self.turns.retired());
+        }
+    }
+
+    /// Like [`Machine::run`], but comes back when a debugger halted a hart, and soon after somebody set
+    /// `pause`.
+    ///
+    /// # Errors
+    /// As for [`Machine::run`].
+    pub fn run_leg(
+        &mut self,
+        limits: &Limits<'_>,
+        pause: &AtomicBool,
+        input: &mut dyn Input,
+    ) -> Result<Leg, LoadError> {
+        loop {
+            if pause.load(Ordering::Relaxed) {
+                return Ok(Leg::Paused);
+            }
+            let round = match self.run_round(limits, input)? {
+                ControlFlow::Continue(round) => round,
+                ControlFlow::Break(stop) => return Ok(Leg::Ended(stop)),
+            };
+            match round {
+                Round::Passed => {}
+                Round::Halted { hart } => return Ok(Leg::Halted { hart }),
+                Round::Idle { next } => {
+                    if !self.idle(next, input) {
+                        return Ok(Leg::Ended(Stop::Asleep));
+                    }
+                }
+                Round::Stop { hart, exit: Exit::TrapLoop { exception, pc } } => {
+                    return Ok(Leg::Ended(Stop::TrapLoop { hart, exception, pc }));
+                }
+                Round::Stop { .. } => {}
+            }
+        }
+    }
+
+    /// One round and what it calls for; `Break` at the end of the run.
+    fn run_round(
+        &mut self,
+        limits: &Limits<'_>,
+        input: &mut dyn Input,
+    ) -> Result<ControlFlow<Stop, Round>, LoadError> {
+        let ended = |stop| Ok(ControlFlow::Break(stop));
+        if limits.stop.load(Ordering::Relaxed) {
+            return ended(Stop::Requested);
+        }
+        let left = limits.insns.saturating_sub(self.turns.retired());
+        if !self.turns.is_mid_round() {
             if left == 0 {
-                return Ok(Stop::Limit);
+                return ended(Stop::Limit);
             }
             self.feed(input);
             let behind = self.pace.caught_up(self.turns.cycle);
             if behind > self.turns.cycle {
                 self.turns.skip_to(behind);
             }
-            let (round, end) = self.round(left);
-            let exit = self.serve_htif();
-            self.report_device_writes();
-            if let Some(code) = exit {
-                return Ok(Stop::Exit { code });
-            }
-            match self.bus.take_finish() {
-                Some(Finish::Pass) => return Ok(Stop::Exit { code: 0 }),
-                Some(Finish::Fail { code }) => return Ok(Stop::Exit { code: code.into() }),
-                Some(Finish::Reset) if !self.reboots => return Ok(Stop::Exit { code: 0 }),
-                Some(Finish::Reset) => self.restart()?,
-                None => {}
-            }
-            match end {
-                Some(End::Shutdown) => return Ok(Stop::Exit { code: 0 }),
-                Some(End::Failure) => return Ok(Stop::Exit { code: 1 }),
-                Some(End::Reboot) if !self.reboots => return Ok(Stop::Exit { code: 0 }),
-                Some(End::Reboot) => self.restart()?,
-                None => {}
-            }
-            match round {
-                Round::Passed => {}
-                Round::Idle { next } => {
-                    if !self.idle(next, input) {
-                        return Ok(Stop::Asleep);
-                    }
-                }
-                Round::Stop { hart, exit: Exit::TrapLoop { exception, pc } } => {
-                    return Ok(Stop::TrapLoop { hart, exception, pc });
-                }
-                Round::Stop { .. } => {}
-            }
         }
+        let (round, end) = self.round(left);
+        if matches!(round, Round::Halted { .. }) {
+            // What the guest has asked for is done when the round is over.
+            return Ok(ControlFlow::Continue(round));
+        }
+        let exit = self.serve_htif();
+        self.report_device_writes();
+        if let Some(code) = exit {
+            return ended(Stop::Exit { code });
+        }
+        match self.bus.take_finish() {
+            Some(Finish::Pass) => return ended(Stop::Exit { code: 0 }),
+            Some(Finish::Fail { code }) => return ended(Stop::Exit { code: code.into() }),
+            Some(Finish::Reset) if !self.reboots => return ended(Stop::Exit { code: 0 }),
+            Some(Finish::Reset) => self.restart()?,
+            None => {}
+        }
+        match end {
+            Some(End::Shutdown) => return ended(Stop::Exit { code: 0 }),
+            Some(End::Failure) => return ended(Stop::Exit { code: 1 }),
+            Some(End::Reboot) if !self.reboots => return ended(Stop::Exit { code: 0 }),
+            Some(End::Reboot) => self.restart()?,
+            None => {}
+        }
+        Ok(ControlFlow::Continue(round))
     }
 
     /// Passes the time in which every hart waits, up to `next`. Says whether anything can still
@@ -489,6 +547,36 @@ impl Machine {
     /// The harts.
     pub fn harts(&self) -> &[Hart] {
         &self.turns.harts
+    }
+
+    /// The harts, for a debugger to look into and to change.
+    pub fn harts_mut(&mut self) -> &mut [Hart] {
+        &mut self.turns.harts
+    }
+
+    /// What hart number `hart` does with its turns.
+    pub fn hart_state(&self, hart: usize) -> State {
+        self.turns.state(hart)
+    }
+
+    /// Holds the harts for which `frozen` says so, and no others: they take no turns, while time passes.
+    pub fn freeze(&mut self, frozen: impl Fn(usize) -> bool) {
+        self.turns.freeze(frozen);
+    }
+
+    /// The extensions of every hart.
+    pub fn exts(&self) -> &ExtSet {
+        &self.exts
+    }
+
+    /// The board.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Main memory.
+    pub fn ram(&self) -> &Ram {
+        &self.ram
     }
 }
 

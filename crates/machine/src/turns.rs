@@ -33,11 +33,16 @@ pub(crate) enum Round {
         /// Why it came back.
         exit: Exit,
     },
+    /// A debugger halted a hart. The next round goes on exactly here.
+    Halted {
+        /// Which hart.
+        hart: usize,
+    },
 }
 
 /// What a hart does with its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
+pub enum State {
     /// It runs, or waits in WFI.
     Running,
     /// It waits in the firmware, as in WFI.
@@ -75,17 +80,51 @@ pub(crate) struct Turns {
     /// The moment up to which all harts have run, in cycles.
     pub(crate) cycle: u64,
     turn_insns: u64,
+    /// Harts that a debugger holds: they take no turns, and time passes them by.
+    frozen: Vec<bool>,
+    /// The round in which a debugger halted a hart.
+    unfinished: Option<Unfinished>,
+}
+
+/// A round that is to go on where it was left.
+#[derive(Clone, Copy, Debug)]
+struct Unfinished {
+    /// Whose turn it is.
+    hart: usize,
+    /// Up to where the round goes, in cycles.
+    end: u64,
+    /// How many instructions had retired before it.
+    retired_before: u64,
 }
 
 impl Turns {
     pub(crate) fn new(harts: Vec<Hart>, turn_insns: u64) -> Self {
         let states = vec![State::Running; harts.len()];
-        Self { harts, states, cycle: 0, turn_insns }
+        let frozen = vec![false; harts.len()];
+        Self { harts, states, cycle: 0, turn_insns, frozen, unfinished: None }
     }
 
     /// All harts run, or none does until it is started.
     pub(crate) fn set_all_running(&mut self, running: bool) {
         self.states.fill(if running { State::Running } else { State::Stopped });
+        self.unfinished = None;
+    }
+
+    /// What a hart does with its turn.
+    pub(crate) fn state(&self, hart: usize) -> State {
+        self.states[hart]
+    }
+
+    /// Lets a debugger hold harts: each for which `frozen` says so, and no others.
+    pub(crate) fn freeze(&mut self, frozen: impl Fn(usize) -> bool) {
+        for (hart, held) in self.frozen.iter_mut().enumerate() {
+            *held = frozen(hart);
+        }
+    }
+
+    /// Whether a debugger has halted a round that is not over.
+    pub(crate) fn is_mid_round(&self) -> bool {
+        self.unfinished.is_some()
     }
 
     /// Lets a stopped hart leave M-mode and run.
@@ -109,16 +148,21 @@ impl Turns {
         mut log: Option<&mut Log>,
         mut firmware: impl FnMut(&mut Self, &mut MachineBus, usize, Call) -> After,
     ) -> Round {
-        let retired_before = self.retired();
         let fair = budget.div_ceil(self.harts.len() as u64);
-        let end = self.cycle + self.turn_insns.min(fair).max(1);
+        let resumed = self.unfinished.take();
+        let Unfinished { hart: first, end, retired_before } = resumed.unwrap_or(Unfinished {
+            hart: 0,
+            end: self.cycle + self.turn_insns.min(fair).max(1),
+            retired_before: self.retired(),
+        });
         let several = self.harts.len() > 1;
-        for index in 0..self.harts.len() {
-            if several {
+        for index in first..self.harts.len() {
+            let resumes = resumed.is_some() && index == first;
+            if several && !resumes {
                 // What other harts wrote in between may have been the reserved bytes.
                 self.harts[index].clear_reservation();
             }
-            while self.states[index] != State::Stopped && self.harts[index].cycle() < end {
+            while self.takes_turns(index) && self.harts[index].cycle() < end {
                 let hart = &mut self.harts[index];
                 let left = end - hart.cycle();
                 let call = if self.states[index] == State::Suspended {
@@ -137,6 +181,10 @@ impl Turns {
                         Exit::Firmware => Call::Trap,
                         // The round goes on where it is after the machine has looked.
                         Exit::Tripped => return Round::Passed,
+                        Exit::Halted => {
+                            self.unfinished = Some(Unfinished { hart: index, end, retired_before });
+                            return Round::Halted { hart: index };
+                        }
                         exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => {
                             return Round::Stop { hart: index, exit };
                         }
@@ -152,6 +200,11 @@ impl Turns {
                     After::Stop => State::Stopped,
                     After::End => return Round::Passed,
                 };
+                if self.harts[index].is_halted() {
+                    // A step that led into the firmware is over when the firmware is done.
+                    self.unfinished = Some(Unfinished { hart: index, end, retired_before });
+                    return Round::Halted { hart: index };
+                }
             }
         }
         if self.retired() == retired_before && self.all_wait() {
@@ -163,9 +216,15 @@ impl Turns {
         Round::Passed
     }
 
+    fn takes_turns(&self, hart: usize) -> bool {
+        self.states[hart] != State::Stopped && !self.frozen[hart]
+    }
+
     fn all_wait(&self) -> bool {
-        let idle = |(hart, state): (&Hart, &State)| *state != State::Running || hart.waiting();
-        self.harts.iter().zip(&self.states).all(idle)
+        let idle = |(index, hart): (usize, &Hart)| {
+            self.states[index] != State::Running || self.frozen[index] || hart.waiting()
+        };
+        self.harts.iter().enumerate().all(idle)
     }
 
     fn bring_harts_to(&mut self, cycle: u64) {
@@ -181,6 +240,9 @@ impl Turns {
     fn next_event(&self, bus: &MachineBus) -> Option<u64> {
         let mut next = u64::MAX;
         for (index, hart) in self.harts.iter().enumerate() {
+            if self.frozen[index] {
+                continue;
+            }
             next = next.min(bus.deadline(index));
             if self.states[index] != State::Stopped {
                 next = next.min(hart.comparator_deadline());

@@ -1,6 +1,6 @@
 //! What is accessed and how, and where it ends up.
 
-use isa::{Gpa, Pa, Privilege};
+use isa::{Gpa, Pa, Privilege, Va};
 
 use crate::pmp::PmpAccess;
 
@@ -65,6 +65,8 @@ pub enum Right {
     Store,
     /// X.
     Execute,
+    /// Nothing: a debugger looks, which no leaf denies.
+    Look,
 }
 
 /// What the G-stage is asked to permit on behalf of a VS-stage walk.
@@ -142,4 +144,25 @@ pub struct Translated {
     pub gpa: Option<Gpa>,
     /// The memory type that the page tables ask for.
     pub memory_type: MemoryType,
+}
+
+/// Bytes of virtual memory that somebody watches, in whatever address space.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct WatchedRange {
+    /// The first byte.
+    pub start: Va,
+    /// How many bytes, at least 1. The range does not go round the end of the address space.
+    pub bytes: u64,
+    /// Whether reads matter.
+    pub loads: bool,
+    /// Whether writes matter.
+    pub stores: bool,
+}
+
+impl WatchedRange {
+    /// Whether any of the `bytes` bytes from `va` on is in it.
+    pub const fn touches(&self, va: Va, bytes: u64) -> bool {
+        va.0.saturating_add(bytes.saturating_sub(1)) >= self.start.0
+            && va.0 <= self.start.0.saturating_add(self.bytes.saturating_sub(1))
+    }
 }

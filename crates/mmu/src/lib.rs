@@ -26,7 +26,9 @@ mod stage;
 mod tlb;
 mod walk;
 
-pub use access::{Access, ImplicitAccess, Kind, MemoryType, Right, Target, Translated};
+pub use access::{
+    Access, ImplicitAccess, Kind, MemoryType, Right, Target, Translated, WatchedRange,
+};
 pub use bus::{Bus, BusFault};
 pub use config::{MmuConfig, TranslationCsrs};
 pub use fault::{Fault, PteAt, Reason, StageName, Why};

@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use isa::{Pa, Privilege, Va};
+use isa::{PAGE_BYTES, Pa, Privilege, Va};
 
-use crate::access::{Access, Kind, Right, Target, Translated};
+use crate::access::{Access, Kind, Right, Target, Translated, WatchedRange};
 use crate::config::{MmuConfig, TranslationCsrs};
 use crate::context::{ContextKey, Contexts};
 use crate::fault::{Fault, Reason, Why};
@@ -63,6 +63,7 @@ pub struct Mmu {
     pages_seen: PagesSeen,
     epoch: u64,
     stats: Stats,
+    watched: Vec<WatchedRange>,
 }
 
 impl Mmu {
@@ -80,6 +81,7 @@ impl Mmu {
             pages_seen: ram.pages_seen(),
             epoch: 0,
             stats: Stats::default(),
+            watched: Vec::new(),
             config,
             ram,
             pma,
@@ -280,6 +282,46 @@ impl Mmu {
         WalkRecord { va, access, steps: recorder.steps, outcome }
     }
 
+    /// Where a debugger finds the byte at `va`, as seen with this privilege and V: what is mapped, whatever the
+    /// leaves permit, and without side effects. Memory alone is read, as by [`Mmu::explain`].
+    ///
+    /// # Errors
+    /// Nothing is mapped there, or nothing lies behind it.
+    pub fn locate(&self, va: Va, privilege: Privilege, v: bool) -> Result<Translated, Fault> {
+        let memory = Physical {
+            ram: &self.ram,
+            pmp: &self.pmp,
+            observer: &mut Deaf,
+            updates: Updates::Imagined(Vec::new()),
+            fetches: &mut PteFetches::default(),
+        };
+        let regime = Regime::new(&self.config, &self.csrs, privilege, v);
+        let mapping = match resolve(regime, va, Need::explicit(Right::Look), memory, None) {
+            Ok(mapping) => mapping,
+            Err(Halt::Fault(fault)) => return Err(fault),
+            Err(Halt::Stopped(never)) => match never {},
+        };
+        let Mapping { pa, gpa, memory_type, .. } = mapping;
+        let target = if self.ram.contains(pa, 1) {
+            Target::Ram { pa }
+        } else if self.pma.find(pa, 1).is_some() {
+            Target::Mmio { pa }
+        } else {
+            return Err(Fault::Access { why: Why::plain(Reason::Pma) });
+        };
+        Ok(Translated { target, gpa, memory_type })
+    }
+
+    /// From now on no access to these bytes of virtual memory is served natively, so that each one passes through
+    /// [`Mmu::translate`]; in any context.
+    pub fn watch(&mut self, ranges: &[WatchedRange]) {
+        if self.watched.as_slice() != ranges {
+            self.watched = ranges.to_vec();
+            self.withdraw_everything();
+            self.select_contexts();
+        }
+    }
+
     fn attempt<O: Observer>(
         &mut self,
         va: Va,
@@ -338,11 +380,22 @@ impl Mmu {
                 execute: false,
             }
         };
+        let uses = self.unwatched(va, uses);
         let handed = Handed { data: uses.read || uses.write, code: uses.execute };
         let number = self.context_number(access.privilege, access.v);
         self.tlb.note_handed(mapping.held, handed);
         self.native.install(number, va.0, pa, uses);
         handed.anything()
+    }
+
+    /// What is left of `uses` for the page of `va` when its watched bytes are not to be reached natively.
+    fn unwatched(&self, va: Va, uses: Uses) -> Uses {
+        let mut left = uses;
+        for range in self.watched.iter().filter(|range| range.touches(va.page(), PAGE_BYTES)) {
+            left.read &= !range.loads;
+            left.write &= !range.stores;
+        }
+        left
     }
 
     /// Drops from the native TLB what came from entries that the TLB no longer keeps.

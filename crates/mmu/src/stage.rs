@@ -124,7 +124,9 @@ pub(crate) trait Stage: Copy {
 
     /// Steps 6 and 8: whether a leaf with these flags grants the right.
     fn check_rights(&self, flags: u64, need: Need) -> Result<(), Reason> {
-        self.check_user(flags, need.right)?;
+        if need.right != Right::Look {
+            self.check_user(flags, need.right)?;
+        }
         let readable = flags & pte::R != 0;
         let executable = flags & pte::X != 0;
         match need.right {
@@ -134,12 +136,13 @@ pub(crate) trait Stage: Copy {
             Right::Store => Err(Reason::NotWritable),
             Right::Execute | Right::LoadAsExecute if executable => Ok(()),
             Right::Execute | Right::LoadAsExecute => Err(Reason::NotExecutable),
+            Right::Look => Ok(()),
         }
     }
 
     /// Step 9: whether A and D are as this access needs them.
     fn check_ad(&self, flags: u64, right: Right) -> Result<(), Reason> {
-        if flags & pte::A == 0 {
+        if flags & pte::A == 0 && right != Right::Look {
             return Err(Reason::AccessedClear);
         }
         if right == Right::Store && flags & pte::D == 0 {

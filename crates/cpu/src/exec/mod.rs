@@ -91,7 +91,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 }
             };
         }
-        // A device was reached: let the machine act before the next instruction.
+        // A device or a watched byte was reached: somebody acts before the next instruction.
         macro_rules! after_slow {
             () => {
                 if core.recheck {
@@ -164,7 +164,10 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                         settle!();
                         let size = size_of::<$t>() as u8;
                         let mut change = |old: u64| Some(u64::from(f(old as $t, operand)));
-                        attempt!(core.amo(va, size, &mut change)) as $t
+                        let old = attempt!(core.amo(va, size, &mut change)) as $t;
+                        core.set_x(op.rd, old as $signed as u64);
+                        after_slow!();
+                        old
                     }
                 };
                 core.set_x(op.rd, old as $signed as u64);
@@ -180,6 +183,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 let mut change = |old: u64| (old as $t == expected).then_some(u64::from(new));
                 let old = attempt!(core.amo(va, size_of::<$t>() as u8, &mut change));
                 core.set_x(op.rd, old as $t as $signed as u64);
+                after_slow!();
             }};
         }
         macro_rules! guest_load {
@@ -349,23 +353,27 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 settle!();
                 let value = attempt!(core.load_reserved(core.x(op.rs1), 4));
                 core.set_x(op.rd, sext32(value));
+                after_slow!();
             }
             Insn::LrD => {
                 settle!();
                 let value = attempt!(core.load_reserved(core.x(op.rs1), 8));
                 core.set_x(op.rd, value);
+                after_slow!();
             }
             Insn::ScW => {
                 settle!();
                 let (va, value) = (core.x(op.rs1), core.x(op.rs2));
                 let stored = attempt!(core.store_conditional(va, 4, value));
                 core.set_x(op.rd, u64::from(!stored));
+                after_slow!();
             }
             Insn::ScD => {
                 settle!();
                 let (va, value) = (core.x(op.rs1), core.x(op.rs2));
                 let stored = attempt!(core.store_conditional(va, 8, value));
                 core.set_x(op.rd, u64::from(!stored));
+                after_slow!();
             }
             Insn::AmoswapB => amo!(u8, i8, |_, b| b),
             Insn::AmoaddB => amo!(u8, i8, u8::wrapping_add),
@@ -410,6 +418,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
             Insn::AmocasQ => {
                 settle!();
                 attempt!(system::amocas_q(core, op));
+                after_slow!();
             }
 
             // Zicsr: enders, since a CSR can change anything

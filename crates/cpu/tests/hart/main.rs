@@ -3,6 +3,7 @@
 mod access;
 mod commit;
 mod counters;
+mod debug;
 mod effective;
 mod guest_traps;
 mod interrupts;
