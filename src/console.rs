@@ -12,6 +12,7 @@ use rustix::stdio;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -74,12 +75,14 @@ pub(crate) struct Input {
     held: Option<u8>,
     output: Output,
     stop: StopRequest,
+    /// Ends a wait when somebody sets it.
+    bell: Option<Arc<AtomicBool>>,
 }
 
 impl Input {
     /// No input at all.
     pub(crate) fn none(output: Output, stop: StopRequest) -> Self {
-        Self { from: None, held: None, output, stop }
+        Self { from: None, held: None, output, stop, bell: None }
     }
 
     /// Standard input, read by a thread that ends with the process.
@@ -93,7 +96,19 @@ impl Input {
         std::thread::Builder::new()
             .name("console".into())
             .spawn(move || if typed { forward_keys(&to, &asked) } else { forward_bytes(&to) })?;
-        Ok(Self { from: Some(from), held: None, output, stop })
+        Ok(Self { from: Some(from), held: None, output, stop, bell: None })
+    }
+}
+
+impl Input {
+    /// From now on a wait also ends when `bell` is set.
+    pub(crate) fn heed(&mut self, bell: Arc<AtomicBool>) {
+        self.bell = Some(bell);
+    }
+
+    fn is_called(&self) -> bool {
+        let rings = self.bell.as_ref().is_some_and(|bell| bell.load(Ordering::Relaxed));
+        rings || self.stop.by().is_some()
     }
 }
 
@@ -106,7 +121,7 @@ impl machine::Input for Input {
     fn wait(&mut self, limit: Option<Duration>) -> bool {
         self.output.flush();
         let begin = Instant::now();
-        while self.held.is_none() && self.stop.by().is_none() {
+        while self.held.is_none() && !self.is_called() {
             let left = limit.map(|limit| limit.saturating_sub(begin.elapsed()));
             if left == Some(Duration::ZERO) {
                 break;
@@ -317,7 +332,7 @@ mod tests {
         assert!(!none.wait(None));
         assert!(none.wait(Some(Duration::from_millis(1))));
         let (to, from) = bounded(4);
-        let mut some = Input { from: Some(from), held: None, output: Output::none(), stop };
+        let mut some = Input { from: Some(from), ..Input::none(Output::none(), stop) };
         to.send(b'x').unwrap();
         assert!(some.wait(None));
         assert_eq!((some.next(), some.next()), (Some(b'x'), None));
@@ -330,8 +345,7 @@ mod tests {
         use machine::Input as _;
         let stop = StopRequest::default();
         let (_to, from) = bounded(4);
-        let mut input =
-            Input { from: Some(from), held: None, output: Output::none(), stop: stop.clone() };
+        let mut input = Input { from: Some(from), ..Input::none(Output::none(), stop.clone()) };
         stop.make(Requester::Key);
         assert!(input.wait(None));
     }

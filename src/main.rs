@@ -7,6 +7,7 @@ mod diagnostics;
 mod disasm;
 mod events;
 mod exit;
+mod gdb;
 mod log;
 mod run;
 mod stop;

@@ -6,7 +6,7 @@ use crate::events::Records;
 use crate::log::CommitLog;
 use crate::stop::{Requester, StopRequest};
 use crate::terminal::Raw;
-use crate::{build, diagnostics, exit};
+use crate::{build, diagnostics, exit, gdb};
 use anyhow::{Context, Result};
 use machine::device_tree::BoardTree;
 use machine::load::{self, Symbols};
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     setup.reboots = !args.run.no_reboot.unwrap_or(false);
     let log = CommitLog::wanted(&args.run)?;
     let records = Records::wanted(&args.run, setup.harts, clock.cpu_hz(), &stop)?;
+    let mut server = gdb::listen(&args.run)?;
     let mut machine = Machine::new(setup, &|| output.sink())?;
     for note in machine.notes() {
         tracing::warn!("{note}");
@@ -56,12 +57,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
         Console::Stdio => Input::stdin(output.clone(), stop.clone())?,
         Console::File(_) | Console::Null => Input::none(output.clone(), stop.clone()),
     };
+    if let Some(server) = &server {
+        input.heed(server.shared_bell());
+    }
     let limits = Limits {
         insns: args.machine.max_insns.map_or(u64::MAX, |count| count.0),
         stop: &stop.flag(),
     };
     let begin = Instant::now();
-    let ended = machine.run(&limits, &mut input);
+    let ended = gdb::run(&mut machine, &limits, &mut input, server.as_mut(), &args.run);
     let figures = Figures {
         insns: machine.retired(),
         cycles: machine.cycles(),
@@ -76,7 +80,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     if let Some(log) = &log {
         log.finish().context("the commit log is not complete")?;
     }
-    let ended = ended.map(|how| End { stop: how, requested_by: stop.by() });
+    let ended = ended.map(|how| {
+        let how = match how {
+            debug::End::Stop(how) => how,
+            debug::End::Killed => {
+                stop.make(Requester::Debugger);
+                Stop::Requested
+            }
+        };
+        End { stop: how, requested_by: stop.by() }
+    });
     let why = match &ended {
         Ok(end) => end.why(|pc| symbolic(pc, args)),
         Err(error) => error.to_string(),
@@ -113,7 +126,7 @@ impl End {
         match (self.stop, self.requested_by) {
             // The low 8 bits are what a process can pass on.
             (Stop::Exit { code }, _) => code as u8,
-            (Stop::Requested, Some(Requester::Key)) => 0,
+            (Stop::Requested, Some(Requester::Key | Requester::Debugger)) => 0,
             (Stop::Requested, Some(Requester::Signal(number))) => {
                 exit::SIGNAL.saturating_add(u8::try_from(number).unwrap_or(0))
             }
@@ -259,6 +272,7 @@ mod tests {
     fn who_ends_a_run_decides_its_code() {
         for (requester, code) in [
             (Requester::Key, 0),
+            (Requester::Debugger, 0),
             (Requester::Signal(15), 143),
             (Requester::ConsoleClosed, 141),
             (Requester::ConsoleFailed, 2),

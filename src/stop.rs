@@ -28,6 +28,8 @@ pub(crate) enum Requester {
     EventsFailed,
     /// The wall-clock limit.
     Timeout,
+    /// A debugger killed the machine.
+    Debugger,
 }
 
 impl fmt::Display for Requester {
@@ -42,6 +44,7 @@ impl fmt::Display for Requester {
             Self::ConsoleFailed => f.write_str("the console's output could not be written"),
             Self::EventsFailed => f.write_str("the events could not be written"),
             Self::Timeout => f.write_str("time limit reached"),
+            Self::Debugger => f.write_str("ended by the debugger"),
         }
     }
 }

@@ -61,7 +61,9 @@ fn unknown_words_get_the_nearest() {
 fn ambiguous_and_unbuilt_words_are_refused_with_a_hint() {
     refused("run -p 4 x", "--harts");
     refused("run -d int x", "--trace-filter");
-    refused("run -s x", "not built yet");
+    refused("run -S x", "--gdb");
+    refused("run -gdb stdio x", "tcp::1234");
+    refused("run --gdb 70000 x", "127.0.0.1:1234");
     refused("run -M sifive_u x", "virt");
 }
 

@@ -107,6 +107,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("devices", &["isa", "mmu"]),
     ("cpu", &["isa", "fp", "mmu", "timing"]),
     ("machine", &["isa", "mmu", "timing", "cpu", "devices"]),
+    ("debug", &["isa", "mmu", "cpu", "machine"]),
 ];
 
 fn is_rust(path: &str) -> bool {

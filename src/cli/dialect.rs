@@ -309,6 +309,13 @@ mod tests {
     }
 
     #[test]
+    fn a_debugger_s_port_is_qemu_s() {
+        assert_eq!(ours(&["-s", "-S"]).unwrap(), ["--gdb=1234", "--gdb-wait"]);
+        assert_eq!(ours(&["-gdb", "tcp::9"]).unwrap(), ["--gdb=:9"]);
+        assert_eq!(ours(&["-gdb", "tcp:0.0.0.0:9"]).unwrap(), ["--gdb=0.0.0.0:9"]);
+    }
+
+    #[test]
     fn a_comma_in_a_file_name_survives() {
         assert_eq!(ours(&["-drive", "file=a,,ro,if=virtio"]).unwrap(), ["--disk=a,ro,rw"]);
     }
@@ -332,8 +339,7 @@ mod tests {
         assert!(refusal(&["-p", "4"]).contains("--harts"));
         assert!(refusal(&["-p4"]).contains("--harts"));
         assert!(refusal(&["-d", "int"]).contains("--trace-filter"));
-        assert!(refusal(&["-s"]).contains("not built yet"));
-        assert!(refusal(&["-S"]).contains("not built yet"));
+        assert!(refusal(&["-gdb", "stdio"]).contains("tcp::1234"));
         assert!(refusal(&["--ic=64:4:64"]).contains("not built yet"));
         assert!(refusal(&["+signature=x"]).contains("none is built"));
         assert!(refusal(&["-M", "spike"]).contains("virt"));

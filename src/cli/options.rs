@@ -2,7 +2,7 @@
 //! for `--dump-config`: the names, defaults and parsers are the same in all three.
 
 use super::choices::{Bios, Console, Disk, EventKinds, Net, Rtc, Tlb};
-use super::values::{Address, Count, Hertz, Seconds, Size};
+use super::values::{Address, Count, Hertz, Listen, Seconds, Size};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -152,6 +152,14 @@ options! {
         /// Files whose symbols name addresses in messages (repeatable)
         #[arg(long, value_name = "FILE", help_heading = "Output")]
         symbols: Vec<PathBuf>,
+        /// Serves debuggers at a TCP port, on the loopback interface unless told otherwise; 0 is any
+        /// free port
+        #[arg(long, value_name = "[ADDR:]PORT", help_heading = "Debugging")]
+        gdb: Option<Listen>,
+        /// Nothing runs before a debugger says so
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true, help_heading = "Debugging")]
+        gdb_wait: Option<bool>,
         /// A guest that asks for a reset ends the run, as if it had powered the machine off
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
               default_missing_value = "true", hide_possible_values = true)]

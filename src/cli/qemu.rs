@@ -37,9 +37,16 @@ pub(crate) const WORDS: &[Word] = &[
     Word { word: "-monitor", value: "none", becomes: Built(monitor) },
     Word { word: "-nographic", value: "", becomes: SoAnyway },
     Word { word: "-no-reboot", value: "", becomes: Ours("--no-reboot") },
-    Word { word: "-s", value: "", becomes: Refused("the gdb server is not built yet") },
-    Word { word: "-S", value: "", becomes: Refused("the gdb server is not built yet") },
-    Word { word: "-gdb", value: "DEV", becomes: Refused("the gdb server is not built yet") },
+    Word {
+        word: "-s",
+        value: "",
+        becomes: Built(|to, _| {
+            to.put("--gdb", "1234");
+            Ok(())
+        }),
+    },
+    Word { word: "-S", value: "", becomes: Ours("--gdb-wait") },
+    Word { word: "-gdb", value: "tcp:[ADDR]:PORT", becomes: Built(gdb) },
     Word {
         word: "-icount",
         value: "",
@@ -272,6 +279,18 @@ fn serial(to: &mut Translation, text: &str) -> Result<(), ValueError> {
             return refuse(format!("-serial {other} is not built yet: stdio, null or file:FILE"));
         }
     }
+    Ok(())
+}
+
+fn gdb(to: &mut Translation, text: &str) -> Result<(), ValueError> {
+    let Some(listen) = text.strip_prefix("tcp:") else {
+        return refuse(format!(
+            "-gdb {text} is not built: only tcp:[ADDR]:PORT, such as tcp::1234"
+        ));
+    };
+    // QEMU lets its defaults be said.
+    let listen = listen.trim_end_matches(",nowait").trim_end_matches(",server=on,wait=off");
+    to.put("--gdb", listen);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! text that names no exact whole number is refused.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -200,7 +201,31 @@ impl fmt::Display for Seconds {
     }
 }
 
-serde_as_text!(Size, Count, Hertz, Address, Seconds);
+/// Where debuggers connect: `1234` on the loopback interface, or `ADDRESS:PORT`; port 0 is any free one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Listen(pub(crate) SocketAddr);
+
+impl FromStr for Listen {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (address, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let whole = match address {
+            "" | "localhost" => format!("127.0.0.1:{port}"),
+            _ => text.to_owned(),
+        };
+        whole.parse().map(Self).map_err(|_| {
+            ValueError(format!("'{text}' is no port; write, for example, 1234 or 127.0.0.1:1234"))
+        })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+serde_as_text!(Size, Count, Hertz, Address, Seconds, Listen);
 
 /// Splits `2.5GiB` into number and unit; hexadecimal numbers have no unit.
 fn split_unit(text: &str) -> (&str, &str) {
@@ -281,6 +306,24 @@ mod tests {
         }
         for text in ["0", "", "hz", "1x", "0.5"] {
             assert!(text.parse::<Hertz>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_one_of_the_loopback_interface() {
+        for (text, expected) in [
+            ("1234", "127.0.0.1:1234"),
+            (":0", "127.0.0.1:0"),
+            ("localhost:9", "127.0.0.1:9"),
+            ("0.0.0.0:1234", "0.0.0.0:1234"),
+            ("[::1]:1234", "[::1]:1234"),
+        ] {
+            let listen: Listen = text.parse().unwrap();
+            assert_eq!(listen.to_string(), expected);
+            assert_eq!(expected.parse(), Ok(listen));
+        }
+        for text in ["", "x", "65536", "-1", "1.2.3:4", "::1:x", "tcp::1234"] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
         }
     }
 
