@@ -230,38 +230,38 @@ impl Tables {
         self.roots.insert(root, Root { scheme, vmid, loaded });
         let level = scheme.levels - 1;
         let before = self.tables.len();
-        let mut leaves = 0;
-        for (page, number) in pages.zip(0u64..) {
+        let candidate = |(page, number): (u64, u64)| {
             let gpa = number << (shift(level) + LEVEL_BITS);
-            leaves += self.adopt(root, Candidate { page, gpa, level, parent: None }, tell);
-        }
+            Candidate { page, gpa, level, parent: None }
+        };
+        let leaves = self.adopt(root, pages.zip(0..).map(candidate), tell);
         let tables = self.tables.len() - before;
         tell(Told::News(TablesNews::Found { root: Pa(root), scheme, tables, leaves }));
     }
 
-    /// Follows a page and everything below it; says how many leaves there are.
-    fn adopt(&mut self, root: u64, first: Candidate, tell: &mut dyn FnMut(Told)) -> u64 {
+    /// Follows pages and everything below them; says how many leaves there are.
+    fn adopt(
+        &mut self,
+        root: u64,
+        first: impl IntoIterator<Item = Candidate>,
+        tell: &mut dyn FnMut(Told),
+    ) -> u64 {
         let mut leaves = 0;
-        let mut left = vec![first];
-        while let Some(candidate) = left.pop() {
-            let Candidate { page, gpa, level, parent } = candidate;
-            if self.tables.contains_key(&page) {
+        let mut left = Vec::new();
+        for candidate in first {
+            left.extend(self.claim(root, candidate, tell));
+        }
+        while let Some(page) = left.pop() {
+            let Some(&Table { gpa, level, ref entries, .. }) = self.tables.get(&page) else {
                 continue;
-            }
-            if self.tables.len() >= TABLES_MAX {
-                if !std::mem::replace(&mut self.full_told, true) {
-                    tell(Told::News(TablesNews::Full { page: Pa(page) }));
-                }
-                continue;
-            }
-            let Some(entries) = self.read(page) else { continue };
-            self.ram.watch(Pa(page), PageClass::Table);
+            };
+            let mut below = Vec::new();
             for (number, &entry) in entries.iter().enumerate() {
                 match Entry::of(entry, level) {
                     Entry::Leaf => leaves += 1,
                     // A pointer has a level below it.
-                    Entry::Pointer(below) => left.push(Candidate {
-                        page: below,
+                    Entry::Pointer(to) => below.push(Candidate {
+                        page: to,
                         gpa: gpa + ((number as u64) << shift(level)),
                         level: level - 1,
                         parent: Some((page, number)),
@@ -269,9 +269,34 @@ impl Tables {
                     Entry::Absent | Entry::Malformed(_) => {}
                 }
             }
-            self.tables.insert(page, Table { root, gpa, level, parent, strange: 0, entries });
+            for candidate in below {
+                left.extend(self.claim(root, candidate, tell));
+            }
         }
         leaves
+    }
+
+    /// Follows one page, unless it is followed already, is not there or one too many; returns it if so.
+    fn claim(
+        &mut self,
+        root: u64,
+        candidate: Candidate,
+        tell: &mut dyn FnMut(Told),
+    ) -> Option<u64> {
+        let Candidate { page, gpa, level, parent } = candidate;
+        if self.tables.contains_key(&page) {
+            return None;
+        }
+        let entries = self.read(page)?;
+        if self.tables.len() >= TABLES_MAX {
+            if !std::mem::replace(&mut self.full_told, true) {
+                tell(Told::News(TablesNews::Full { page: Pa(page) }));
+            }
+            return None;
+        }
+        self.ram.watch(Pa(page), PageClass::Table);
+        self.tables.insert(page, Table { root, gpa, level, parent, strange: 0, entries });
+        Some(page)
     }
 
     fn read(&self, page: u64) -> Option<Box<[u64; ENTRIES]>> {
@@ -389,7 +414,7 @@ impl Tables {
         }
         if let Entry::Pointer(below) = Entry::of(new, level) {
             let parent = Some((page, number));
-            self.adopt(root, Candidate { page: below, gpa, level: level - 1, parent }, tell);
+            self.adopt(root, [Candidate { page: below, gpa, level: level - 1, parent }], tell);
         }
         let op = TableOp::of(old, new, level, same_frames == Some(true));
         if let (Some(op), Some(&Root { scheme, vmid, .. })) = (op, self.roots.get(&root)) {
@@ -418,3 +443,6 @@ impl Tables {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
