@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::csr;
 use crate::memory::Manner;
 use crate::state::X_SINK;
-use crate::trap::Target;
+use crate::trap::{Target, code_in_vs};
 
 /// A register that an instruction wrote.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -460,9 +460,12 @@ fn trapped(core: &Core, before: &Commit) -> Option<Trapped> {
     let code = cause & !(1 << 63);
     let cause = if cause >> 63 == 0 {
         Cause::Exception(Exception::from_code(code)?)
+    } else if target == Target::Vs {
+        use Interrupt::*;
+        let mut delegated = [VsSoftware, VsTimer, VsExternal, CounterOverflow].into_iter();
+        Cause::Interrupt(delegated.find(|&interrupt| code_in_vs(interrupt) == code)?)
     } else {
-        let shifted = u64::from(target == Target::Vs);
-        Cause::Interrupt(Interrupt::from_code(code + shifted)?)
+        Cause::Interrupt(Interrupt::from_code(code)?)
     };
     let Commit { hart, pc, mode, .. } = *before;
     Some(Trapped { hart, pc, mode, cause, target, tval, tval2, tinst })

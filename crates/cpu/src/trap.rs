@@ -120,9 +120,8 @@ impl Core {
                 self.mode = Mode::S;
             }
             Target::Vs => {
-                // VS-level interrupts take the numbers a supervisor knows.
                 let bits = match cause {
-                    Cause::Interrupt(interrupt) => 1 << 63 | (interrupt.code() - 1),
+                    Cause::Interrupt(interrupt) => 1 << 63 | code_in_vs(interrupt),
                     Cause::Exception(_) => cause.bits(),
                 };
                 c.vsepc = self.pc;
@@ -183,6 +182,18 @@ impl Core {
         if let Some(scene) = scene {
             self.tell(&scene, Notice::Return { to: self.mode, by: Some(Op::Sret) });
         }
+    }
+}
+
+/// The code under which VS-mode knows an interrupt: VS-level ones are the supervisor's to it
+/// [hypervisor, `hideleg`].
+pub(crate) fn code_in_vs(interrupt: Interrupt) -> u64 {
+    use Interrupt::*;
+    match interrupt {
+        VsSoftware => SupervisorSoftware.code(),
+        VsTimer => SupervisorTimer.code(),
+        VsExternal => SupervisorExternal.code(),
+        other => other.code(),
     }
 }
 

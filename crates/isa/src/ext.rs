@@ -161,6 +161,7 @@ extensions! {
                                                                      "Augmented hypervisor extension"
     Shcounterenw "shcounterenw" on tree  No      [H]                "hcounteren bits of existing counters are writable"
     Shgatpa     "shgatpa"     on  tree   No      [H]                "hgatp has the x4 mode of each satp mode, and Bare"
+    Shlcofideleg "shlcofideleg" on tree  No      [H Sscofpmf]       "LCOFI can be delegated to VS-mode"
     Shtvala     "shtvala"     on  tree   No      [H]                "htval holds the faulting guest physical address"
     Shvsatpa    "shvsatpa"    on  tree   No      [H]                "vsatp has all modes of satp"
     Shvstvala   "shvstvala"   on  tree   No      [H]                "vstval holds what stval would"

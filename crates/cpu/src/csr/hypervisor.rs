@@ -35,6 +35,17 @@ fn hedeleg_writable() -> u64 {
 pub(super) const VS_INTERRUPTS: u64 =
     Interrupt::VsSoftware.bit() | Interrupt::VsTimer.bit() | Interrupt::VsExternal.bit();
 
+/// LCOFI where a guest may have it: with Shlcofideleg, and while M-mode leaves it to HS.
+pub(super) fn guest_lcofi(core: &Core) -> u64 {
+    let lcofi = Interrupt::CounterOverflow.bit();
+    if core.has.shlcofideleg { core.csrs.mideleg & lcofi } else { 0 }
+}
+
+/// The bits that `hideleg` can hold.
+fn hideleg_bits(core: &Core) -> u64 {
+    VS_INTERRUPTS | guest_lcofi(core)
+}
+
 /// The bits of `hie` and `hip`.
 fn hie_bits(core: &Core) -> u64 {
     super::machine::always_delegated(core)
@@ -55,9 +66,9 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::new(
         csr::HIDELEG,
-        |c, _| c.csrs.hideleg,
+        |c, _| c.csrs.hideleg & hideleg_bits(c),
         |c, _, v| {
-            c.csrs.hideleg = v & VS_INTERRUPTS;
+            c.csrs.hideleg = merge(c.csrs.hideleg, v, hideleg_bits(c));
             c.interrupts_changed();
         },
     ),

@@ -2,32 +2,44 @@
 
 use isa::csr;
 
-use super::hypervisor::VS_INTERRUPTS;
+use super::hypervisor::{VS_INTERRUPTS, guest_lcofi};
 use super::supervisor::comparator_gate;
 use super::{Row, epc, merge, tvec};
 use crate::core::Core;
 use crate::witness::{Notice, RootRegister};
 
-/// `vsie` and `vsip` show the delegated VS-level bits one place lower.
+/// The VS-level bits that are delegated, which `vsie` and `vsip` show one place lower.
 fn visible(core: &Core) -> u64 {
     core.csrs.hideleg & VS_INTERRUPTS
+}
+
+/// LCOFI, which `vsie` and `vsip` share with `sie` and `sip` in the same place, where it is delegated.
+fn shared(core: &Core) -> u64 {
+    core.csrs.hideleg & guest_lcofi(core)
+}
+
+/// `mip` or `mie` as a guest sees it.
+fn view(core: &Core, bits: u64) -> u64 {
+    (bits & visible(core)) >> 1 | bits & shared(core)
 }
 
 pub(super) const ROWS: &[Row] = &[
     Row::new(
         csr::VSIE,
-        |c, _| (c.csrs.mie & visible(c)) >> 1,
+        |c, _| view(c, c.csrs.mie),
         |c, _, v| {
-            c.csrs.mie = merge(c.csrs.mie, v << 1, visible(c));
+            let own = merge(c.csrs.mie, v << 1, visible(c));
+            c.csrs.mie = merge(own, v, shared(c));
             c.interrupts_changed();
         },
     ),
     Row::new(
         csr::VSIP,
-        |c, _| (c.mip() & visible(c)) >> 1,
+        |c, _| view(c, c.mip()),
         |c, _, v| {
             let vssip = isa::Interrupt::VsSoftware.bit();
             c.csrs.hvip = merge(c.csrs.hvip, v << 1, vssip & visible(c));
+            c.csrs.mip = merge(c.csrs.mip, v, shared(c));
             c.interrupts_changed();
         },
     ),

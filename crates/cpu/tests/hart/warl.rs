@@ -187,7 +187,7 @@ fn expected(built: &Built) -> Vec<Expected> {
         .ones(2 << 32)
         .field(0x3_f000, &(0..=u64::from(built.geilen)).collect::<Vec<_>>()),
         bits(csr::HEDELEG, hedeleg).free(built.with(Ext::Zca, 1)),
-        bits(csr::HIDELEG, vsi),
+        bits(csr::HIDELEG, vsi | with(Ext::Shlcofideleg, 1 << 13)),
         bits(csr::HVIP, vsi),
         bits(csr::HIE, vsi | sgei),
         bits(csr::HTIMEDELTA, ALL),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cpu::{Event, Exit, Hart, HartConfig, Platform, Target, Trapped, Wires};
 use isa::field::mstatus;
-use isa::{ExtSet, Mode, Pa, csr};
+use isa::{Ext, ExtSet, Mode, Pa, csr};
 use mmu::{Bus, BusFault, PmaMap, Ram};
 
 use crate::rig::BASE;
@@ -124,7 +124,7 @@ impl Story {
         hart.set_csr(csr::MTVEC, BASE + 0x4001);
         hart.set_csr(csr::STVEC, BASE + 0x5001);
         hart.set_csr(csr::VSTVEC, BASE + 0x6001);
-        let mut manual = Manual::new(geilen, false);
+        let mut manual = Manual::new(geilen, exts.contains(Ext::Shlcofideleg));
         manual.time = NOW;
         Self { hart, manual, lines: Lines::none(), random: Random(seed), done: Vec::new() }
     }
@@ -265,8 +265,19 @@ impl Story {
     }
 }
 
-/// A few hundred stories of some dozens of acts.
-fn tell(exts: ExtSet, geilen: u32, check: impl Fn(&mut Story)) {
+/// A few hundred stories of some dozens of acts, with LCOFI for guests and without, and with lines for them and
+/// without.
+fn tell(check: impl Fn(&mut Story)) {
+    let mut without = ExtSet::default_set();
+    without.remove(Ext::Shlcofideleg);
+    for exts in [ExtSet::default_set(), without] {
+        for geilen in [0, 3] {
+            tell_of(exts, geilen, &check);
+        }
+    }
+}
+
+fn tell_of(exts: ExtSet, geilen: u32, check: &impl Fn(&mut Story)) {
     for seed in 1..200u64 {
         let mut story = Story::new(exts, geilen, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         // From reset on, but for what the model has at zero.
@@ -289,9 +300,7 @@ fn tell(exts: ExtSet, geilen: u32, check: impl Fn(&mut Story)) {
 // norm: vsip_vsie_sz_acc_op, vsip_vsie_lcofi, vsip_vsie_sei, vsip_vsie_sti, vsip_vsie_ssi, hip_vstip_op
 #[test]
 fn views_of_one_interrupt_bit_agree_after_any_writes() {
-    for geilen in [0, 3] {
-        tell(ExtSet::default_set(), geilen, Story::compare);
-    }
+    tell(Story::compare);
 }
 
 // norm: intr_mip_mie_op, intr_M_mode_highest_pri, intr_M_mode_pri, trap_del_intr_priv_lvl, mstatus_xie_intr_en_dis
@@ -300,17 +309,15 @@ fn views_of_one_interrupt_bit_agree_after_any_writes() {
 // norm: hip_vstip_enable, H_cause, mtvec_mode_vectored_op, mcause_intr_op, scause_interrupt
 #[test]
 fn the_interrupt_of_highest_priority_is_taken_by_whom_it_is_delegated_to() {
-    for geilen in [0, 3] {
-        tell(ExtSet::default_set(), geilen, |story| {
-            for _ in 0..4 {
-                story.step_somewhere();
-            }
-        });
-    }
+    tell(|story| {
+        for _ in 0..4 {
+            story.step_somewhere();
+        }
+    });
 }
 
 // norm: wfi_op, wfi_unaffected_conditions, wfi_intr_dis, wfi_no_intr_pc
 #[test]
 fn waiting_ends_by_what_is_pending_and_enabled_by_itself() {
-    tell(ExtSet::default_set(), 3, Story::wait_somewhere);
+    tell(Story::wait_somewhere);
 }
