@@ -53,11 +53,12 @@ static bool append_to(const char *path, const char *text)
 	return done;
 }
 
+// Probes and histograms of an earlier run of this program are still there, and good.
 static void probe(const char *name, const char *function)
 {
 	char line[160];
 	snprintf(line, sizeof line, "p:" GROUP "/%s %s\n", name, function);
-	if (!append_to(TRACING "kprobe_events", line))
+	if (!append_to(TRACING "kprobe_events", line) && errno != EEXIST)
 		die_errno("cannot probe %s", function);
 }
 
@@ -66,7 +67,7 @@ static void histogram(const char *event, const char *keys)
 	char path[128], line[128];
 	snprintf(path, sizeof path, "%s/trigger", event);
 	snprintf(line, sizeof line, "hist:keys=%s:size=" HISTOGRAM_SIZE "\n", keys);
-	if (!append_to(path, line))
+	if (!append_to(path, line) && errno != EEXIST)
 		die_errno("cannot write to %s", path);
 }
 

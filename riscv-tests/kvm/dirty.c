@@ -6,7 +6,8 @@
 //     DIRTY name HEX      the bitmap, the first page's bit in the lowest bit of the first digit
 //
 // A phase ends when the guest leaves with its SBI call, so the end of each can be seen from outside as well: by the
-// environment call from VS-mode. What we do before we resume the guest belongs to the phase that then begins.
+// environment call from VS-mode. What we do before we resume the guest belongs to the phase that then begins. The first
+// call, before any phase, is where counting begins.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -278,12 +279,14 @@ int dirty_main(int argc, char **argv)
 		return 2;
 	}
 	stay_on_this_hart();
-	counters_arm();
-	counters_read(&run.before);
 	set_up(backing_named(backing), size_mib * MIB, sv39, manual);
 	uint64_t pages = run.pages;
 
-	work("enter", WORK_NOTHING, 0, 0, 0, 0);
+	// The guest's first call is where counting begins, for us and for whoever looks from outside.
+	if (!resume())
+		die("the guest does not start");
+	counters_arm();
+	counters_read(&run.before);
 	work("off-read", WORK_LOAD, 0, pages, 1, 0);
 	work("off-write", WORK_STORE, 0, pages, 1, 0x1111);
 	log_phases(manual & KVM_DIRTY_LOG_INITIALLY_SET);

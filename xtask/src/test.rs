@@ -31,7 +31,8 @@ const GUEST_LIMIT_SECONDS: &str = "60";
 /// The arguments of `cargo xtask test`.
 #[derive(Args, Debug)]
 pub struct TestArgs {
-    /// Also run what takes long: boots with 4 harts, adversarial TLBs, Linux 6.12, disks, U-Boot
+    /// Also run what takes long: boots with 4 harts, adversarial TLBs, Linux 6.12, disks, U-Boot, Linux
+    /// under KVM
     #[arg(long)]
     full: bool,
     /// Run only these groups
@@ -52,6 +53,8 @@ pub enum Group {
     Guests,
     /// Boots of Linux
     Boots,
+    /// Guests of Linux KVM in our machine
+    Kvm,
 }
 
 /// `cargo xtask test`.
@@ -78,6 +81,7 @@ pub fn test(args: &TestArgs) -> Result<ExitCode> {
             Group::Workspace => workspace(&mut tally),
             Group::Guests => guests(&mut tally),
             Group::Boots => boots(&mut tally, args.full),
+            Group::Kvm => kvm(&mut tally, args.full),
         };
         if let Err(error) = outcome {
             tally.fail(&name, format!("{error:#}"));
@@ -170,6 +174,15 @@ fn run_guests(nestwalk: &Path, programs: &Path, machine: &[&str]) -> Result<Coun
         }
     }
     Ok(counts)
+}
+
+fn kvm(tally: &mut Tally, full: bool) -> Result<()> {
+    if process::find(tools::CROSS_COMPILER).is_none() {
+        tally.skip_required("kvm", "there is no compiler for its guests");
+        return Ok(());
+    }
+    crate::kvm::test(&linux::build_nestwalk()?, full)?.add_to(tally);
+    Ok(())
 }
 
 fn boots(tally: &mut Tally, full: bool) -> Result<()> {

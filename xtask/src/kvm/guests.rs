@@ -33,7 +33,7 @@ const ZEROS_MD5: &str = "d1dd210d6b1312cb342b56d02bd5e651";
 /// A guest without an operating system.
 pub fn bare(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
     let files = [kit.vmm.clone()];
-    let name = format!("bare guest, {}", machine_name(shape));
+    let name = format!("bare guest, {}", shape.machine());
     let session = kit.session(shape, &files, "say \"starting a bare guest\"\nvmm bare\n");
     report.play(&name, &kit.machines(), |machine| {
         let ended = session.run(machine)?;
@@ -47,8 +47,8 @@ pub fn bare(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
 
 /// Linux in Linux.
 pub fn linux(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
-    let vcpus = plural(shape.vcpus, "vCPU");
-    let name = format!("Linux guest, {vcpus}, {}", machine_name(shape));
+    let vcpus = super::plural(shape.vcpus, "vCPU");
+    let name = format!("Linux guest, {vcpus}, {}", shape.machine());
     let run = |machine: &Machine| -> Result<Ended> {
         let files = linux_files(kit, Some(NESTED_SCRIPT))?;
         // The guest reads no input, and gives up long before the session does.
@@ -93,16 +93,4 @@ fn linux_files(kit: &Kit<'_>, script: Option<&str>) -> Result<Vec<Extra>> {
         Extra::copy("guest/Image", 0o644, &kit.inputs.image())?,
         Extra { path: "guest/initramfs.cpio".into(), permissions: 0o644, bytes: plan.build()? },
     ])
-}
-
-fn machine_name(shape: Shape) -> String {
-    let firmware = match shape.firmware {
-        linux::Firmware::Builtin => "builtin firmware",
-        linux::Firmware::Opensbi => "OpenSBI",
-    };
-    format!("{}, {firmware}", plural(shape.harts, "hart"))
-}
-
-fn plural(count: u32, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

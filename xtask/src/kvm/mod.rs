@@ -4,10 +4,13 @@
 //!
 //! * [`session`] one boot with a script and files, watched
 //! * [`guests`] a bare guest, and Linux in Linux
+//! * [`dirty`] the dirty log of huge pages, compared with what the machine saw from [`outside`]
 //! * [`report`] rows with what each cost
 //! * [`selftests`] the kernel's own tests of KVM
 
+pub mod dirty;
 pub mod guests;
+pub mod outside;
 pub mod report;
 pub mod selftests;
 pub mod session;
@@ -20,7 +23,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::initramfs::Extra;
-use crate::inputs::{self, Inputs};
+use crate::inputs::{self, Inputs, Request, Suite};
 use crate::linux::{self, Firmware, InputArgs};
 use crate::process::{self, say};
 use crate::tools;
@@ -36,7 +39,7 @@ pub struct KvmArgs {
     chore: Option<Chore>,
     #[command(flatten)]
     inputs: InputArgs,
-    /// What to run; bare and linux unless said otherwise
+    /// What to run; bare, linux and the short part of dirty unless said otherwise
     #[arg(value_enum, value_name = "WHAT")]
     what: Vec<What>,
     /// Number of harts
@@ -82,6 +85,8 @@ pub enum What {
     Bare,
     /// The same kernel as a guest, to its own user space
     Linux,
+    /// Dirty logging splits huge pages; the log is compared with what the machine saw
+    Dirty,
     /// Everything, with 1 and 2 vCPUs, on 1 and 4 harts, with both firmwares
     All,
 }
@@ -115,6 +120,21 @@ pub struct Shape {
     pub firmware: Firmware,
 }
 
+impl Shape {
+    /// The machine in words: "4 harts, OpenSBI".
+    pub fn machine(self) -> String {
+        let firmware = match self.firmware {
+            Firmware::Builtin => "builtin firmware",
+            Firmware::Opensbi => "OpenSBI",
+        };
+        format!("{}, {firmware}", plural(self.harts, "hart"))
+    }
+}
+
+fn plural(count: u32, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// `cargo xtask kvm`.
 pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
     if let Some(Chore::Selftests(args)) = &args.chore {
@@ -142,11 +162,28 @@ pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
         match part {
             What::Bare => guests::bare(&kit, shape, &mut report),
             What::Linux => guests::linux(&kit, shape, &mut report),
+            What::Dirty => dirty::run(&kit, shape, !args.what.is_empty(), &mut report),
             What::All => all(&kit, &mut report),
         }
     }
     println!("\n{report}");
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What `cargo xtask test` runs: a nested guest that prints a line and a short check of the dirty log; everything if
+/// that is wanted.
+pub fn test(nestwalk: &Path, full: bool) -> Result<Report> {
+    let inputs = Inputs::get(&Request::new(Suite::Sid))?;
+    let kit = Kit::new(&inputs, nestwalk)?;
+    let mut report = Report::default();
+    if full {
+        all(&kit, &mut report);
+    } else {
+        let shape = Shape { harts: 1, vcpus: 1, firmware: Firmware::Builtin };
+        guests::bare(&kit, shape, &mut report);
+        dirty::run(&kit, shape, false, &mut report);
+    }
+    Ok(report)
 }
 
 /// Everything, on every shape of machine.
@@ -159,6 +196,8 @@ fn all(kit: &Kit<'_>, report: &mut Report) {
             }
         }
     }
+    dirty::run(kit, Shape { harts: 1, vcpus: 1, firmware: Firmware::Builtin }, true, report);
+    dirty::run(kit, Shape { harts: 4, vcpus: 1, firmware: Firmware::Opensbi }, false, report);
 }
 
 impl<'a> Kit<'a> {

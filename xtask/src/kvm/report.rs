@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::process::say;
+use crate::tally::Tally;
 
 use super::session::{Ended, Machine};
 
@@ -65,6 +66,19 @@ impl Report {
     /// Whether nothing failed.
     pub fn is_good(&self) -> bool {
         self.rows.iter().all(|row| row.verdict.is_ok())
+    }
+
+    /// Adds each row to a tally.
+    pub fn add_to(&self, tally: &mut Tally) {
+        for row in &self.rows {
+            match (&row.verdict, row.cpu) {
+                (Ok(()), Some(cpu)) => {
+                    tally.pass(&format!("{} ({:.1} s of CPU time)", row.name, cpu.as_secs_f64()));
+                }
+                (Ok(()), None) => tally.pass(&row.name),
+                (Err(why), _) => tally.fail(&row.name, why),
+            }
+        }
     }
 
     /// What failed: (name, why).
