@@ -42,6 +42,8 @@ pub enum Reason {
     Permission,
     /// It says that something is reserved or unspecified.
     Unspecified,
+    /// It forbids what cannot happen here: harts run in turn, memory is coherent and in order, nothing runs ahead.
+    Unobservable,
 }
 
 /// The tags of one file of the manual, in its order.
