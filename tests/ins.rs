@@ -272,7 +272,7 @@ impl Bus for NoDevices {
 
 impl Platform for NoDevices {
     fn sync(&mut self, _: u64, _: u64) -> Wires {
-        Wires { lines: 0, guest_lines: 0, deadline: u64::MAX, stop: false }
+        Wires { lines: 0, guest_lines: 0, mtime_start: 0, deadline: u64::MAX, stop: false }
     }
 
     fn advance(&mut self, _: u64) {}

@@ -27,6 +27,9 @@ const DEVICES: &[PmaRegion] = &[
     PmaRegion::io(Pa(0x1000_0000), 0x100),
 ];
 
+/// The one device register that our side keeps: a store to it sets the time.
+const MTIME: Pa = Pa(0x0200_bff8);
+
 /// Interrupts that come from outside a hart.
 const LINES: [Interrupt; 4] = [
     Interrupt::MachineSoftware,
@@ -52,6 +55,10 @@ struct Stand {
     /// Loads from devices so far.
     loads: u64,
     lines: u64,
+    clock: Clock,
+    /// The hart's cycle at its access.
+    now: u64,
+    mtime_start: u64,
 }
 
 /// See the module.
@@ -83,7 +90,7 @@ impl Rig {
         let (Start::Machine { pc, .. } | Start::Supervisor { pc, .. }) = loaded.start;
         hart.reset(pc.0);
         let tohost = loaded.htif.map(|words| words.tohost);
-        let stand = Stand { device: None, loads: 0, lines: 0 };
+        let stand = Stand { device: None, loads: 0, lines: 0, clock, now: 0, mtime_start: 0 };
         Ok(Self { hart, stand, ram, tohost, clock })
     }
 
@@ -196,7 +203,8 @@ impl Rig {
             true => self.hart.csr(isa::csr::HTIMEDELTA).unwrap_or(0),
             false => 0,
         };
-        let cycle = self.clock.cycles(ticks.wrapping_sub(delta));
+        let since_start = ticks.wrapping_sub(delta).wrapping_sub(self.stand.mtime_start);
+        let cycle = self.clock.cycles(since_start);
         if cycle > self.hart.cycle() && cycle != u64::MAX {
             self.hart.set_cycle(cycle);
         }
@@ -210,15 +218,26 @@ impl Bus for Stand {
         Ok(if size < 8 { value & ((1 << (8 * size)) - 1) } else { value })
     }
 
-    fn write(&mut self, _: Pa, _: u8, _: u64) -> Result<(), BusFault> {
+    fn write(&mut self, pa: Pa, size: u8, value: u64) -> Result<(), BusFault> {
+        if (pa, size) == (MTIME, 8) {
+            self.mtime_start = value.wrapping_sub(self.clock.ticks(self.now));
+        }
         self.device.map(|_| ()).ok_or(BusFault)
     }
 }
 
 impl Platform for Stand {
     fn sync(&mut self, _: u64, _: u64) -> Wires {
-        Wires { lines: self.lines, guest_lines: 0, deadline: u64::MAX, stop: false }
+        Wires {
+            lines: self.lines,
+            guest_lines: 0,
+            mtime_start: self.mtime_start,
+            deadline: u64::MAX,
+            stop: false,
+        }
     }
 
-    fn advance(&mut self, _: u64) {}
+    fn advance(&mut self, cycle: u64) {
+        self.now = cycle;
+    }
 }

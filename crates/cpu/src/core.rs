@@ -101,6 +101,8 @@ pub(crate) struct Core {
     pub(crate) lines: u64,
     /// Guest external interrupt lines, as `hgeip` bits.
     pub(crate) guest_lines: u64,
+    /// `mtime` at tick 0 of the clock.
+    pub(crate) mtime_start: u64,
     /// The hart waits in WFI.
     pub(crate) waiting: bool,
     /// A device was accessed: meet the machine before the next instruction.
@@ -144,6 +146,7 @@ impl Core {
             reservation: None,
             lines: 0,
             guest_lines: 0,
+            mtime_start: 0,
             waiting: false,
             device_accessed: false,
             recheck: true,
@@ -172,6 +175,7 @@ impl Core {
         if self.has.updates_ad_at_reset {
             self.csrs.menvcfg = ADUE;
         }
+        self.reset_counters();
         self.mmu.pmp = Pmp::new(self.mmu.pmp.entries());
         self.mmu.pmp_changed();
         self.reservation = None;
@@ -282,9 +286,9 @@ impl Core {
         vgein != 0 && self.hgeip() >> vgein & 1 != 0
     }
 
-    /// `time` as V=0 sees it; at V=1 the reader adds `htimedelta`.
+    /// `time` as V=0 sees it, which is `mtime`; at V=1 the reader adds `htimedelta`.
     pub(crate) fn time(&self) -> u64 {
-        self.clock.ticks(self.cycle)
+        self.clock.ticks(self.cycle).wrapping_add(self.mtime_start)
     }
 
     /// `time` as the current mode reads it.

@@ -153,6 +153,14 @@ impl Core {
         }
     }
 
+    /// Every counter runs, none is filtered or overflows: what the registers say after reset.
+    pub(crate) fn reset_counters(&mut self) {
+        self.counters.filtered = 0;
+        for index in (0..32).filter(|&index| index != 1) {
+            self.refresh(index, self.event_count(index));
+        }
+    }
+
     fn is_stopped(&self, index: usize) -> bool {
         let filter = match self.mode {
             Mode::M => MINH,

@@ -223,6 +223,7 @@ impl Hart {
         self.core.after_write(Writer::Device);
         self.core.lines = wires.lines;
         self.core.guest_lines = wires.guest_lines;
+        self.core.mtime_start = wires.mtime_start;
         self.wires_stop = wires.stop;
         self.wires_deadline = wires.deadline;
         self.core.device_accessed = false;

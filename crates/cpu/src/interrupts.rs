@@ -38,7 +38,8 @@ impl Core {
     /// `mip`: software bits, lines, comparators and the VS-level sources.
     pub(crate) fn mip(&self) -> u64 {
         use Interrupt::*;
-        let mut pending = self.csrs.mip | self.lines;
+        let lines = if self.has.s { self.lines } else { self.lines & !SupervisorExternal.bit() };
+        let mut pending = self.csrs.mip | lines;
         if self.stimecmp_in_use() {
             pending &= !SupervisorTimer.bit();
             if self.time() >= self.csrs.stimecmp {
@@ -103,27 +104,21 @@ impl Core {
 
     /// The cycle at which the next comparator of this hart fires; `u64::MAX` for never.
     pub(crate) fn comparator_deadline(&self) -> u64 {
-        let mut deadline = u64::MAX;
-        let now = self.time();
-        if self.stimecmp_in_use() && self.csrs.stimecmp > now {
-            deadline = self.clock.cycles(self.csrs.stimecmp);
+        let mut left = u64::MAX;
+        if self.stimecmp_in_use() {
+            left = ticks_to_change(self.time(), self.csrs.stimecmp);
         }
         if self.vstimecmp_in_use() {
-            let guest_now = now.wrapping_add(self.csrs.htimedelta);
-            if self.csrs.vstimecmp > guest_now {
-                // The guest's clock may wrap before it gets there; then it fires never.
-                let ticks = now.saturating_add(self.csrs.vstimecmp - guest_now);
-                deadline = deadline.min(self.clock.cycles(ticks));
-            }
-            // A wrapping guest clock falls below the comparator: look again then.
-            let to_wrap = u64::MAX - guest_now;
-            if to_wrap != u64::MAX {
-                let ticks = now.saturating_add(to_wrap).saturating_add(1);
-                deadline = deadline.min(self.clock.cycles(ticks));
-            }
+            let guest_now = self.time().wrapping_add(self.csrs.htimedelta);
+            left = left.min(ticks_to_change(guest_now, self.csrs.vstimecmp));
         }
-        deadline
+        self.clock.cycles(self.clock.ticks(self.cycle).saturating_add(left))
     }
+}
+
+/// The ticks after which a clock at `now` reaches `compare`, or, being there, wraps and falls below it.
+fn ticks_to_change(now: u64, compare: u64) -> u64 {
+    if compare > now { compare - now } else { (u64::MAX - now).saturating_add(1) }
 }
 
 fn highest(pending: u64) -> Option<Interrupt> {

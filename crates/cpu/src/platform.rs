@@ -9,6 +9,8 @@ pub struct Wires {
     pub lines: u64,
     /// Guest external interrupt lines, as `hgeip` bits.
     pub guest_lines: u64,
+    /// `mtime` minus the ticks that have passed since power-on: software may set the time.
+    pub mtime_start: u64,
     /// The cycle at which the machine wants to be asked again at the latest.
     pub deadline: u64,
     /// The machine wants the hart to stop.

@@ -206,6 +206,7 @@ impl Platform for MachineBus {
         Wires {
             lines: self.lines(hart),
             guest_lines: self.guest_lines(hart),
+            mtime_start: self.aclint.mtime(Ticks(0)),
             deadline: self.deadline(hart),
             stop: self.finish.is_some(),
         }

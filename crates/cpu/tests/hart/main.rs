@@ -1,5 +1,6 @@
 //! Laws of a hart by itself: no board, no devices, programs of a few lines.
 
+mod absent;
 mod access;
 mod commit;
 mod counters;
@@ -7,6 +8,7 @@ mod debug;
 mod effective;
 mod guest_traps;
 mod interrupts;
+mod reset;
 mod rig;
 mod traps;
 mod warl;

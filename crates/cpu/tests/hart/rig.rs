@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cpu::{Hart, HartConfig, Platform, Wires};
+use cpu::{Event, Hart, HartConfig, Platform, Trapped, Wires};
 use isa::asm::Program;
 use isa::{ExtSet, Pa, csr};
 use mmu::{Bus, BusFault, PmaMap, Ram};
@@ -27,10 +27,64 @@ impl Bus for Empty {
 
 impl Platform for Empty {
     fn sync(&mut self, _: u64, _: u64) -> Wires {
-        Wires { lines: 0, guest_lines: 0, deadline: u64::MAX, stop: false }
+        Wires { lines: 0, guest_lines: 0, mtime_start: 0, deadline: u64::MAX, stop: false }
     }
 
     fn advance(&mut self, _: u64) {}
+}
+
+/// A machine whose wires a test pulls.
+pub(crate) struct Wired(pub(crate) Wires);
+
+impl Wired {
+    /// With these interrupt lines up.
+    pub(crate) fn lines(lines: u64) -> Self {
+        Self(Wires { lines, guest_lines: 0, mtime_start: 0, deadline: u64::MAX, stop: false })
+    }
+}
+
+impl Bus for Wired {
+    fn read(&mut self, _: Pa, _: u8) -> Result<u64, BusFault> {
+        Err(BusFault)
+    }
+
+    fn write(&mut self, _: Pa, _: u8, _: u64) -> Result<(), BusFault> {
+        Err(BusFault)
+    }
+}
+
+impl Platform for Wired {
+    fn sync(&mut self, _: u64, _: u64) -> Wires {
+        self.0
+    }
+
+    fn advance(&mut self, _: u64) {}
+}
+
+/// A hart without these extensions, as reset leaves it, at `source`.
+pub(crate) fn hart_without(gone: &[isa::Ext], source: &str) -> Hart {
+    let mut exts = ExtSet::default_set();
+    gone.iter().for_each(|&ext| exts.remove(ext));
+    fresh(exts, source)
+}
+
+/// A hart with these extensions, as reset leaves it, at `source`.
+pub(crate) fn fresh(exts: ExtSet, source: &str) -> Hart {
+    let ram = Arc::new(Ram::new(Pa(BASE), 1 << 20).expect("memory"));
+    let program = Program::assemble(BASE, source).expect("the program assembles");
+    ram.write_bytes(Pa(BASE), &program.bytes).expect("the program fits");
+    Hart::new(&HartConfig::new(0, exts), ram, Arc::new(PmaMap::default()))
+}
+
+/// The trap that the next instruction, or what comes before it, takes.
+pub(crate) fn next_trap(hart: &mut Hart, port: &mut dyn Platform) -> Option<Trapped> {
+    let mut taken = None;
+    hart.step_logged(port, &mut |event| {
+        if let Event::Trap(trap) = event {
+            taken = Some(trap);
+        }
+    });
+    taken
 }
 
 /// A hart in M-mode at `source`, with FP on and `s0` at zeroed data.

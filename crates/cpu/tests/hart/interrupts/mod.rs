@@ -19,7 +19,7 @@ pub(super) struct Lines(pub(super) Wires);
 
 impl Lines {
     pub(super) fn none() -> Self {
-        Self(Wires { lines: 0, guest_lines: 0, deadline: u64::MAX, stop: false })
+        Self(Wires { lines: 0, guest_lines: 0, mtime_start: 0, deadline: u64::MAX, stop: false })
     }
 }
 
