@@ -168,7 +168,10 @@ impl Core {
 
     /// Executes a fence; `by` is its instruction.
     pub(crate) fn fence(&mut self, fence: Fence, by: Option<Op>) {
-        self.mmu.fence(fence);
+        match by {
+            Some(Op::SinvalVma | Op::HinvalVvma | Op::HinvalGvma) => self.mmu.invalidate(fence),
+            _ => self.mmu.fence(fence),
+        }
         if let Some(scene) = self.seen_at(self.at) {
             let fence = self.mmu.narrowed(fence);
             self.tell(&scene, Notice::Fence { fence, by });

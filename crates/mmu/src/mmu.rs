@@ -29,6 +29,9 @@ const MANY_PAGE_EVENTS: u64 = 16;
 /// When so many address spaces are fenced at once, starting over is cheaper than finding what came from each.
 const MANY_SPACES: usize = 16;
 
+/// So many invalidations wait for their SFENCE.INVAL.IR; with one more they are carried out.
+const MAX_DEFERRED: usize = 512;
+
 /// What the MMU did so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
@@ -60,6 +63,8 @@ pub struct Mmu {
     contexts: Contexts,
     native: Native,
     removed: Removed,
+    /// Invalidations that wait for their SFENCE.INVAL.IR.
+    deferred: Vec<Fence>,
     pages_seen: PagesSeen,
     epoch: u64,
     stats: Stats,
@@ -78,6 +83,7 @@ impl Mmu {
             contexts: Contexts::new(),
             native: Native::new(Arc::clone(&ram)),
             removed: Removed::default(),
+            deferred: Vec::new(),
             pages_seen: ram.pages_seen(),
             epoch: 0,
             stats: Stats::default(),
@@ -214,9 +220,31 @@ impl Mmu {
 
     /// Executes a fence.
     pub fn fence(&mut self, fence: Fence) {
+        self.end_invalidations();
         self.stats.fences += 1;
         self.tlb.fence(self.narrowed(fence));
         self.follow_tlb();
+    }
+
+    /// Executes SINVAL.VMA, HINVAL.VVMA or HINVAL.GVMA, given as the fence that it is a part of [Svinval]. Whether it takes
+    /// effect now or with [`Mmu::end_invalidations`] is the shape's choice.
+    pub fn invalidate(&mut self, fence: Fence) {
+        if !self.config.shape.defer_inval {
+            return self.fence(fence);
+        }
+        if self.deferred.len() == MAX_DEFERRED {
+            self.end_invalidations();
+        }
+        self.deferred.push(fence);
+    }
+
+    /// Executes SFENCE.INVAL.IR: what was invalidated is gone.
+    pub fn end_invalidations(&mut self) {
+        for fence in std::mem::take(&mut self.deferred) {
+            self.stats.fences += 1;
+            self.tlb.fence(self.narrowed(fence));
+            self.follow_tlb();
+        }
     }
 
     /// Translates an access and checks that physical memory permits it.

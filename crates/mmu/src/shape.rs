@@ -122,6 +122,10 @@ pub struct Shape {
     /// then removes one of them.
     #[serde(default)]
     pub split_napot: bool,
+    /// SINVAL and HINVAL take effect with the SFENCE.INVAL.IR behind them, or any other fence, and not before: software
+    /// that leaves it out goes on with what was kept.
+    #[serde(default)]
+    pub defer_inval: bool,
     /// VS-stage entries are tagged with `vsatp.PPN` besides VMID and ASID. ASIDs are private to a vCPU, so that two
     /// vCPUs of one virtual machine on one hart need a fence at each switch between them, which KVM does not make;
     /// with this tag they get along.
@@ -169,6 +173,7 @@ impl Shape {
             combined: Geometry::NONE,
             pointers: Geometry::NONE,
             split_napot: false,
+            defer_inval: false,
             tag_vs_roots: false,
         }
     }
@@ -185,6 +190,7 @@ impl Shape {
             combined: Geometry::NONE,
             pointers: Geometry::preset(1 << 14, 16),
             split_napot: true,
+            defer_inval: true,
             tag_vs_roots: false,
         }
     }
@@ -204,6 +210,7 @@ impl Default for Shape {
             combined: Geometry::preset(1024, 4),
             pointers: Geometry::preset(128, 4),
             split_napot: false,
+            defer_inval: false,
             tag_vs_roots: true,
         }
     }

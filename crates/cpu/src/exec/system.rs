@@ -134,13 +134,16 @@ pub(super) fn sfence_vma(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     Ok(())
 }
 
-/// SFENCE.W.INVAL and SFENCE.INVAL.IR order; since SINVAL here acts at once, nothing is left to do.
+/// SFENCE.W.INVAL and SFENCE.INVAL.IR. Stores are always visible to SINVAL; what SINVAL left undone is done by the latter.
 /// They never trap in S and VS [Svinval].
 pub(super) fn sfence_order(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     match core.mode {
         Mode::M | Mode::S | Mode::VS => {}
         Mode::U => return Err(denied(Denied::Illegal)),
         Mode::VU => return Err(denied(Denied::Virtual)),
+    }
+    if op.code == Insn::SfenceInvalIr {
+        core.mmu.end_invalidations();
     }
     if let Some(scene) = core.seen_at(core.at) {
         core.tell(&scene, Notice::FenceBracket { op: op.code });

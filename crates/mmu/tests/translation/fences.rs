@@ -415,6 +415,46 @@ fn a_fence_takes_one_page_out_of_a_napot_region() {
 }
 
 // norm: hfence-vvma_mode
+/// SINVAL and HINVAL remove what their fence would, at the latest with SFENCE.INVAL.IR; the adversarial TLB, which may keep it
+/// until then, does. Any other fence ends them as well.
+// norm: Svinval_sinval_vma_invalidates_same_as_sfence_vma, Svinval_sfence_w_inval_orders_before_sinval_vma
+// norm: Svinval_sequence_rs1_rs2, Svinval_sequence_reads_writes_after, Svinval_hinval_vvma_gvma, Svinval_hinval_gvma_uses_vmid
+#[test]
+fn an_invalidation_is_done_with_its_end() {
+    for shape in [Shape::none(), Shape::default(), Shape::adversarial()] {
+        for (fence, ordered) in rows() {
+            let ordered: BTreeSet<_> = ordered.into_iter().collect();
+            let mut bench = workbench(shape.clone());
+            bench.mmu.invalidate(fence);
+            bench.mmu.end_invalidations();
+            assert!(ordered.is_subset(&bench.changed()), "{fence:?}");
+            if shape.defer_inval {
+                let mut bench = workbench(shape.clone());
+                bench.mmu.invalidate(fence);
+                assert_eq!(bench.changed(), BTreeSet::new(), "{fence:?}");
+                bench.mmu.end_invalidations();
+                assert_eq!(bench.changed(), ordered, "{fence:?}");
+                let mut bench = workbench(shape.clone());
+                bench.mmu.invalidate(fence);
+                bench.mmu.fence(Fence::Gvma { gpa: Some(Gpa(1 << 60)), vmid: None });
+                assert_eq!(bench.changed(), ordered, "{fence:?}");
+            }
+        }
+    }
+}
+
+/// However many invalidations software makes before it ends them, each is done.
+// norm: Svinval_sequence_rs1_rs2
+#[test]
+fn invalidations_without_an_end_do_not_pile_up() {
+    let mut bench = workbench(Shape::adversarial());
+    for page in 0..2000 {
+        bench.mmu.invalidate(Fence::Gvma { gpa: Some(Gpa(X1 + page * PAGE)), vmid: Some(1) });
+    }
+    bench.mmu.end_invalidations();
+    assert_eq!(bench.changed(), BTreeSet::from(["g1 x1", "g1 x2", "v11 over x1"]));
+}
+
 /// hgatp.MODE of a VMID changes: after HFENCE.GVMA with rs1 = x0 its guest goes by the new MODE alone, also to and from Bare.
 // norm: hfence-gvma_mode, hgatp_mode_warl, nw:stage_off
 #[test]
