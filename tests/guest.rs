@@ -46,19 +46,24 @@ impl Drop for TempFile {
 
 /// The ELF file of a program in assembly.
 pub(crate) fn elf(source: &str) -> TempFile {
-    let program = isa::asm::Program::assemble(BASE, source).expect("the guest assembles");
-    TempFile::new(wrap(&program.bytes))
+    elf_at(BASE, source)
 }
 
-/// An ELF file with one segment that is loaded at `BASE` and entered there.
-fn wrap(code: &[u8]) -> Vec<u8> {
+/// The same for another place.
+pub(crate) fn elf_at(base: u64, source: &str) -> TempFile {
+    let program = isa::asm::Program::assemble(base, source).expect("the guest assembles");
+    TempFile::new(wrap(base, &program.bytes))
+}
+
+/// An ELF file with one segment that is loaded at `base` and entered there.
+fn wrap(base: u64, code: &[u8]) -> Vec<u8> {
     const HEADER_BYTES: u64 = 64;
     const SEGMENT_BYTES: u64 = 56;
     let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
     file.resize(16, 0);
     // ET_EXEC, EM_RISCV, version.
     file.extend([2, 0, 243, 0, 1, 0, 0, 0]);
-    for word in [BASE, HEADER_BYTES, 0] {
+    for word in [base, HEADER_BYTES, 0] {
         file.extend(word.to_le_bytes());
     }
     // Flags; sizes and counts of the headers.
@@ -69,7 +74,7 @@ fn wrap(code: &[u8]) -> Vec<u8> {
     // PT_LOAD, readable, writable and executable.
     file.extend([1, 0, 0, 0, 7, 0, 0, 0]);
     let length = code.len() as u64;
-    for word in [HEADER_BYTES + SEGMENT_BYTES, BASE, BASE, length, length, 8] {
+    for word in [HEADER_BYTES + SEGMENT_BYTES, base, base, length, length, 8] {
         file.extend(word.to_le_bytes());
     }
     file.extend(code);

@@ -2,6 +2,7 @@
 
 mod cli;
 mod events;
+mod fences;
 mod guest;
 mod ins;
 mod lockstep;
