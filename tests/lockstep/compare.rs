@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cpu::{Commit, Hart, Register, Trapped};
 use isa::csr;
 use isa::{Cause, Exception, Interrupt, Op};
@@ -159,6 +159,18 @@ impl Slices {
     }
 }
 
+/// A program that has to be given up: nothing differs, but it does not end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Endless(pub(crate) u64);
+
+impl fmt::Display for Endless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program does not end within {} instructions and traps", self.0)
+    }
+}
+
+impl std::error::Error for Endless {}
+
 /// The records before a difference, for whoever looks for its reason.
 #[derive(Default)]
 struct Before(VecDeque<Record>);
@@ -219,7 +231,7 @@ pub(crate) fn compare(
             return Ok(counts);
         }
         if counts.insns + counts.traps >= limit {
-            bail!("the program does not end within {limit} instructions and traps{before}");
+            return Err(anyhow!(Endless(limit)).context(before.to_string()));
         }
         next = log.next()?;
     }

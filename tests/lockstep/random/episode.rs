@@ -44,6 +44,16 @@ pub(super) struct Episode {
 }
 
 impl Gate {
+    /// How far from the code it leads; 0 for to the code itself.
+    fn alias(self) -> u64 {
+        match self {
+            Self::Mret { alias, .. } | Self::Sret { alias, .. } | Self::GuestSret { alias, .. } => {
+                alias
+            }
+            Self::Call(_) => 0,
+        }
+    }
+
     /// The way in for a segment at `target`.
     pub(super) fn words(self, target: u64) -> Item {
         let ret = |op| encode(op, Default::default());
@@ -124,14 +134,14 @@ impl Episodes<'_> {
         let mut mode = first;
         let mut gate = Gate::Mret { to: first, alias: self.alias(first) };
         for _ in 0..2 + self.rng.below(5) {
-            let items = self.items(mode);
+            let items = self.items(mode, gate.alias() != 0);
             segments.push(Segment { mode, items, gate });
             (mode, gate) = self.next(mode);
         }
         Episode { setup, segments }
     }
 
-    fn items(&mut self, mode: Mode) -> Vec<Item> {
+    fn items(&mut self, mode: Mode, aliased: bool) -> Vec<Item> {
         let mut items = Items {
             rng: &mut self.rng,
             world: &mut self.world,
@@ -139,6 +149,7 @@ impl Episodes<'_> {
             mode,
             current: self.current,
             guest_user: false,
+            aliased,
             sure: true,
             wide: [false; 8],
             owed: &mut self.owed,
@@ -329,11 +340,11 @@ impl Episodes<'_> {
         let bits = |rng: &mut Rng, updates: bool| {
             let mut value = rng.next() & (menvcfg::CBCFE | menvcfg::CBZE);
             value |= rng.pick(&[0, 1, 3]) << menvcfg::CBIE_SHIFT;
-            value |= if updates && rng.chance(50) { menvcfg::ADUE } else { 0 };
+            value |= if updates && rng.chance(80) { menvcfg::ADUE } else { 0 };
             value |= if rng.chance(60) { menvcfg::PBMTE } else { 0 };
             value | if rng.chance(25) { menvcfg::STCE } else { 0 }
         };
-        if rng.chance(12) {
+        if rng.chance(15) {
             let value = bits(rng, self.updates) | if rng.chance(50) { menvcfg::CBZE } else { 0 };
             // From here on software or the comparator decides about STIP: let neither have set it.
             let mut item = li(reg::T0, 1 << 5);
@@ -346,7 +357,7 @@ impl Episodes<'_> {
             owe(&self.current, &mut self.owed);
         }
         let rng = &mut self.rng;
-        if rng.chance(12) {
+        if rng.chance(20) {
             let mut item = set(HENVCFG, bits(rng, self.updates));
             item.push(r(Op::HfenceVvma, 0, 0, 0));
             items.push(item);

@@ -26,6 +26,9 @@ pub(super) struct Items<'a> {
     pub(super) current: Current,
     /// HLV and HSV are meant to act as VU.
     pub(super) guest_user: bool,
+    /// The code runs through an alias, and so through PTEs that it must not change: between the
+    /// store and the fence, any fetch may go by either value.
+    pub(super) aliased: bool,
     /// The mode is certainly this one.
     pub(super) sure: bool,
     /// Of each pointer register: whether also the next page is certainly mapped.
@@ -86,11 +89,11 @@ impl Items<'_> {
             (1, Illegal),
             (3, Branch),
             (3, Loop),
-            (if user { 0 } else { 5 }, ChangePte),
-            (if user { 0 } else { 3 }, Inject),
+            (if user || self.aliased { 0 } else { 5 }, ChangePte),
+            (if user { 0 } else { 4 }, Inject),
             (1, Wait),
             (if user { 0 } else { 2 }, Return),
-            (if guest || user || !self.sure { 0 } else { 2 }, SwitchSpace),
+            (if user || !self.sure { 0 } else { 2 }, SwitchSpace),
             (if self.mode == Mode::M { 3 } else { 0 }, Pretend),
             (8, Pointer),
             (1, Straddle),
@@ -586,6 +589,10 @@ impl Items<'_> {
         let mut item = Item::new();
         self.current.unknown = true;
         match self.rng.below(5) {
+            _ if self.mode == Mode::VS => {
+                self.current.vs = self.world.choose(self.rng, Stage::Vs);
+                item.extend(csrs::set(SATP, self.world.atp(Stage::Vs, self.current.vs)));
+            }
             0 | 1 => {
                 self.current.s = self.world.choose(self.rng, Stage::S);
                 item.extend(csrs::set(SATP, self.world.atp(Stage::S, self.current.s)));
@@ -623,15 +630,22 @@ impl Items<'_> {
         item
     }
 
-    /// Two compressed instructions around a word, which then is where a page may end.
+    /// Words half a word off, one of which may lie across the end of a page.
     fn straddle(&mut self) -> Item {
-        let word = self.compute();
-        // What of it follows must be harmless if a trap makes a handler go there.
-        let word = match word & 0x7f {
-            0x13 | 0x33 => word,
-            _ => r(Op::Add, reg::T0, reg::T1, reg::T2),
-        };
-        vec![pair(C_NOP, word as u16), pair((word >> 16) as u16, C_NOP)]
+        let mut item = Item::new();
+        let mut before = C_NOP;
+        for _ in 0..6 + self.rng.below(10) {
+            let word = self.compute();
+            // They must not trap: a handler would go on in the middle of the next one.
+            let word = match word & 0x7f {
+                0x13 | 0x33 => word,
+                _ => r(Op::Add, reg::T0, reg::T1, reg::T2),
+            };
+            item.push(pair(before, word as u16));
+            before = (word >> 16) as u16;
+        }
+        item.push(pair(before, C_NOP));
+        item
     }
 }
 

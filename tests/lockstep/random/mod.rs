@@ -9,6 +9,7 @@ mod items;
 mod layout;
 mod program;
 mod rng;
+mod shrink;
 mod tables;
 mod world;
 
@@ -18,13 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use isa::ExtSet;
 use mmu::Shape;
 
 use self::program::Program;
 use super::board::{Rig, Step};
-use super::compare::{self, Counts};
+use super::compare::{self, Counts, Endless};
 use super::{PROGRAMS, spike};
 
 /// What to run: `seed=1,instructions=500000,tlb=default`; what is left out is as in [`Plan::usual`].
@@ -116,9 +117,24 @@ fn campaign(plan: &Plan, folder: &str, run: impl Fn(&Path) -> Result<Counts> + S
         while goes_on() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             let elf = folder.join(seed.to_string());
-            let counts = fs::write(&elf, Program::new(seed, &exts).executable())
-                .context("the program cannot be written")
-                .and_then(|()| run(&elf));
+            let try_out = |program: &Program, elf: &Path| {
+                fs::write(elf, program.executable())
+                    .context("the program cannot be written")
+                    .and_then(|()| run(elf))
+            };
+            let program = Program::new(seed, &exts);
+            let counts = try_out(&program, &elf).map_err(|error| {
+                let small_elf = folder.join(format!("{seed}-small"));
+                let small = shrink::shrink(&program, |program| {
+                    try_out(program, &small_elf).is_err_and(|error| !error.is::<Endless>())
+                });
+                match try_out(&small, &small_elf) {
+                    Err(small) => {
+                        anyhow!("{error:#}\nshrunk to {}: {small:#}", small_elf.display())
+                    }
+                    Ok(_) => error,
+                }
+            });
             let (total, failures) = &mut *results.lock().expect("no worker panics");
             match counts {
                 Ok(counts) => {
@@ -151,7 +167,7 @@ fn ends_alike(isa: &str, elf: &Path) -> Result<Counts> {
             Step::Nothing => bail!("the hart waits"),
         }
         if counts.insns + counts.traps >= LIMIT {
-            bail!("the program does not end within {LIMIT} instructions and traps");
+            bail!(Endless(LIMIT));
         }
     }
     let expected = rig.state(MEMORY_BYTES);

@@ -19,8 +19,8 @@ const EPISODES_COUNT: usize = 150;
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
-    tables: Vec<u8>,
-    data: Vec<u8>,
+    pub(super) tables: Vec<u8>,
+    pub(super) data: Vec<u8>,
     pub(super) episodes: Vec<Episode>,
 }
 

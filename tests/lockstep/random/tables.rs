@@ -284,9 +284,13 @@ impl Tables {
 
     /// Lets a guest's page table be reached at `gpa`, too, with rights of all kinds.
     pub(super) fn alias(&mut self, rng: &mut Rng, space: &mut Space, gpa: u64, table: u64) {
-        let good = rng.chance(40);
+        let good = rng.chance(60);
         let leaf = Leaf { target: table, user: true, good, ..Leaf::at(gpa, 0) };
-        let entry = self.entry(rng, Stage::G, &leaf);
+        let mut entry = self.entry(rng, Stage::G, &leaf);
+        if good && rng.chance(if self.updates { 75 } else { 25 }) {
+            // The table can be read, but its A and D not be updated.
+            entry &= !pte::W;
+        }
         let _ = self.put(space, leaf, entry);
     }
 
@@ -305,11 +309,15 @@ impl Tables {
             entry = entry & !(0xf << PPN_SHIFT) | 8 << PPN_SHIFT | N;
         }
         entry |= rng.below(4) << 8;
+        // A and D of a NAPOT leaf stand in 16 places, of which an update reaches one.
+        let alike = leaf.napot && self.updates;
+        // Good enough where hardware updates them, as it then does in half of the episodes.
+        if self.updates && !alike && rng.chance(35) {
+            entry &= rng.pick(&[!D, !(A | D)]);
+        }
         if leaf.good {
             return entry;
         }
-        // A and D of a NAPOT leaf stand in 16 places, of which an update reaches one.
-        let alike = leaf.napot && self.updates;
         match rng.below(14) {
             0 => entry & !V,
             1 => entry & !R,

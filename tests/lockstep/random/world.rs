@@ -107,7 +107,7 @@ impl World {
         let mut count = 0;
         for space in &self.vs {
             for &at in &space.pointers {
-                if !rng.chance(40) {
+                if !rng.chance(60) {
                     continue;
                 }
                 let gpa = TABLE_ALIASES + count * PAGE;
