@@ -332,10 +332,6 @@ impl Episodes<'_> {
 
     /// `menvcfg`, `henvcfg`, the comparators.
     fn environment(&mut self, items: &mut Vec<Item>) {
-        let owe = |current: &Current, owed: &mut Vec<bool>| {
-            let here = current.g.unwrap_or(owed.len() - 1);
-            owed.iter_mut().enumerate().for_each(|(g, owed)| *owed |= g != here);
-        };
         let rng = &mut self.rng;
         let bits = |rng: &mut Rng, updates: bool| {
             let mut value = rng.next() & (menvcfg::CBCFE | menvcfg::CBZE);
@@ -352,20 +348,26 @@ impl Episodes<'_> {
             item.extend(set(MENVCFG, value));
             item.push(r(Op::SfenceVma, 0, 0, 0));
             item.push(r(Op::HfenceGvma, 0, 0, 0));
-            item.push(r(Op::HfenceVvma, 0, 0, 0));
+            // No HFENCE.VVMA is needed [hypervisor, "Memory-Management Fences"].
             items.push(item);
-            owe(&self.current, &mut self.owed);
         }
         let rng = &mut self.rng;
         if rng.chance(20) {
             let mut item = set(HENVCFG, bits(rng, self.updates));
             item.push(r(Op::HfenceVvma, 0, 0, 0));
             items.push(item);
-            owe(&self.current, &mut self.owed);
+            self.owe();
         }
+        let rng = &mut self.rng;
         if rng.chance(10) {
             items.push(set(SENVCFG, bits(rng, false) & 0xff));
         }
+    }
+
+    /// VS-stage fences are owed to the other virtual machines, when they are entered.
+    fn owe(&mut self) {
+        let here = self.current.g.unwrap_or(self.owed.len() - 1);
+        self.owed.iter_mut().enumerate().for_each(|(g, owed)| *owed |= g != here);
     }
 
     /// Physical memory protection of some data and of some page tables.
@@ -395,6 +397,10 @@ impl Episodes<'_> {
         item.extend(set(PMPCFG0, config));
         item.push(r(Op::SfenceVma, 0, 0, 0));
         item.push(r(Op::HfenceGvma, 0, 0, 0));
+        // Where a guest's page table was forbidden or is so now: HFENCE.GVMA need not remove what a
+        // VS-stage walk has found there before, since that has no PMP settings of its own.
+        item.push(r(Op::HfenceVvma, 0, 0, 0));
+        self.owe();
         item
     }
 }

@@ -492,7 +492,7 @@ impl Items<'_> {
             _ => self.rng.pick(&[Stage::S, Stage::Vs, Stage::G]),
         };
         let Some(change) = self.world.change(self.rng, stage) else { return Item::new() };
-        if stage == Stage::Vs {
+        if stage == Stage::Vs || change.of_tables {
             // For other virtual machines, when they are entered.
             let here = self.current.g.map_or(self.owed.len() - 1, |g| g);
             for (g, owed) in self.owed.iter_mut().enumerate() {
@@ -509,6 +509,11 @@ impl Items<'_> {
         let serve = [i(Op::Addi, reg::A7, 0, Service::Fence as i32), ecall()];
         if self.sure && self.rng.chance(85) {
             item.extend(self.fence_for(&change));
+            if change.of_tables {
+                // What walks have found in those tables is no G-stage translation, and may outlive
+                // HFENCE.GVMA.
+                item.push(r(Op::HfenceVvma, 0, 0, 0));
+            }
             let over = 4 + 4 * serve.len() as i32;
             item.push(s(Op::Beq, reg::TP, reg::T2, over));
         }

@@ -45,6 +45,8 @@ pub(super) struct Change {
     /// The address whose leaf this is; `None` where every address must be fenced.
     pub(super) va: Option<u64>,
     pub(super) tag: u64,
+    /// It may be about guest physical addresses at which a guest has page tables.
+    pub(super) of_tables: bool,
 }
 
 /// See the module.
@@ -298,7 +300,8 @@ impl World {
                 self.broken.remove(&at);
             }
             let value = if broken { self.tables.bad_pointer(rng, whole) } else { whole };
-            return Some(Change { stage, at, count: 1, value, va: None, tag });
+            let of_tables = stage == Stage::G;
+            return Some(Change { stage, at, count: 1, value, va: None, tag, of_tables });
         }
         let spaces = match stage {
             Stage::S => &mut self.s,
@@ -316,6 +319,7 @@ impl World {
         let value = self.tables.entry(rng, stage, leaf);
         let count = if leaf.napot { 16 } else { 1 };
         let va = (!leaf.napot).then_some(leaf.va.wrapping_add(rng.below(leaf.bytes()) & !7));
-        Some(Change { stage, at: leaf.at, count, value, va, tag: space.tag })
+        let of_tables = stage == Stage::G && (TABLES..TOHOST).contains(&leaf.target);
+        Some(Change { stage, at: leaf.at, count, value, va, tag: space.tag, of_tables })
     }
 }
