@@ -99,6 +99,7 @@ BEGIN
     li a0, GPA + PAGE
     TRAPS(LOAD_GUEST_PAGE, VS, lr.w a1, (a0))
     // norm: H_straddle, mtval2_trapval_other, mtval2_htval_virtaddr
+    // norm: mtval_vaddr_wr2
     // Misaligned across the end of what is mapped: both addresses are those of the part that fails.
     li a0, GPA + 8 * PAGE - 4
     li a1, GPA + 8 * PAGE

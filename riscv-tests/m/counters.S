@@ -66,6 +66,7 @@ BEGIN
     check_reg a2, 0
 
     // norm: mcountinhibit_sz_warl_op1, mcountinhibit_op2, mcountinhibit_only_inc, cycle_instret_hpmcounter_op_rdonly
+    // norm: mcountinhibit_enc_img
     // Inhibited counters stand still, and can be written.
     li gp, __LINE__
     li a0, COUNTEREN_CY | COUNTEREN_IR
@@ -139,6 +140,16 @@ BEGIN
     csrw scounteren, zero
     READABLE(S, rdtime a0)
     WITHHELD(U, rdtime a0)
+    // norm: mcounteren_inc_inaccessible
+    // Withheld, they count on.
+    csrw mcounteren, zero
+    csrr a0, minstret
+    RUNS(S, nop)
+    csrr a1, minstret
+    sub a1, a1, a0
+    sltiu a1, a1, 3
+    CHECK(a1, 0)
+    csrwi mcounteren, 7
     // S-mode's own register does not change what S may read.
     IN(S)
     csrwi scounteren, 7

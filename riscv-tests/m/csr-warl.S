@@ -95,6 +95,12 @@ BEGIN
     li a1, 0
     csrw misa, a1
     csrr a1, misa
+    // norm: misa_mxl_acc, misa_e_acc, misa_e_not_i
+    // MXL stays, and E is the opposite of I.
+    srli a2, a1, 62
+    check_reg a2, 2
+    andi a2, a1, (1 << 8) | (1 << 4)
+    check_reg a2, 1 << 8
     andi a2, a1, 1 << 8
     check_reg a2, 1 << 8
     andi a2, a1, (1 << 5) | (1 << 3)

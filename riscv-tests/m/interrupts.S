@@ -34,6 +34,7 @@ BEGIN
 
     // norm: mip_msip_mie_msie_op, mip_msip_rdonly, msip_enc, msip_sz_acc, mip_mtip_mie_mtie_op, mip_mtip_rdonly
     // norm: mtime_intr_pending, mip_bits_rdonly_op
+    // norm: msip_update_max_time, mtime_intr_mtip_visibility, mcause_exccode_enc_img
     // MSIP and MTIP follow the board; only bit 0 of the CLINT's register counts.
     msip 1
     wait_for BIT(MSI)

@@ -50,6 +50,7 @@ BEGIN
     TRAPS(STORE_ACCESS, M, sd a0, (s0))
 
     // norm: pmp_cfg_permissions, pmp_load_fault, pmp_store_fault, pmp_exec_fault, pmp_rwx_check
+    // norm: pmp_violation_precise_trap
     // R, W and X each by itself. W without R is reserved and not held.
     CFG(PMP_NA4 | PMP_R)
     RUNS(S, lw a0, (s0))
@@ -61,6 +62,13 @@ BEGIN
     TRAPS(LOAD_ACCESS, S, lw a0, (s0))
     TRAPS(LOAD_ACCESS, S, lr.w a0, (s0))
     TRAPS(STORE_ACCESS, S, amoadd.w a0, a1, (s0))
+    // norm: mstatus_mxr_sum_op_acc_fault, mstatus_sum_op_no-vm
+    // MXR and SUM are about page tables: here they change nothing.
+    li s2, MSTATUS_MXR | MSTATUS_SUM
+    csrs mstatus, s2
+    TRAPS(LOAD_ACCESS, S, lw a0, (s0))
+    RUNS(S, lw a0, 4(s0))
+    csrc mstatus, s2
     la s1, code
     ADDR(0, code)
     CFG(PMP_NA4 | PMP_R | PMP_W)
@@ -139,6 +147,34 @@ BEGIN
     RUNS(M, lw a0, (s0))
     csrw pmpcfg0, a3
 
+    // norm: pmp_cfg_rv64_layout, pmp_entry_structure, pmp_addr_registers
+    // Entries 8 to 15 are in pmpcfg2, a byte each, with pmpaddr8 to pmpaddr15.
+    csrw pmpaddr7, zero
+    csrw pmpcfg0, zero
+    .irp n, 8, 11, 15
+    li gp, __LINE__
+    la t0, region
+    srli t0, t0, 2
+    csrw pmpaddr\n, t0
+    li t0, PMP_NA4 << ((\n - 8) * 8)
+    // What follows it admits everything, for which 15 has no place.
+    .if \n != 15
+    li t1, -1
+    csrw pmpaddr15, t1
+    li t1, (PMP_NAPOT | PMP_R | PMP_W | PMP_X) << 56
+    or t0, t0, t1
+    csrw pmpcfg2, t0
+    sfence.vma
+    traps LOAD_ACCESS, M, S, lw a0, (s0)
+    traps NONE, M, S, lw a0, 4(s0)
+    .else
+    csrw pmpcfg2, t0
+    csrr t1, pmpcfg2
+    check_same t0, t1
+    .endif
+    .endr
+    csrw pmpcfg2, zero
+    csrw pmpcfg0, a3
     // norm: pmp_csrs_warl_access, pmp_addr_warl, pmp_addr_encoding
     // pmpcfg: bits 5 and 6 read zero; pmpaddr holds bits 55 to 2 of an address.
     li gp, __LINE__

@@ -3,6 +3,7 @@
 BEGIN
     // norm: ecall_op2, ecall_ebreak_epc_value, mepc_op, mcause_op, mtval_other_traps_zero, mstatus_xpie_xpp_op
     // norm: trap_def_M_mode
+    // norm: mcause_exccode_enc_img
     // ECALL names the mode it came from; mepc is its own address, tval 0.
     .macro ecall_from mode, cause, mpp
     la a0, 1f
@@ -61,6 +62,7 @@ BEGIN
     CHECK(a1, 8)
 
     // norm: mstatus_xret_op, xret_op, mret_presence
+    // norm: xret_enc_img
     // MRET by hand: from MPP = M with MPIE = 0 and 1.
     li gp, __LINE__
     li a0, MSTATUS_MPP

@@ -37,6 +37,7 @@ BEGIN
     li a1, CLINT_MSIP
     li a2, 1
     sw a2, (a1)
+    // norm: intr_mip_mie_bounded_time
     // The store may take a while to arrive.
 2:  wfi
     j 2b

@@ -25,6 +25,7 @@ BEGIN
     csrw mip, zero
 
     // norm: wfi_op, wfi_no_intr_pc
+    // norm: wfi_enc_img
     // The timer wakes it. Time goes on while the hart waits.
     li gp, __LINE__
     li s1, CLINT_MTIMECMP

@@ -57,6 +57,10 @@ BEGIN
     READ_ONLY(mconfigptr)
     READ_ONLY(cycle)
     READ_ONLY(instret)
+    // norm: mconfigptr_val, mconfigptr_align, mconfigptr_enc_img
+    csrr a0, mconfigptr
+    andi a0, a0, 7
+    CHECK(a0, 0)
     // A zero in the register named is still a write.
     li a0, 0
     TRAPS(ILLEGAL, M, csrrs x0, mhartid, a0)

@@ -4,6 +4,7 @@ BEGIN
     // norm: medeleg_mideleg_op2, trap_del_S-mode, trap_del_S_mode_op, trap_horiz, sstatus_spp, sepc_op_trap_write
     // norm: scause, stval, stval_op_faulting_addr, stval_op_illegal_instr, stval_op_other_traps
     // norm: ecall_ebreak_epc_value
+    // norm: stval_op_illegal_instr_format
     // Everything but the ECALL of S, with which the handler below hands its record up.
     li s0, 0x1234
     csrw mepc, s0
@@ -34,6 +35,12 @@ BEGIN
     OUT
     GOT(BREAKPOINT, S)
     EPC_IS(a0)
+    // norm: stval_op_breakpoint
+    li gp, __LINE__
+    ld a2, trap + TRAP_TVAL
+    beqz a2, 1f
+    check_same a2, a0
+1:
     // norm: trap_never_trans_lower
     // M-mode's own trap stays in M.
     TRAPS(ILLEGAL, M, csrw mhartid, x0)
@@ -131,4 +138,13 @@ in_s:
     TRAPS_TO(INSN_PAGE, S, U, jr a0)
     TVAL_IS(a1)
     EPC_IS(a0)
+    // norm: mtval_varlen_wr, mepc_varlen_wr, mtval_vaddr_wr2
+    // The same for M-mode.
+    csrw medeleg, zero
+    TRAPS(INSN_PAGE, U, jr a0)
+    TVAL_IS(a1)
+    EPC_IS(a0)
+    li a0, VA + PAGE - 4
+    TRAPS(LOAD_PAGE, U, ld a2, (a0))
+    TVAL_IS(a1)
     PASS

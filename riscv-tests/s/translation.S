@@ -82,6 +82,7 @@ BEGIN
     LOADS(S, 0x8000000000 + SPARE + 8, 0x1111)
     LOADS(S, 0x1000000000000 + SPARE + PAGE + 8, 0x2222)
     // norm: pma_chk_paddr, pma_precise_recom
+    // norm: mtval_vaddr_not_paddr
     // Addresses of RAM's own size, through a leaf whose physical side lies beyond anything: an access fault, no page fault.
     MAP(0x2000000000000, 0x1000000000000, 4, PTE_RWX)
     PAGING_ON(SV57)

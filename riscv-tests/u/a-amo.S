@@ -15,6 +15,7 @@
 #define D(op, old, operand, result, after) li gp, __LINE__; amo_test op, d, old, operand, result, after
 
 BEGIN
+    // norm: ziccamoa_pma_amo_req, pma_amo_sz_support
     W(amoswap, 0x1111111180000000, 0xaaaaaaaa12345678, 0xffffffff80000000, 0x1111111112345678)
     W(amoadd, 0x11111111ffffffff, 2, -1, 0x1111111100000001)
     W(amoxor, 0x111111110ff00ff0, 0xffffffff, 0x0ff00ff0, 0x11111111f00ff00f)

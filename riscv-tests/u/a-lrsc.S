@@ -6,6 +6,7 @@ BEGIN
     li s0, 0x1111111122222222
     sd s0, (a0)
 
+    // norm: ziccrse_pma_rsrv_req
     // The simplest loop.
 1:  lr.w a1, (a0)
     addi a2, a1, 1
@@ -38,6 +39,7 @@ BEGIN
     ld a1, (a0)
     CHECK_SAME(a1, s0)
 
+    // norm: nw:reservation_one_page
     // A failing SC, to another place, ended the reservation too.
     lr.w a1, (a0)
     la a4, elsewhere

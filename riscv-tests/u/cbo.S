@@ -90,6 +90,7 @@ BEGIN
     TRAPS(ILLEGAL, S, cbo.inval 0(a0))
     li s1, ENVCFG_CBIE_FLUSH
     csrw menvcfg, s1
+    // norm: menvcfg_cbie_cbo-inval_op_lead-in
     // CBIE = 1: INVAL is performed as FLUSH, so a store stays.
     li a1, 0x77
     sd a1, (a0)

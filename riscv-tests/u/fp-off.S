@@ -31,6 +31,7 @@ BEGIN
     .option norvc
     OFF(fli.s fa0, 3)
     // norm: nw:priority_illegal_first, mcause_exccode_pri1
+    // norm: exc_priority
     // Illegal comes before the access: no fault for a bad address.
     li a0, 8
     OFF(fld fa0, (a0))

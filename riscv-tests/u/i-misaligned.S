@@ -41,6 +41,7 @@
 #define MISALIGNED(...) li gp, __LINE__; misaligned __VA_ARGS__
 
 BEGIN
+    // norm: pma_mm_rw
     MISALIGNED(sh, lh, 2, word)
     MISALIGNED(sw, lw, 4, word)
     MISALIGNED(sd, ld, 8, word)

@@ -33,6 +33,7 @@ BEGIN
     li a3, 2
     li a4, 3
     li a5, 4
+    // norm: ziccamoc_pma_amo_req
     amocas.q a2, a4, a0
     check_reg a2, 1
     check_reg a3, 2

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use crate::boots::BOOTS;
 use crate::inputs;
 use crate::linux;
+use crate::norm::Coverage;
 use crate::process::{self, say};
 use crate::stories::STORIES;
 use crate::tally::{Counts, Tally};
@@ -47,6 +48,8 @@ pub enum Group {
     Format,
     /// Lints
     Lint,
+    /// The manual's rules: each has a test, or a reason
+    Norm,
     /// Unit and integration tests of the workspace
     Workspace,
     /// The programs in riscv-tests/ on several machines of ours
@@ -78,6 +81,7 @@ pub fn test(args: &TestArgs) -> Result<ExitCode> {
                 &name,
                 &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
             ),
+            Group::Norm => norm(&mut tally, &name),
             Group::Workspace => workspace(&mut tally),
             Group::Guests => guests(&mut tally),
             Group::Boots => boots(&mut tally, args.full),
@@ -101,6 +105,18 @@ impl Group {
 
 fn cargo(tally: &mut Tally, name: &str, args: &[&str]) -> Result<()> {
     process::run(process::cargo().current_dir(inputs::workspace()).args(args))?;
+    tally.pass(name);
+    Ok(())
+}
+
+/// Counts the manual's rules that have a test.
+fn norm(tally: &mut Tally, name: &str) -> Result<()> {
+    let coverage = Coverage::read()?;
+    eprint!("{}", coverage.table());
+    let wrong = coverage.wrong();
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
     tally.pass(name);
     Ok(())
 }

@@ -188,6 +188,7 @@ mod tests {
     }
 
     // norm: mtimecmp_sz
+    // norm: mtimecmp_enc_img
     #[test]
     fn mtimecmp_can_be_written_by_halves() {
         let mut a = Aclint::new(1);
@@ -198,6 +199,7 @@ mod tests {
     }
 
     // norm: mtime_acc, mtime_sz, mtime_mtimecmp_rv64_wr
+    // norm: mtime_enc_img
     #[test]
     fn mtime_counts_ticks_from_where_it_was_set() {
         let mut a = Aclint::new(1);

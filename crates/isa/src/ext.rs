@@ -365,12 +365,15 @@ mod tests {
     }
 
     // norm: Sv57_requires_Sv48, Sv48_requires_Sv39, misa_extensions_dependencies
+    // norm: Svnapot_depends_Sv39, Svpbmt_depends_Sv39
     #[test]
     fn implications_follow_the_manual() {
         let set = |ext| [ext].into_iter().collect::<ExtSet>();
         assert!(set(Ext::D).contains_all(ExtSet::of(&[Ext::F, Ext::Zicsr])));
         assert!(set(Ext::A).contains_all(ExtSet::of(&[Ext::Zaamo, Ext::Zalrsc])));
         assert!(set(Ext::Sv57).contains_all(ExtSet::of(&[Ext::Sv48, Ext::Sv39, Ext::S])));
+        assert!(set(Ext::Svnapot).contains(Ext::Sv39));
+        assert!(set(Ext::Svpbmt).contains(Ext::Sv39));
         assert!(!set(Ext::C).contains(Ext::Zcd));
         assert!([Ext::C, Ext::D].into_iter().collect::<ExtSet>().contains(Ext::Zcd));
         assert!([Ext::Zba, Ext::Zbb, Ext::Zbs].into_iter().collect::<ExtSet>().contains(Ext::B));

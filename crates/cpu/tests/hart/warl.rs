@@ -291,6 +291,7 @@ fn check(numbers: impl Fn(u16) -> bool) {
 // norm: mstatus_vs_acc2, mstatus_fs_vs_warl, mstatus_tw_warl, mstatus_tsr_warl, mstatus_mstatush_xbe_warl
 // norm: sstatus, sstatus_uxl_sz, sstatus_sum_satp_mode, sstatus_ube
 // norm: vsstatus_sz_acc_op, vsstatus_uxl_op, vsstatus_sd_xs_op, vsstatus_ube
+// norm: mstatus_sxl_rdonly_mxlen64, mstatus_uxl_rdonly_mxlen64, mstatus_uxl_legal_vals_smode
 #[test]
 fn the_status_registers_hold_the_fields_of_what_is_built() {
     check(|number| [csr::MSTATUS, csr::SSTATUS, csr::VSSTATUS].contains(&number));
@@ -306,6 +307,7 @@ fn hstatus_holds_its_fields_and_guest_external_lines_that_exist() {
 // norm: medeleg_sz_acc, mideleg_sz_acc, medeleg_mideleg_warl, medeleg_no_rd1, mideleg_no_rd1, mideleg_rd1_lower_level
 // norm: medeleg_when_rd0, medeleg_16_no_rd0, medeleg_enc_txt, mideleg_enc_txt
 // norm: hedeleg_sz_acc, hedeleg_acc, hideleg_sz_acc, hideleg_acc, mideleg_acc_h, mideleg_hroz
+// norm: medeleg_enc_img, mideleg_enc_img, hedeleg_img, hideleg_img
 #[test]
 fn delegation_registers_hold_the_traps_that_can_be_delegated() {
     check(|number| [csr::MEDELEG, csr::MIDELEG, csr::HEDELEG, csr::HIDELEG].contains(&number));
@@ -313,6 +315,7 @@ fn delegation_registers_hold_the_traps_that_can_be_delegated() {
 
 // norm: mie_sz_acc, mie_bits_wr, mie_bits_rdonly0, mip_sxip_mie_sxie_rdonly0, mip_lcofip_mie_lcofie_rdonly0
 // norm: hvip_sz_op, hvip_acc, hip_hie_sz_acc, hie_acc, hip_sgeip_sgeie_acc_op, geilen, hgeie_sz_acc_op, hgeip_sz_acc_op
+// norm: mie_enc_img, mie_std_enc_img, hie_img, hvip_img, hgeie_img
 #[test]
 fn interrupt_registers_hold_the_interrupts_that_are_built() {
     check(|number| [csr::MIE, csr::HIE, csr::HVIP, csr::HGEIE, csr::HGEIP].contains(&number));
@@ -366,6 +369,7 @@ fn address_translation_registers_hold_the_modes_that_are_built() {
 // norm: mtinst_val, stvec, stvec_op, sscratch, sepc, sepc_acc_invalid_addr, stval, stval_acc, H_mtval_nrz
 // norm: htval_sz_acc_op, htval_val, htinst_sz_acc_op, htinst_val, htimedelta_sz_acc_op, vstvec_sz_acc_op
 // norm: vsscratch_sz_acc_op, vspec_sz_acc_op, vsepc_warl, vstval_sz_acc_op, vstval_warl, vstimecmp_sz
+// norm: mscratch_enc_img, mepc_enc_img, mtval_enc_img, stvec_img, vstvec_img, mtvec_enc, mtvec_mandatory
 #[test]
 fn trap_registers_hold_any_address_that_may_be_written_to_them() {
     check(|number| {
@@ -378,6 +382,7 @@ fn trap_registers_hold_any_address_that_may_be_written_to_them() {
 
 // norm: scause_exception_code_sz, scause_exception_code_acc, mcause_exccode_wlrl, vscause_wlrl, vscause_sz_acc_op
 // norm: mcause_sz_acc
+// norm: mcause_enc_img
 #[test]
 fn cause_registers_hold_every_cause() {
     let mut hart = Built { exts: ExtSet::default_set(), geilen: 3 }.hart();
@@ -390,6 +395,7 @@ fn cause_registers_hold_every_cause() {
 }
 
 // norm: misa_h_op
+// norm: misa_enc_img, misa_b_op
 #[test]
 fn misa_says_which_single_letters_are_built() {
     for (name, built) in harts() {

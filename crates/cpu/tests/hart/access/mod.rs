@@ -99,6 +99,7 @@ fn every_csr_and_instruction_under_random_controls() {
 
 // norm: mcounteren_clr_ill_inst_exc, mcounteren_set_nxt_priv, hcounteren_op, scounteren_op
 // norm: H_virtinst_vs_nonhighctr_h0_m1, H_virtinst_vu_nonhighctr_h0_s0_m1
+// norm: mcounteren_enc_img
 #[test]
 fn a_counter_needs_its_bit_at_every_level_above() {
     for index in 0..32 {

@@ -298,6 +298,8 @@ fn tell_of(exts: ExtSet, geilen: u32, check: &impl Fn(&mut Story)) {
 // norm: sip_sie_warl, sie_hip_hie_mutex, hip_op, hie_op, hip_acc, hip_vseip_vseie_op, hip_vstip_vstie_acc_op
 // norm: hip_vssip_vssie_op, hip_sgeip_sgeie_acc_op, hgeip_hgeie_fields, hgeie_op, hstatus_vgein_op
 // norm: vsip_vsie_sz_acc_op, vsip_vsie_lcofi, vsip_vsie_sei, vsip_vsie_sti, vsip_vsie_ssi, hip_vstip_op
+// norm: mip_enc_img, mip_std_enc_img, hip_img, vsip_img, vsie_img, mip_stip_mie_stie_op, mip_ssip_mie_ssie_op
+// norm: mip_stip_no_stimecmp_op2
 #[test]
 fn views_of_one_interrupt_bit_agree_after_any_writes() {
     tell(Story::compare);
@@ -307,6 +309,7 @@ fn views_of_one_interrupt_bit_agree_after_any_writes() {
 // norm: mstatus_mie_sie_op2, sie_sip_supervisor_strap, s_interrupt_priority, sip_sie_priority_bit_order
 // norm: sstatus_sie, hideleg_op, hideleg_trans, hideleg_hs, hsint_priority, H_trap_deleg, H_trap_xtinst_interrupt
 // norm: hip_vstip_enable, H_cause, mtvec_mode_vectored_op, mcause_intr_op, scause_interrupt
+// norm: mip_meip_mie_meie_op, mip_seip_mie_seie_op, mstatus_mie_sie_op1
 #[test]
 fn the_interrupt_of_highest_priority_is_taken_by_whom_it_is_delegated_to() {
     tell(|story| {
