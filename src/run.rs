@@ -135,7 +135,8 @@ impl End {
                 exit::USAGE
             }
             (Stop::Requested, Some(Requester::Timeout) | None)
-            | (Stop::Limit | Stop::Asleep | Stop::TrapLoop { .. }, _) => exit::LIMIT,
+            | (Stop::Limit | Stop::Asleep, _)
+            | (Stop::TrapLoop { .. } | Stop::CriticalError { .. }, _) => exit::LIMIT,
         }
     }
 
@@ -153,6 +154,11 @@ impl End {
             (Stop::Asleep, _) => "every hart waits, and nothing is left that could wake one".into(),
             (Stop::TrapLoop { hart, exception, pc }, _) => format!(
                 "hart {hart} cannot run its trap handler and traps for ever; the first was: {exception} at \
+                 pc {pc:#x}{}",
+                symbolic(pc)
+            ),
+            (Stop::CriticalError { hart, cause, pc }, _) => format!(
+                "critical error: hart {hart} could take no trap in M-mode when this one came: {cause} at \
                  pc {pc:#x}{}",
                 symbolic(pc)
             ),

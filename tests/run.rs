@@ -236,6 +236,17 @@ fn machines_that_cannot_be_are_refused() {
     }
 }
 
+/// Reset leaves MDT set, so that the first trap in M-mode is already one too many [Smdbltrp].
+#[test]
+fn a_double_trap_in_m_mode_ends_the_run_as_a_critical_error() {
+    let guest = elf("nop\necall");
+    let ended = run(&guest, "--isa rv64,smdbltrp=on");
+    assert_eq!(ended.code, Some(124), "{}", ended.stderr);
+    for words in ["critical error", "environment call from M-mode", "0x80000004"] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
 #[test]
 fn a_disk_is_changed_only_when_its_writes_are_kept() {
     let guest = elf(&format!("li a0, 0\n{EXIT}"));

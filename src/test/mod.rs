@@ -122,6 +122,9 @@ fn verdict(
         Stop::TrapLoop { hart, exception, pc } => {
             Verdict::Failed(format!("hart {hart}: {exception} for ever at pc {pc:#x}"))
         }
+        Stop::CriticalError { hart, cause, pc } => {
+            Verdict::Failed(format!("hart {hart}: critical error: {cause} at pc {pc:#x}"))
+        }
     };
     Ok((verdict, machine.retired()))
 }

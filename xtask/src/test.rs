@@ -23,7 +23,7 @@ const MACHINES: &[&[&str]] = &[
     &["--tlb", "default"],
     &["--tlb", "none"],
     &["--tlb", "adversarial"],
-    &["--geilen", "3", "--test-device"],
+    &["--geilen", "3", "--test-device", "--isa", "rv64,ssdbltrp=on"],
 ];
 
 /// Seconds that one guest program may take.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use isa::field::menvcfg::{ADUE, PBMTE};
 use isa::field::{hstatus, mstatus};
-use isa::{Ext, ExtSet, Mode, Pa, Privilege};
+use isa::{Cause, Ext, ExtSet, Mode, Pa, Privilege};
 use mmu::{Fault, Mmu, Pmp, Ram, TranslationCsrs};
 use timing::Clock;
 
@@ -35,6 +35,8 @@ pub(crate) struct Has {
     pub(crate) smstateen: bool,
     pub(crate) ssstateen: bool,
     pub(crate) smepmp: bool,
+    pub(crate) ssdbltrp: bool,
+    pub(crate) smdbltrp: bool,
     pub(crate) svadu: bool,
     pub(crate) svpbmt: bool,
     pub(crate) updates_ad_at_reset: bool,
@@ -60,6 +62,8 @@ impl Has {
             smstateen: has(Ext::Smstateen),
             ssstateen: has(Ext::Ssstateen),
             smepmp: has(Ext::Smepmp),
+            ssdbltrp: has(Ext::Ssdbltrp),
+            smdbltrp: has(Ext::Smdbltrp),
             svadu: has(Ext::Svadu),
             svpbmt: has(Ext::Svpbmt),
             updates_ad_at_reset: exts.updates_ad_at_reset(),
@@ -109,6 +113,8 @@ pub(crate) struct Core {
     pub(crate) device_accessed: bool,
     /// Interrupts, comparators or their enables changed: look again before the next instruction.
     pub(crate) recheck: bool,
+    /// The trap that M-mode could not take: the hart is in the critical-error state.
+    pub(crate) critical: Option<Cause>,
     /// Where an instruction that trapped leaves the trap.
     pub(crate) fault: Option<DataFault>,
     /// Why the last translation failed, until the trap that follows is taken.
@@ -151,6 +157,7 @@ impl Core {
             device_accessed: false,
             recheck: true,
             fault: None,
+            critical: None,
             why: None,
             at: config.reset_pc.0,
             witness: None,
@@ -170,6 +177,10 @@ impl Core {
         self.mode = Mode::M;
         self.csrs = Csrs::default();
         self.csrs.mstatus = self.least_mpp();
+        if self.has.smdbltrp {
+            self.csrs.mstatus |= mstatus::MDT;
+        }
+        self.critical = None;
         self.csrs.stimecmp = u64::MAX;
         self.csrs.vstimecmp = u64::MAX;
         if self.has.updates_ad_at_reset {

@@ -6,7 +6,7 @@ pub use debug::{Catches, Halt, Requests, Step};
 
 use std::sync::Arc;
 
-use isa::{Decoder, Exception, Insn, Interrupt, Mode, Pa, Va};
+use isa::{Cause, Decoder, Exception, Insn, Interrupt, Mode, Pa, Va};
 use mmu::{
     Access, Fence, Kind, Mmu, MmuConfig, PageClass, PageEvent, PagesSeen, PmaMap, Ram,
     Target as Place,
@@ -44,6 +44,14 @@ pub enum Exit {
         /// The first exception of the row.
         exception: Exception,
         /// Where that was raised.
+        pc: u64,
+    },
+    /// A trap came to M-mode while it could not take one: the critical-error state of Smdbltrp. No
+    /// state has changed.
+    CriticalError {
+        /// The trap that could not be taken.
+        cause: Cause,
+        /// Where it came.
         pc: u64,
     },
 }
@@ -251,7 +259,10 @@ impl Hart {
             self.core.waiting = false;
         }
         if let Some((interrupt, target)) = self.core.deliverable() {
-            self.core.take_interrupt(interrupt, target);
+            let target = self.core.take_interrupt(interrupt, target);
+            if let Some(cause) = self.core.critical.take() {
+                return Some(Exit::CriticalError { cause, pc: self.core.pc });
+            }
             if target == Target::M && self.firmware {
                 return Some(Exit::Firmware);
             }
@@ -381,6 +392,9 @@ impl Hart {
         let (pc, mode) = (self.core.pc, self.core.mode);
         self.core.cycle += 1;
         let target = self.core.take_exception(trap);
+        if let Some(cause) = self.core.critical.take() {
+            return Some(Exit::CriticalError { cause, pc });
+        }
         if self.barren_traps == 0 {
             self.first_barren = (trap.exception, pc);
         }

@@ -5,6 +5,7 @@ use isa::field::{hstatus, mstatus};
 use isa::{Cause, Exception, Interrupt, Mode, Op, Privilege};
 
 use crate::core::Core;
+use crate::csr::environment::{has_guest_sdt, has_sdt};
 use crate::witness::Notice;
 
 /// An exception with everything its handler is told.
@@ -55,20 +56,44 @@ impl Core {
 
     /// Takes an exception at `pc`; says who handles it.
     pub(crate) fn take_exception(&mut self, trap: Trap) -> Target {
-        self.counters.events.exceptions += 1;
         let target = self.exception_target(trap.exception);
-        self.enter(target, Cause::Exception(trap.exception), &trap);
-        target
+        self.enter(target, Cause::Exception(trap.exception), trap)
     }
 
-    /// Takes an interrupt at `pc`.
-    pub(crate) fn take_interrupt(&mut self, interrupt: Interrupt, target: Target) {
-        self.counters.events.interrupts += 1;
+    /// Takes an interrupt at `pc`; says who handles it in the end.
+    pub(crate) fn take_interrupt(&mut self, interrupt: Interrupt, target: Target) -> Target {
         let nothing = Trap::new(Exception::InstructionMisaligned, 0);
-        self.enter(target, Cause::Interrupt(interrupt), &nothing);
+        self.enter(target, Cause::Interrupt(interrupt), nothing)
     }
 
-    fn enter(&mut self, target: Target, cause: Cause, trap: &Trap) {
+    /// A trap that finds SDT set by an earlier one is a double trap, which M-mode takes [supervisor,
+    /// "Double Trap Control in sstatus Register"].
+    fn doubled(&self, target: Target, cause: Cause, trap: Trap) -> (Target, Cause, Trap) {
+        let status = match target {
+            Target::M => 0,
+            Target::Hs => self.csrs.mstatus,
+            Target::Vs => self.csrs.vsstatus,
+        };
+        if status & mstatus::SDT == 0 {
+            return (target, cause, trap);
+        }
+        let exception = Exception::DoubleTrap;
+        let trap = Trap { exception, tval2: cause.bits(), ..trap };
+        (Target::M, Cause::Exception(exception), trap)
+    }
+
+    fn enter(&mut self, target: Target, cause: Cause, trap: Trap) -> Target {
+        let (target, cause, trap) = &self.doubled(target, cause, trap);
+        let (target, cause) = (*target, *cause);
+        if target == Target::M && self.csrs.mstatus & mstatus::MDT != 0 {
+            self.critical = Some(cause);
+            return target;
+        }
+        match cause {
+            Cause::Exception(_) => self.counters.events.exceptions += 1,
+            Cause::Interrupt(_) => self.counters.events.interrupts += 1,
+        }
+        let (sdt, guest_sdt) = (has_sdt(self), has_guest_sdt(self));
         let scene = self.seen_at(self.pc);
         let why = self.why.take();
         let from = self.mode;
@@ -91,6 +116,9 @@ impl Core {
                 }
                 if trap.gva {
                     status |= mstatus::GVA;
+                }
+                if self.has.smdbltrp {
+                    status |= mstatus::MDT;
                 }
                 c.mstatus = status;
                 self.pc = vector(c.mtvec, cause);
@@ -116,6 +144,9 @@ impl Core {
                     c.hstatus = status;
                 }
                 c.mstatus = stack_supervisor(c.mstatus, to_s);
+                if sdt {
+                    c.mstatus |= mstatus::SDT;
+                }
                 self.pc = vector(c.stvec, cause);
                 self.mode = Mode::S;
             }
@@ -128,6 +159,9 @@ impl Core {
                 c.vscause = bits;
                 c.vstval = trap.tval;
                 c.vsstatus = stack_supervisor(c.vsstatus, to_s);
+                if guest_sdt {
+                    c.vsstatus |= mstatus::SDT;
+                }
                 self.pc = vector_bits(c.vstvec, bits);
                 self.mode = Mode::VS;
             }
@@ -137,6 +171,7 @@ impl Core {
         if let Some(scene) = scene {
             self.tell_trap(&scene, target, cause, trap, why);
         }
+        target
     }
 
     /// MRET, as an instruction or on behalf of firmware outside the guest.
@@ -151,9 +186,18 @@ impl Core {
         if privilege != Privilege::M {
             next &= !mstatus::MPRV;
         }
+        next &= !mstatus::MDT;
+        let mode = Mode::new(privilege, v);
+        // A mode below HS cannot be inside a handler of HS, nor VU inside one of VS.
+        if matches!(mode, Mode::U | Mode::VS | Mode::VU) {
+            next &= !mstatus::SDT;
+        }
+        if mode == Mode::VU {
+            self.csrs.vsstatus &= !mstatus::SDT;
+        }
         self.csrs.mstatus = next;
         self.pc = self.csrs.mepc & if self.has.c { !1 } else { !3 };
-        self.mode = Mode::new(privilege, v);
+        self.mode = mode;
         self.mode_changed();
         if let Some(scene) = scene {
             self.tell(&scene, Notice::Return { to: self.mode, by });
@@ -171,12 +215,16 @@ impl Core {
             self.mode = Mode::new(privilege, true);
         } else {
             let (status, privilege) = unstack_supervisor(self.csrs.mstatus);
-            // Leaving for a mode below M clears MPRV.
-            self.csrs.mstatus = status & !mstatus::MPRV;
+            // Leaving for a mode below M clears MPRV, and ends a handler of M-mode that executes SRET.
+            let ended = if self.mode == Mode::M { mstatus::MDT } else { 0 };
+            self.csrs.mstatus = status & !(mstatus::MPRV | ended);
             let v = self.has.h && self.csrs.hstatus & hstatus::SPV != 0;
             self.csrs.hstatus &= !hstatus::SPV;
             self.pc = self.csrs.sepc & align;
             self.mode = Mode::new(privilege, v);
+            if self.mode == Mode::VU {
+                self.csrs.vsstatus &= !mstatus::SDT;
+            }
         }
         self.mode_changed();
         if let Some(scene) = scene {
@@ -205,11 +253,11 @@ fn stack_supervisor(status: u64, spp: u64) -> u64 {
         | spp << mstatus::SPP.trailing_zeros()
 }
 
-/// SIE=SPIE, SPIE=1, SPP=U; and the privilege SPP named.
+/// SIE=SPIE, SPIE=1, SPP=U, SDT=0; and the privilege SPP named.
 fn unstack_supervisor(status: u64) -> (u64, Privilege) {
     let spie = (status & mstatus::SPIE != 0) as u64;
     let privilege = if status & mstatus::SPP != 0 { Privilege::S } else { Privilege::U };
-    let next = status & !(mstatus::SIE | mstatus::SPP)
+    let next = status & !(mstatus::SIE | mstatus::SPP | mstatus::SDT)
         | mstatus::SPIE
         | spie << mstatus::SIE.trailing_zeros();
     (next, privilege)

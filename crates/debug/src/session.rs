@@ -355,6 +355,13 @@ impl<'m> Conversation<'m, '_> {
                 self.debugged.selected = hart;
                 self.debugged.interrupted()
             }
+            Leg::Ended(Stop::CriticalError { hart, cause, pc }) => {
+                self.send(&console_text(&format!(
+                    "Critical error: hart {hart} could take no trap in M-mode; this one came: {cause} at pc {pc:#x}.\n"
+                )))?;
+                self.debugged.selected = hart;
+                self.debugged.interrupted()
+            }
             Leg::Ended(stop) => {
                 let last = match stop {
                     Stop::Exit { code } => MultiThreadStopReason::Exited(code as u8),

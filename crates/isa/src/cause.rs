@@ -114,6 +114,22 @@ impl Cause {
             Self::Interrupt(interrupt) => 1 << 63 | interrupt.code(),
         }
     }
+
+    /// The cause that `mcause` holds as these bits.
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        let code = bits & !(1 << 63);
+        if bits >> 63 == 0 {
+            match Exception::from_code(code) {
+                Some(exception) => Some(Self::Exception(exception)),
+                None => None,
+            }
+        } else {
+            match Interrupt::from_code(code) {
+                Some(interrupt) => Some(Self::Interrupt(interrupt)),
+                None => None,
+            }
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -134,6 +150,10 @@ mod tests {
         for &exception in Exception::ALL {
             assert_eq!(Exception::from_code(exception.code()), Some(exception));
         }
+        for bits in [2, 23, 1 << 63 | 13] {
+            assert_eq!(Cause::from_bits(bits).map(Cause::bits), Some(bits));
+        }
+        assert_eq!(Cause::from_bits(1 << 63), None);
         for &interrupt in Interrupt::ALL {
             assert_eq!(Interrupt::from_code(interrupt.code()), Some(interrupt));
         }

@@ -143,6 +143,7 @@ extensions! {
     Ssccptr     "ssccptr"     on  tree   No      [S]                "Main memory supports page-table reads"
     Sscofpmf    "sscofpmf"    on  tree   No      [S Zihpm]          "Counter overflow and mode filtering"
     Sscounterenw "sscounterenw" on tree  No      [S Zihpm]          "scounteren bits of existing counters are writable"
+    Ssdbltrp    "ssdbltrp"    off tree   No      [S]                "Double traps of S-mode go to M-mode"
     Ssstateen   "ssstateen"   on  tree   No      [S]                "State enables, supervisor and hypervisor view"
     Sstc        "sstc"        on  tree   No      [S Zicntr]         "Supervisor timer compare"
     Sstvala     "sstvala"     on  tree   No      [S]                "stval holds the faulting address or instruction"
@@ -167,6 +168,7 @@ extensions! {
     Shvstvala   "shvstvala"   on  tree   No      [H]                "vstval holds what stval would"
     Shvstvecd   "shvstvecd"   on  tree   No      [H]                "vstvec supports Direct mode at any word address"
     Smcntrpmf   "smcntrpmf"   on  tree   No      [Zicntr]           "Mode filtering of cycle and instret"
+    Smdbltrp    "smdbltrp"    off tree   No      []                 "Double traps of M-mode are a critical error"
     Smepmp      "smepmp"      off tree   No      []                 "PMP enhancements: mseccfg.MML, MMWP, RLB"
     Smstateen   "smstateen"   on  tree   No      [Ssstateen]        "State enables"
 }
@@ -223,7 +225,8 @@ impl ExtSet {
         Self(bits)
     }
 
-    /// All that a default hart has: everything that is built except Smepmp.
+    /// All that a default hart has: everything that is built, except what takes effect at reset or
+    /// changes what software finds there: Smepmp, and the double-trap extensions.
     ///
     /// Both Svade and Svadu are in it, as in a core that follows RVA23, which demands Svade, and
     /// takes its Svadu option. Software then finds `menvcfg.ADUE` = 0, sets A and D itself, and may

@@ -77,12 +77,14 @@ register! {
         TVM  20                 "satp, hgatp, SFENCE.VMA and HFENCE.GVMA trap in S-mode"
         TW   21                 "WFI below M traps when it would wait"
         TSR  22                 "SRET traps in S-mode"
+        SDT  24                 "A trap to S-mode would be a double trap"
         UXL  33 .. 32 UXL_SHIFT "XLEN of U-mode"
         SXL  35 .. 34 SXL_SHIFT "XLEN of S-mode"
         SBE  36                 "S-mode data is big-endian"
         MBE  37                 "M-mode data is big-endian"
         GVA  38                 "mtval holds a guest virtual address"
         MPV  39                 "V before the trap to M"
+        MDT  42                 "A trap to M-mode would be a double trap"
         SD   63                 "FS, VS or XS says dirty"
     }
 }
@@ -90,7 +92,8 @@ register! {
 /// `sstatus`: what S-mode sees of `mstatus` [priv: supervisor, "Supervisor Status"].
 pub mod sstatus {
     pub use super::mstatus::{
-        FS, FS_SHIFT, MXR, SD, SIE, SPIE, SPP, SUM, UBE, UXL, UXL_SHIFT, VS, VS_SHIFT, XS, XS_SHIFT,
+        FS, FS_SHIFT, MXR, SD, SDT, SIE, SPIE, SPP, SUM, UBE, UXL, UXL_SHIFT, VS, VS_SHIFT, XS,
+        XS_SHIFT,
     };
 }
 
@@ -142,6 +145,7 @@ register! {
         CBIE  5 .. 4 CBIE_SHIFT "What CBO.INVAL does below M"
         CBCFE 6                 "CBO.CLEAN and CBO.FLUSH are enabled below M"
         CBZE  7                 "CBO.ZERO is enabled below M"
+        DTE   59                "Double traps of S-mode and of guests are told from others"
         ADUE  61                "Hardware updates A and D, in S-mode and G-stage translation"
         PBMTE 62                "Page-based memory types are on, in S-mode and G-stage translation"
         STCE  63                "stimecmp is enabled below M"
@@ -155,6 +159,7 @@ register! {
         CBIE  5 .. 4 CBIE_SHIFT "What CBO.INVAL does at V=1"
         CBCFE 6                 "CBO.CLEAN and CBO.FLUSH are enabled at V=1"
         CBZE  7                 "CBO.ZERO is enabled at V=1"
+        DTE   59                "Double traps of VS-mode are told from others"
         ADUE  61                "Hardware updates A and D in VS-stage translation"
         PBMTE 62                "Page-based memory types are enabled in VS-stage translation"
         STCE  63                "vstimecmp is enabled"

@@ -91,7 +91,10 @@ impl LogFormat {
         if self == Self::Guest {
             write!(out, "{:<2} ", trap.mode)?;
         }
-        let has_tval = match trap.cause {
+        let double = trap.cause == Cause::Exception(Exception::DoubleTrap);
+        // Spike names the trap that could not be taken, which `mtval2` then has.
+        let unexpected = Cause::from_bits(trap.tval2).filter(|_| double && self == Self::Spike);
+        let has_tval = match unexpected.unwrap_or(trap.cause) {
             Cause::Exception(exception) => {
                 write!(out, "exception trap_{}", spike_name(exception))?;
                 !is_ecall(exception)
@@ -105,7 +108,7 @@ impl LogFormat {
         if has_tval {
             writeln!(out, "core{:4}:           tval {:#018x}", trap.hart, trap.tval)?;
         }
-        if self == Self::Guest && trap.tval2 != 0 {
+        if self == Self::Guest && trap.tval2 != 0 && !double {
             let gpa = trap.tval2 << 2;
             writeln!(out, "core{:4}:           gpa  {gpa:#018x}", trap.hart)?;
         }
@@ -265,5 +268,28 @@ mod tests {
         let cause = Cause::Exception(Exception::IllegalInstruction);
         LogFormat::Spike.trap(&mut out, &Trapped { cause, tval: 0x10, ..trap });
         assert!(out.ends_with("core   0:           tval 0x0000000000000010\n"), "{out}");
+    }
+
+    #[test]
+    fn a_double_trap_goes_by_the_name_of_the_second_trap_in_spike_s_format_alone() {
+        let trap = Trapped {
+            hart: 0,
+            pc: Va(0x8000_0634),
+            mode: Mode::S,
+            cause: Cause::Exception(Exception::DoubleTrap),
+            target: cpu::Target::M,
+            tval: 0xb,
+            tval2: 2,
+            tinst: 0,
+        };
+        for (format, name) in [
+            (LogFormat::Spike, "exception trap_illegal_instruction,"),
+            (LogFormat::Guest, "exception trap_double_trap,"),
+        ] {
+            let mut out = String::new();
+            format.trap(&mut out, &trap);
+            // `mtval2` is no guest physical address here.
+            assert!(out.contains(name) && !out.contains("gpa"), "{out}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cpu::{Exit, Hart, HartConfig, Writer};
 use devices::htif::Htif;
 use devices::{Finish, Sink};
-use isa::{Exception, ExtSet, Pa};
+use isa::{Cause, Exception, ExtSet, Pa};
 use mmu::{PmaError, Ram, RamError, Shape};
 use timing::Clock;
 
@@ -81,6 +81,15 @@ pub enum Stop {
         /// The exception.
         exception: Exception,
         /// Where it is raised.
+        pc: u64,
+    },
+    /// A trap came while M-mode could take none: the critical-error state of Smdbltrp.
+    CriticalError {
+        /// Which hart.
+        hart: usize,
+        /// The trap.
+        cause: Cause,
+        /// Where it came.
         pc: u64,
     },
 }
@@ -341,6 +350,9 @@ impl Machine {
                 }
                 Round::Stop { hart, exit: Exit::TrapLoop { exception, pc } } => {
                     return Ok(Leg::Ended(Stop::TrapLoop { hart, exception, pc }));
+                }
+                Round::Stop { hart, exit: Exit::CriticalError { cause, pc } } => {
+                    return Ok(Leg::Ended(Stop::CriticalError { hart, cause, pc }));
                 }
                 Round::Stop { .. } => {}
             }

@@ -185,7 +185,9 @@ impl Turns {
                             self.unfinished = Some(Unfinished { hart: index, end, retired_before });
                             return Round::Halted { hart: index };
                         }
-                        exit @ (Exit::Stopped | Exit::TrapLoop { .. }) => {
+                        exit @ (Exit::Stopped
+                        | Exit::TrapLoop { .. }
+                        | Exit::CriticalError { .. }) => {
                             return Round::Stop { hart: index, exit };
                         }
                     }

@@ -1,7 +1,8 @@
 //! `*envcfg` and `*stateen*` [priv: machine; supervisor; hypervisor; Smstateen].
 
 use isa::csr;
-use isa::field::menvcfg::{ADUE, CBCFE, CBIE, CBIE_SHIFT, CBZE, FIOM, PBMTE, STCE};
+use isa::field::menvcfg::{ADUE, CBCFE, CBIE, CBIE_SHIFT, CBZE, DTE, FIOM, PBMTE, STCE};
+use isa::field::mstatus::SDT;
 use isa::field::stateen0::{ENVCFG, SE};
 use isa::{Mode, Privilege};
 
@@ -32,6 +33,9 @@ fn enables(core: &Core) -> u64 {
     if core.has.sstc {
         mask |= STCE;
     }
+    if core.has.ssdbltrp {
+        mask |= DTE;
+    }
     mask
 }
 
@@ -45,12 +49,32 @@ fn envcfg(old: u64, new: u64, mask: u64) -> u64 {
 
 /// `henvcfg`, where a field that `menvcfg` leaves off is read-only zero.
 pub(crate) fn henvcfg(core: &Core) -> u64 {
-    core.csrs.henvcfg & (core.csrs.menvcfg | !(ADUE | PBMTE | STCE))
+    core.csrs.henvcfg & (core.csrs.menvcfg | !(ADUE | PBMTE | STCE | DTE))
 }
 
 /// What `mstateen0` can hold of the state this hart has; the others only hold SE.
 fn stateen_writable(index: usize) -> u64 {
     if index == 0 { SE | ENVCFG } else { SE }
+}
+
+/// Whether SDT of `sstatus` exists: Ssdbltrp is built and on.
+pub(crate) fn has_sdt(core: &Core) -> bool {
+    core.csrs.menvcfg & DTE != 0
+}
+
+/// Whether SDT of `vsstatus` exists.
+pub(crate) fn has_guest_sdt(core: &Core) -> bool {
+    henvcfg(core) & DTE != 0
+}
+
+/// Clears the SDT that DTE has just made read-only zero, so that the stored bit is set only where it exists.
+fn forget_double_traps(core: &mut Core) {
+    if !has_sdt(core) {
+        core.csrs.mstatus &= !SDT;
+    }
+    if !has_guest_sdt(core) {
+        core.csrs.vsstatus &= !SDT;
+    }
 }
 
 /// What M-mode lets the levels below have: `mstateen`, or everything where Ssstateen is built without
@@ -92,6 +116,7 @@ pub(super) const ROWS: &[Row] = &[
         |c, _| c.csrs.menvcfg,
         |c, _, v| {
             c.csrs.menvcfg = envcfg(c.csrs.menvcfg, v, common(c) | enables(c));
+            forget_double_traps(c);
             c.interrupts_changed();
             c.translation_changed();
         },
@@ -110,6 +135,7 @@ pub(super) const ROWS: &[Row] = &[
         |c, _, v| {
             let enabled = enables(c) & c.csrs.menvcfg;
             c.csrs.henvcfg = envcfg(c.csrs.henvcfg, v, common(c) | enabled);
+            forget_double_traps(c);
             c.interrupts_changed();
             c.translation_changed();
         },

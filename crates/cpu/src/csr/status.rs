@@ -3,6 +3,7 @@
 use isa::csr;
 use isa::field::mstatus::*;
 
+use super::environment::{has_guest_sdt, has_sdt};
 use super::{Row, merge};
 use crate::core::Core;
 
@@ -35,6 +36,12 @@ fn mstatus_writable(core: &Core) -> u64 {
     if core.has.paging {
         mask |= TVM;
     }
+    if has_sdt(core) {
+        mask |= SDT;
+    }
+    if core.has.smdbltrp {
+        mask |= MDT;
+    }
     if core.has.h {
         mask |= MPV | GVA;
     }
@@ -66,7 +73,7 @@ fn xlens(core: &Core) -> u64 {
 
 /// The `sstatus` view of a stored `mstatus` or `vsstatus`.
 fn sstatus_of(stored: u64) -> u64 {
-    with_sd(stored & (SIE | SPIE | SPP | SUM | MXR | FS)) | UXL_64
+    with_sd(stored & (SIE | SPIE | SPP | SUM | MXR | FS | SDT)) | UXL_64
 }
 
 /// An instruction changed FP state: FS becomes dirty, at V=1 in both registers.
@@ -84,7 +91,8 @@ pub(super) const ROWS: &[Row] = &[
         csr::SSTATUS,
         |c, _| sstatus_of(c.csrs.mstatus),
         |c, _, v| {
-            c.csrs.mstatus = merge(c.csrs.mstatus, v, sstatus_writable(c));
+            let mask = sstatus_writable(c) | if has_sdt(c) { SDT } else { 0 };
+            c.csrs.mstatus = masked_by_sdt(merge(c.csrs.mstatus, v, mask));
             c.status_changed();
         },
     ),
@@ -92,7 +100,8 @@ pub(super) const ROWS: &[Row] = &[
         csr::VSSTATUS,
         |c, _| sstatus_of(c.csrs.vsstatus),
         |c, _, v| {
-            c.csrs.vsstatus = merge(c.csrs.vsstatus, v, sstatus_writable(c));
+            let mask = sstatus_writable(c) | if has_guest_sdt(c) { SDT } else { 0 };
+            c.csrs.vsstatus = masked_by_sdt(merge(c.csrs.vsstatus, v, mask));
             c.status_changed();
         },
     ),
@@ -104,6 +113,14 @@ fn write_mstatus(core: &mut Core, _: u16, value: u64) {
     if is_mpp(core, value & MPP) {
         mask |= MPP;
     }
-    core.csrs.mstatus = merge(core.csrs.mstatus, value, mask);
+    let written = merge(core.csrs.mstatus, value, mask);
+    // MDT keeps MIE off as SDT does SIE.
+    let written = if written & MDT != 0 { written & !MIE } else { written };
+    core.csrs.mstatus = masked_by_sdt(written);
     core.status_changed();
+}
+
+/// SIE cannot be set while SDT is [supervisor, "Double Trap Control in sstatus Register"].
+const fn masked_by_sdt(status: u64) -> u64 {
+    if status & SDT != 0 { status & !SIE } else { status }
 }

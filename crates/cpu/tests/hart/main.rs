@@ -5,6 +5,7 @@ mod access;
 mod commit;
 mod counters;
 mod debug;
+mod double_trap;
 mod effective;
 mod guest_traps;
 mod interrupts;

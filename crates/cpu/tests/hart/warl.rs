@@ -27,10 +27,20 @@ struct Expected {
     fields: Vec<Enumerated>,
     /// Bit 63 says whether the field under this mask is all ones.
     dirty: u64,
+    /// Where the first bit is set, the second one is zero.
+    exclusive: Vec<(u64, u64)>,
 }
 
 fn bits(number: u16, writable: u64) -> Expected {
-    Expected { number, writable, ones: 0, free: 0, fields: Vec::new(), dirty: 0 }
+    Expected {
+        number,
+        writable,
+        ones: 0,
+        free: 0,
+        fields: Vec::new(),
+        dirty: 0,
+        exclusive: Vec::new(),
+    }
 }
 
 impl Expected {
@@ -51,9 +61,20 @@ impl Expected {
         Self { dirty, ..self }
     }
 
+    fn exclusive(mut self, bit: u64, other: u64) -> Self {
+        self.exclusive.push((bit, other));
+        self
+    }
+
     fn after(&self, written: u64) -> u64 {
         let sd = self.dirty != 0 && written & self.dirty == self.dirty;
-        written & self.writable | self.ones | u64::from(sd) << 63
+        let mut holds = written & self.writable | self.ones | u64::from(sd) << 63;
+        for &(bit, other) in &self.exclusive {
+            if holds & bit != 0 {
+                holds &= !other;
+            }
+        }
+        holds
     }
 }
 
@@ -83,9 +104,12 @@ impl Built {
 const ALL: u64 = u64::MAX;
 const LOW_32: u64 = 0xffff_ffff;
 
-/// SIE, SPIE and SPP; FS; SUM and MXR.
+/// SIE, SPIE and SPP; FS; SUM and MXR; SDT, with DTE on.
 fn sstatus(built: &Built) -> u64 {
-    built.with(Ext::S, 0x122) | built.with(Ext::F, 0x6000) | built.with(Ext::Sv39, 0xc_0000)
+    built.with(Ext::S, 0x122)
+        | built.with(Ext::F, 0x6000)
+        | built.with(Ext::Sv39, 0xc_0000)
+        | built.with(Ext::Ssdbltrp, 1 << 24)
 }
 
 /// The modes of `satp`, `vsatp` and `hgatp`.
@@ -105,7 +129,10 @@ fn expected(built: &Built) -> Vec<Expected> {
     // FIOM; CBIE and CBCFE; CBZE.
     let envcfg = 1 | with(Ext::Zicbom, 0x70) | with(Ext::Zicboz, 0x80);
     // STCE, PBMTE, ADUE.
-    let enables = with(Ext::Sstc, 1 << 63) | with(Ext::Svpbmt, 1 << 62) | with(Ext::Svadu, 1 << 61);
+    let enables = with(Ext::Sstc, 1 << 63)
+        | with(Ext::Svpbmt, 1 << 62)
+        | with(Ext::Svadu, 1 << 61)
+        | with(Ext::Ssdbltrp, 1 << 59);
     // Exceptions of the base privileged ISA that can be delegated; bit 0 as long as IALIGN is 32.
     let medeleg = 0b1100_1011_0011_1111_1110 | built.without(Ext::Zca, 1);
     let hedeleg = 0b1100_1011_0001_1111_1110 | built.without(Ext::Zca, 1);
@@ -133,12 +160,17 @@ fn expected(built: &Built) -> Vec<Expected> {
                 | with(s, 1 << 22)
                 | with(Ext::Sv39, 1 << 20)
                 | with(h, 3 << 38)
-                | with(u, 0x1800),
+                | with(u, 0x1800)
+                // MDT.
+                | with(Ext::Smdbltrp, 1 << 42),
         )
         // SXL and UXL of 64 bits; MPP where there is only M.
         .ones(with(s, 2 << 34) | with(u, 2 << 32) | built.without(u, 0x1800))
         .field(0x1800, &mpp)
-        .dirty(with(Ext::F, 0x6000)),
+        .dirty(with(Ext::F, 0x6000))
+        // SDT keeps SIE off, MDT MIE.
+        .exclusive(1 << 24, 1 << 1)
+        .exclusive(1 << 42, 1 << 3),
         bits(csr::MISA, 0).free(ALL),
         bits(csr::MEDELEG, medeleg | with(h, 0xf0_0400)),
         bits(csr::MIDELEG, supervisor).ones(with(h, vsi | sgei)),
@@ -167,7 +199,10 @@ fn expected(built: &Built) -> Vec<Expected> {
         bits(csr::PMPADDR0 + 15, (1 << 54) - 1),
         bits(csr::PMPADDR0 + 16, 0),
         bits(csr::PMPADDR63, 0),
-        bits(csr::SSTATUS, sstatus(built)).ones(2 << 32).dirty(with(Ext::F, 0x6000)),
+        bits(csr::SSTATUS, sstatus(built))
+            .ones(2 << 32)
+            .dirty(with(Ext::F, 0x6000))
+            .exclusive(1 << 24, 1 << 1),
         bits(csr::STVEC, ALL).field(3, &[0, 1]),
         bits(csr::SENVCFG, envcfg).field(0x30, cbie),
         // FCSR needs Zfinx and JVT Zcmt, and there is no custom state.
@@ -195,7 +230,10 @@ fn expected(built: &Built) -> Vec<Expected> {
         bits(csr::HGEIP, 0),
         bits(csr::HTVAL, ALL),
         bits(csr::HTINST, ALL),
-        bits(csr::VSSTATUS, sstatus(built)).ones(2 << 32).dirty(with(Ext::F, 0x6000)),
+        bits(csr::VSSTATUS, sstatus(built))
+            .ones(2 << 32)
+            .dirty(with(Ext::F, 0x6000))
+            .exclusive(1 << 24, 1 << 1),
         bits(csr::VSTVEC, ALL).field(3, &[0, 1]),
         bits(csr::VSSCRATCH, ALL),
         bits(csr::VSEPC, !epc),
@@ -255,7 +293,8 @@ fn check(numbers: impl Fn(u16) -> bool) {
         for row in expected(&built).iter().filter(|row| numbers(row.number)) {
             let csr = csr::by_number(row.number).expect("a CSR").name;
             // What gates the fields of others is open.
-            for gate in [csr::MENVCFG, csr::MSTATEEN0, csr::MSTATEEN1, csr::MIDELEG] {
+            let gates = [csr::MENVCFG, csr::HENVCFG, csr::MSTATEEN0, csr::MSTATEEN1, csr::MIDELEG];
+            for gate in gates {
                 hart.set_csr(gate, ALL);
             }
             for (turn, pattern) in patterns().enumerate() {
@@ -429,9 +468,14 @@ fn henvcfg_enables_only_what_menvcfg_does() {
         }
         let mut hart = built.hart();
         let own = 1 | built.with(Ext::Zicbom, 0x70) | built.with(Ext::Zicboz, 0x80);
-        let enables = [(Ext::Sstc, 1 << 63), (Ext::Svpbmt, 1 << 62), (Ext::Svadu, 1 << 61)];
-        for setting in 0..8u64 {
-            let on = (0..3).filter(|bit| setting >> bit & 1 != 0).map(|bit| enables[bit].1).sum();
+        let enables = [
+            (Ext::Sstc, 1 << 63),
+            (Ext::Svpbmt, 1 << 62),
+            (Ext::Svadu, 1 << 61),
+            (Ext::Ssdbltrp, 1 << 59),
+        ];
+        for setting in 0..16u64 {
+            let on = (0..4).filter(|bit| setting >> bit & 1 != 0).map(|bit| enables[bit].1).sum();
             let there: u64 = enables.iter().map(|(ext, bit)| built.with(*ext, *bit)).sum();
             hart.set_csr(csr::MENVCFG, on);
             hart.set_csr(csr::HENVCFG, ALL);

@@ -141,7 +141,7 @@ csrs! {
     0x343  (I)              "Machine trap value":                                        MTVAL;
     0x344  (I)              "Machine interrupt pending":                                 MIP;
     0x34a  (H)              "Machine trap instruction, transformed":                     MTINST;
-    0x34b  (H)              "Second machine trap value: guest physical address >> 2":    MTVAL2;
+    0x34b  (H | Ssdbltrp)   "Second machine trap value: guest physical address >> 2":    MTVAL2;
     0x3a0  (I)              "Physical memory protection configuration":                  PMPCFG0;
     0x3a2  (I)              "Physical memory protection configuration":                  PMPCFG2;
     0x3a4  (I)              "Physical memory protection configuration":                  PMPCFG4;
