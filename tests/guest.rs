@@ -1,5 +1,6 @@
 //! Bare guest programs for the tests, assembled by our own assembler and wrapped into ELF files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -51,8 +52,17 @@ pub(crate) fn elf(source: &str) -> TempFile {
 
 /// The same for another place.
 pub(crate) fn elf_at(base: u64, source: &str) -> TempFile {
+    assembled(base, source).0
+}
+
+/// [`elf`], and where its labels are. The file itself has no symbols.
+pub(crate) fn elf_with_labels(source: &str) -> (TempFile, BTreeMap<String, u64>) {
+    assembled(BASE, source)
+}
+
+fn assembled(base: u64, source: &str) -> (TempFile, BTreeMap<String, u64>) {
     let program = isa::asm::Program::assemble(base, source).expect("the guest assembles");
-    TempFile::new(wrap(base, &program.bytes))
+    (TempFile::new(wrap(base, &program.bytes)), program.labels)
 }
 
 /// An ELF file with one segment that is loaded at `base` and entered there.

@@ -3,6 +3,7 @@
 mod cli;
 mod events;
 mod fences;
+mod gdb;
 mod guest;
 mod ins;
 mod lockstep;

@@ -2,7 +2,7 @@
 
 mod debug;
 
-pub use debug::{Catches, Halt, Requests, Step};
+pub use debug::{Catches, Caught, Explained, Halt, Requests, Step};
 
 use std::sync::Arc;
 

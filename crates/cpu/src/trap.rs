@@ -42,12 +42,12 @@ pub enum Target {
 }
 
 impl Core {
-    /// Who handles an exception raised in the current mode: `medeleg`, then `hedeleg` if V was 1.
-    fn exception_target(&self, exception: Exception) -> Target {
+    /// Who handles an exception raised in `mode`: `medeleg`, then `hedeleg` if V was 1.
+    pub(crate) fn exception_target(&self, mode: Mode, exception: Exception) -> Target {
         let delegated = |register: u64| register & exception.bit() != 0;
-        if self.mode == Mode::M || !delegated(self.csrs.medeleg) {
+        if mode == Mode::M || !delegated(self.csrs.medeleg) {
             Target::M
-        } else if self.mode.v() && delegated(self.csrs.hedeleg) {
+        } else if mode.v() && delegated(self.csrs.hedeleg) {
             Target::Vs
         } else {
             Target::Hs
@@ -56,7 +56,7 @@ impl Core {
 
     /// Takes an exception at `pc`; says who handles it.
     pub(crate) fn take_exception(&mut self, trap: Trap) -> Target {
-        let target = self.exception_target(trap.exception);
+        let target = self.exception_target(self.mode, trap.exception);
         self.enter(target, Cause::Exception(trap.exception), trap)
     }
 

@@ -189,7 +189,7 @@ impl Core {
 }
 
 /// Whether an exception is the one that a failed translation raises.
-fn is_of(exception: Exception, fault: &Fault) -> bool {
+pub(crate) fn is_of(exception: Exception, fault: &Fault) -> bool {
     use Exception::*;
     match fault {
         Fault::Page { .. } => matches!(exception, InstructionPage | LoadPage | StorePage),

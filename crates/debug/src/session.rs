@@ -339,8 +339,8 @@ impl<'m> Conversation<'m, '_> {
             }
             Leg::Halted { hart } => {
                 let (reason, caught) = self.debugged.stop_reason(hart);
-                if let Some(trap) = caught {
-                    self.send(&console_text(&monitor::caught(&self.debugged, &trap)))?;
+                if let Some(caught) = caught {
+                    self.send(&console_text(&monitor::caught(&self.debugged, &caught)))?;
                 }
                 reason
             }

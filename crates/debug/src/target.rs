@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use cpu::{Halt, Hart, Step, Trap};
+use cpu::{Caught, Halt, Hart, Step};
 use gdbstub::common::{Signal, Tid};
 use gdbstub::stub::MultiThreadStopReason;
 use gdbstub::target::ext::base::BaseOps;
@@ -103,14 +103,14 @@ impl<'m> Debugged<'m> {
     pub(crate) fn stop_reason(
         &mut self,
         hart: usize,
-    ) -> (MultiThreadStopReason<u64>, Option<Trap>) {
+    ) -> (MultiThreadStopReason<u64>, Option<Caught>) {
         self.selected = hart;
         let tid = thread(hart);
         let trapped = MultiThreadStopReason::SignalWithThread { tid, signal: Signal::SIGTRAP };
         let Some(hart) = self.machine.harts_mut().get_mut(hart) else { return (trapped, None) };
         match hart.take_halt() {
             None | Some(Halt::Stepped) => (trapped, None),
-            Some(Halt::Caught(trap)) => (trapped, Some(trap)),
+            Some(Halt::Caught(caught)) => (trapped, Some(caught)),
             Some(Halt::Breakpoint) if self.points.has(Kind::Software, hart.pc()) => {
                 (MultiThreadStopReason::SwBreak(tid), None)
             }
@@ -124,6 +124,13 @@ impl<'m> Debugged<'m> {
                 (MultiThreadStopReason::Watch { tid, kind, addr: hit.va.0 }, None)
             }
         }
+    }
+
+    /// The hart that the client looks at.
+    pub(crate) fn hart_in_view(&self) -> &Hart {
+        let harts = self.machine.harts();
+        // A machine has a hart.
+        harts.get(self.selected).unwrap_or(&harts[0])
     }
 
     /// The stop of a machine that was interrupted: no hart is to blame.

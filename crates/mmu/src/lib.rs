@@ -23,6 +23,7 @@ mod resolve;
 mod shape;
 mod spaces;
 mod stage;
+mod survey;
 mod tlb;
 mod walk;
 
@@ -35,9 +36,12 @@ pub use fault::{Fault, PteAt, Reason, StageName, Why};
 pub use fence::Fence;
 pub use memory::{Halt, PteFetches};
 pub use mmu::{Mmu, Stats};
-pub use observe::{Deaf, Observer, PteFetch, PteUpdate, WalkRecord, WalkStep};
+pub use observe::{
+    Deaf, Judgement, Observer, PteFetch, PteUpdate, Terms, Verdict, WalkRecord, WalkStep,
+};
 pub use page_watch::{PageClass, PageEvent, PagesSeen, TableWrite};
 pub use pma::{PmaError, PmaMap, PmaRegion};
 pub use pmp::{PageVerdict, Pmp, PmpAccess};
 pub use ram::{OutOfRam, Ram, RamError, Scalar};
 pub use shape::{Geometry, GeometryError, PRESETS, Preset, Shape};
+pub use survey::{Extent, Mapped, Tables};

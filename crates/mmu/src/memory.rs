@@ -6,7 +6,7 @@ use isa::{Gpa, Pa, Privilege};
 
 use crate::access::{ImplicitAccess, MemoryType};
 use crate::fault::{Fault, Reason, StageName, Why};
-use crate::observe::{Observer, PteFetch, PteUpdate};
+use crate::observe::{Judgement, Observer, PteFetch, PteUpdate};
 use crate::pmp::{Pmp, PmpAccess};
 use crate::ram::Ram;
 use crate::stage::{Address, GStage, Need, Stage};
@@ -142,6 +142,10 @@ impl<O: Observer> PteSource<Pa> for Physical<'_, O> {
         self.fetch(at, slot, at.0)
     }
 
+    fn judged(&mut self, judgement: &Judgement) {
+        self.observer.judged(judgement);
+    }
+
     fn update(&mut self, at: Pa, slot: Slot, old: u64, new: u64) -> Result<bool, Halt<O::Stop>> {
         self.replace(at, slot, at.0, old, new)
     }
@@ -193,6 +197,10 @@ impl<O: Observer> PteSource<Gpa> for Guest<'_, O> {
     fn read(&mut self, at: Gpa, slot: Slot) -> Result<u64, Halt<O::Stop>> {
         let found = self.translate(at, Need::implicit(ImplicitAccess::Read))?;
         self.memory.fetch(found.leaf.out, slot, at.0)
+    }
+
+    fn judged(&mut self, judgement: &Judgement) {
+        self.memory.observer.judged(judgement);
     }
 
     fn update(&mut self, at: Gpa, slot: Slot, old: u64, new: u64) -> Result<bool, Halt<O::Stop>> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use isa::{PAGE_BYTES, Pa, Privilege, Va};
+use isa::{Gpa, PAGE_BYTES, Pa, Privilege, Va};
 
 use crate::access::{Access, Kind, Right, Target, Translated, WatchedRange};
 use crate::config::{MmuConfig, TranslationCsrs};
@@ -12,7 +12,7 @@ use crate::fault::{Fault, Reason, Why};
 use crate::fence::Fence;
 use crate::memory::{Halt, Physical, PteFetches, Updates};
 use crate::native::{Native, Uses};
-use crate::observe::{Deaf, Observer, Recorder, WalkRecord};
+use crate::observe::{Deaf, Observer, Recorder, WalkRecord, WalkStep};
 use crate::page_watch::{PageEvent, PagesSeen};
 use crate::pma::PmaMap;
 use crate::pmp::{PageVerdict, Pmp};
@@ -292,6 +292,28 @@ impl Mmu {
     /// Walks for `access` from memory alone and without side effects: no A or D is set, no TLB looked at or
     /// filled.
     pub fn explain(&self, va: Va, access: Access) -> WalkRecord {
+        let regime = Regime::new(&self.config, &self.csrs, access.privilege, access.v);
+        self.explain_in(regime, va, access)
+    }
+
+    /// The same for a guest physical address: as if `vsatp` were Bare.
+    pub fn explain_gpa(&self, gpa: Gpa, access: Access) -> WalkRecord {
+        self.explain_in(Regime::g_stage(&self.config, &self.csrs), Va(gpa.0), access)
+    }
+
+    fn explain_in(&self, regime: Regime, va: Va, access: Access) -> WalkRecord {
+        let (steps, mapping) = self.walk_only(regime, va, access.right());
+        let outcome = mapping.and_then(|mapping| self.check_physical(&mapping, access));
+        WalkRecord { va, access, steps, outcome }
+    }
+
+    /// The walk of [`Mmu::explain`] itself.
+    pub(crate) fn walk_only(
+        &self,
+        regime: Regime,
+        va: Va,
+        right: Right,
+    ) -> (Vec<WalkStep>, Result<Mapping, Fault>) {
         let mut recorder = Recorder::default();
         let memory = Physical {
             ram: &self.ram,
@@ -300,14 +322,12 @@ impl Mmu {
             updates: Updates::Imagined(Vec::new()),
             fetches: &mut PteFetches::default(),
         };
-        let regime = Regime::new(&self.config, &self.csrs, access.privilege, access.v);
-        let outcome = resolve(regime, va, Need::explicit(access.right()), memory, None);
-        let outcome = match outcome {
-            Ok(mapping) => self.check_physical(&mapping, access),
+        let mapping = match resolve(regime, va, Need::explicit(right), memory, None) {
+            Ok(mapping) => Ok(mapping),
             Err(Halt::Fault(fault)) => Err(fault),
             Err(Halt::Stopped(never)) => match never {},
         };
-        WalkRecord { va, access, steps: recorder.steps, outcome }
+        (recorder.steps, mapping)
     }
 
     /// Where a debugger finds the byte at `va`, as seen with this privilege and V: what is mapped, whatever the
@@ -316,20 +336,8 @@ impl Mmu {
     /// # Errors
     /// Nothing is mapped there, or nothing lies behind it.
     pub fn locate(&self, va: Va, privilege: Privilege, v: bool) -> Result<Translated, Fault> {
-        let memory = Physical {
-            ram: &self.ram,
-            pmp: &self.pmp,
-            observer: &mut Deaf,
-            updates: Updates::Imagined(Vec::new()),
-            fetches: &mut PteFetches::default(),
-        };
         let regime = Regime::new(&self.config, &self.csrs, privilege, v);
-        let mapping = match resolve(regime, va, Need::explicit(Right::Look), memory, None) {
-            Ok(mapping) => mapping,
-            Err(Halt::Fault(fault)) => return Err(fault),
-            Err(Halt::Stopped(never)) => match never {},
-        };
-        let Mapping { pa, gpa, memory_type, .. } = mapping;
+        let Mapping { pa, gpa, memory_type, .. } = self.walk_only(regime, va, Right::Look).1?;
         let target = if self.ram.contains(pa, 1) {
             Target::Ram { pa }
         } else if self.pma.find(pa, 1).is_some() {

@@ -4,10 +4,10 @@
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use isa::{Pa, Va};
+use isa::{Pa, Privilege, Va};
 
-use crate::access::{Access, ImplicitAccess, Translated};
-use crate::fault::{Fault, StageName};
+use crate::access::{Access, ImplicitAccess, Right, Translated};
+use crate::fault::{Fault, Reason, StageName};
 
 /// One PTE read from memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +41,55 @@ pub struct PteUpdate {
     pub new: u64,
 }
 
+/// What a stage goes by when it judges a leaf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// The right that the leaf must grant.
+    pub right: Right,
+    /// The privilege that U is compared with; at the G-stage every access counts as U's.
+    pub privilege: Privilege,
+    /// SUM: S may access what is U's. Without meaning at the G-stage.
+    pub sum: bool,
+    /// MXR as far as it covers this access: X lets it read.
+    pub mxr: bool,
+    /// The walk sets A and D; else it faults where they are due.
+    pub updates_ad: bool,
+}
+
+/// What a walk made of a PTE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It points to the table at this address, in the stage's output space.
+    Pointer {
+        /// The table's address.
+        table: u64,
+    },
+    /// It translates the input.
+    Leaf {
+        /// To this address, in the stage's output space.
+        out: u64,
+        /// In a page of 2 to this power bytes.
+        bits: u8,
+    },
+    /// It ends the walk.
+    Refused(Reason),
+}
+
+/// A PTE and what the walk made of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Judgement {
+    /// The stage that the PTE belongs to.
+    pub stage: StageName,
+    /// Its level, 0 for 4 KiB pages.
+    pub level: u8,
+    /// The PTE, with A and D as the walk left them.
+    pub value: u64,
+    /// What the stage went by.
+    pub terms: Terms,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
 /// Hears of each memory access of a walk, in order.
 pub trait Observer {
     /// What it may stop the walk with; [`Infallible`] if it never does.
@@ -51,6 +100,10 @@ pub trait Observer {
 
     /// A and D were set.
     fn updated(&mut self, _update: &PteUpdate) {}
+
+    /// The PTE that was read last was judged.
+    #[inline]
+    fn judged(&mut self, _judgement: &Judgement) {}
 }
 
 /// Listens to nothing.
@@ -73,9 +126,11 @@ pub enum WalkStep {
     Fetch(PteFetch),
     /// A and D would be set.
     Update(PteUpdate),
+    /// The PTE was judged.
+    Judged(Judgement),
 }
 
-/// A translation explained: every PTE access of both stages, in order, and how it ended.
+/// A translation explained: every PTE access of both stages and what came of it, in order, and how it ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WalkRecord {
     /// The address translated.
@@ -104,5 +159,9 @@ impl Observer for Recorder {
 
     fn updated(&mut self, update: &PteUpdate) {
         self.steps.push(WalkStep::Update(*update));
+    }
+
+    fn judged(&mut self, judgement: &Judgement) {
+        self.steps.push(WalkStep::Judged(*judgement));
     }
 }

@@ -56,15 +56,23 @@ impl Regime {
         let mxr = csrs.mxr || csrs.vs_mxr;
         let vs = Tree::of(csrs.vsatp)
             .map(|tree| VsStage(supervisor(tree, csrs.vs_sum, mxr, csrs.vs_adue, csrs.vs_pbmte)));
-        let g = Tree::of(csrs.hgatp).map(|tree| GStage {
-            tree,
-            formats,
-            mxr: csrs.mxr,
-            adue: csrs.adue && config.svadu,
-            pbmte: csrs.pbmte && config.svpbmt,
-        });
-        Self::Guest { vs, g }
+        Self::Guest { vs, g: g_stage(config, csrs) }
     }
+
+    /// The G-stage alone, as if `vsatp` were Bare.
+    pub(crate) fn g_stage(config: &MmuConfig, csrs: &TranslationCsrs) -> Self {
+        Self::Guest { vs: None, g: g_stage(config, csrs) }
+    }
+}
+
+fn g_stage(config: &MmuConfig, csrs: &TranslationCsrs) -> Option<GStage> {
+    Tree::of(csrs.hgatp).map(|tree| GStage {
+        tree,
+        formats: config.formats,
+        mxr: csrs.mxr,
+        adue: csrs.adue && config.svadu,
+        pbmte: csrs.pbmte && config.svpbmt,
+    })
 }
 
 /// The leaves a translation rests on.

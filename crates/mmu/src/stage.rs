@@ -6,6 +6,7 @@ use isa::{Gpa, PAGE_BITS, Pa, Privilege, Va, pte};
 
 use crate::access::{ImplicitAccess, Right};
 use crate::fault::{Fault, Reason, StageName, Why};
+use crate::observe::Terms;
 
 /// An address space, so that a walk can be generic over the two it joins.
 pub(crate) trait Address: Copy {
@@ -119,6 +120,8 @@ pub(crate) trait Stage: Copy {
     fn check_user(&self, flags: u64, right: Right) -> Result<(), Reason>;
     /// MXR: whether X lets this access read.
     fn execute_lets_read(&self, need: Need) -> bool;
+    /// What it goes by when it judges a leaf, for reports.
+    fn terms(&self, need: Need) -> Terms;
     /// What a failed walk raises.
     fn fault(&self, input: Self::In, need: Need, why: Why) -> Fault;
 
@@ -228,6 +231,11 @@ macro_rules! supervisor_stage {
                 self.0.mxr
             }
 
+            fn terms(&self, need: Need) -> Terms {
+                let Supervisor { privilege, sum, mxr, adue: updates_ad, .. } = self.0;
+                Terms { right: need.right, privilege, sum, mxr, updates_ad }
+            }
+
             fn fault(&self, va: Va, _: Need, why: Why) -> Fault {
                 Fault::Page { va, why }
             }
@@ -282,6 +290,12 @@ impl Stage for GStage {
 
     fn execute_lets_read(&self, need: Need) -> bool {
         self.mxr && need.implicit.is_none()
+    }
+
+    fn terms(&self, need: Need) -> Terms {
+        let mxr = self.execute_lets_read(need);
+        let privilege = Privilege::U;
+        Terms { right: need.right, privilege, sum: false, mxr, updates_ad: self.adue }
     }
 
     fn fault(&self, gpa: Gpa, need: Need, why: Why) -> Fault {

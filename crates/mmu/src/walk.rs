@@ -11,6 +11,7 @@ use isa::{PAGE_BITS, pte};
 use crate::access::{ImplicitAccess, MemoryType, Right};
 use crate::fault::{PteAt, Reason, StageName, Why};
 use crate::memory::Halt;
+use crate::observe::{Judgement, Verdict};
 use crate::stage::{Address, LEVEL_BITS, Need, Stage};
 
 /// log2 of PTESIZE.
@@ -42,6 +43,9 @@ pub(crate) trait PteSource<A> {
 
     /// Step 2: the PTE at `at`.
     fn read(&mut self, at: A, slot: Slot) -> Result<u64, Halt<Self::Stop>>;
+
+    /// Tells an observer what was made of the PTE that was read last.
+    fn judged(&mut self, judgement: &Judgement);
 
     /// Step 9: stores `new` if the PTE is still `old`; says whether it did.
     fn update(&mut self, at: A, slot: Slot, old: u64, new: u64) -> Result<bool, Halt<Self::Stop>>;
@@ -132,33 +136,47 @@ pub(crate) fn walk<S: Stage, M: PteSource<S::Out>>(
         let at = table.base + (vpn << PTE_BITS);
         let slot = Slot { stage: S::NAME, level, input: address, implicit: need.implicit };
         let mut entry = memory.read(S::Out::new(at), slot)?;
-        let fault = |reason| fault(reason, Some(slot.pte_at(at, Some(entry))));
+        let judge = |memory: &mut M, value, verdict| {
+            let terms = stage.terms(need);
+            memory.judged(&Judgement { stage: S::NAME, level, value, terms, verdict });
+        };
+        let refuse = |memory: &mut M, reason| {
+            judge(memory, entry, Verdict::Refused(reason));
+            Err(fault(reason, Some(slot.pte_at(at, Some(entry)))))
+        };
 
         // Step 3.
-        check_valid(entry, level, stage).map_err(fault)?;
+        if let Err(reason) = check_valid(entry, level, stage) {
+            return refuse(memory, reason);
+        }
 
         // Step 4.
         let global = table.global || entry & pte::G != 0;
         let ppn = (entry & pte::PPN) >> pte::PPN_SHIFT;
         if is_pointer(entry) {
-            let below = level.checked_sub(1).ok_or_else(|| fault(Reason::NoLeaf))?;
+            let Some(below) = level.checked_sub(1) else {
+                return refuse(memory, Reason::NoLeaf);
+            };
             table = Table { level: below, base: ppn << PAGE_BITS, global };
+            judge(memory, entry, Verdict::Pointer { table: table.base });
             pointers.passed(address, table);
             continue;
         }
 
         // Step 5.
         if ppn & ((1 << (shift - PAGE_BITS)) - 1) != 0 {
-            return Err(fault(Reason::MisalignedSuperpage));
+            return refuse(memory, Reason::MisalignedSuperpage);
         }
 
         // Steps 6 and 8; step 7 is that of shadow stacks.
-        stage.check_rights(entry, need).map_err(fault)?;
+        if let Err(reason) = stage.check_rights(entry, need) {
+            return refuse(memory, reason);
+        }
 
         // Step 9.
         if let Err(reason) = stage.check_ad(entry, need.right) {
             if !stage.updates_ad() {
-                return Err(fault(reason));
+                return refuse(memory, reason);
             }
             let set = if need.right == Right::Store { pte::A | pte::D } else { pte::A };
             if !memory.update(S::Out::new(at), slot, entry, entry | set)? {
@@ -170,8 +188,10 @@ pub(crate) fn walk<S: Stage, M: PteSource<S::Out>>(
         // Step 10, and the region of a NAPOT PTE in place of one page.
         let bits = if entry & pte::N != 0 { PAGE_BITS + NAPOT_BITS } else { shift };
         let within = (1 << bits) - 1;
+        let out = ppn << PAGE_BITS & !within | address & within;
+        judge(memory, entry, Verdict::Leaf { out, bits: bits as u8 });
         return Ok(Leaf {
-            out: S::Out::new(ppn << PAGE_BITS & !within | address & within),
+            out: S::Out::new(out),
             flags: entry as u8,
             bits: bits as u8,
             global,

@@ -5,14 +5,16 @@
 //! offset with a breakpoint, and are hidden from the hints by which blocks are chained, so that only
 //! [`Hart::enter`] compares addresses; all other code runs as fast as ever.
 
-use isa::{Exception, Gpa};
-use mmu::WatchedRange;
+use isa::{Exception, Gpa, Mode, Va};
+use mmu::{Access, Fault, Kind, WalkRecord, WatchedRange};
 
 use super::{Exit, Hart};
 use crate::block::Offsets;
+use crate::memory::trap_of;
 use crate::platform::Platform;
-use crate::trap::Trap;
+use crate::trap::{Target, Trap};
 use crate::watch::WatchHit;
+use crate::witness::is_of;
 
 /// Where a hart halts. All of it holds in every mode and address space.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -71,7 +73,28 @@ pub enum Halt {
     /// The instruction before `pc` touched watched memory.
     Watched(WatchHit),
     /// The instruction at `pc` raises this exception, which is taken when the hart goes on.
-    Caught(Trap),
+    Caught(Caught),
+}
+
+/// An exception that is about to be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caught {
+    /// The exception and what its handler will be told.
+    pub trap: Trap,
+    /// Who handles it.
+    pub target: Target,
+    /// The translation that failed, if that is why.
+    pub fault: Option<Fault>,
+}
+
+/// An access that nobody makes, explained.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explained {
+    /// The walk.
+    pub record: WalkRecord,
+    /// The exception it would raise, and who would handle it. What `htinst` would hold of a transformed
+    /// instruction depends on the instruction and is missing.
+    pub raises: Option<(Trap, Target)>,
 }
 
 /// The requests and what has come of them.
@@ -146,6 +169,38 @@ impl Hart {
         }
         debug.step = None;
         Some(halt)
+    }
+
+    /// The privilege and V of its explicit loads and stores, as a mode: MPRV has been applied.
+    pub fn data_mode(&self) -> Mode {
+        let (privilege, v) = self.core.data_privilege();
+        Mode::new(privilege, v)
+    }
+
+    /// Explains an access to the byte at `va` (a parcel, for a fetch) in `mode`, from memory alone and
+    /// without side effects.
+    pub fn explain(&self, va: Va, kind: Kind, mode: Mode) -> Explained {
+        let access = self.imagined(kind, mode);
+        self.judge(va, mode, self.core.mmu.explain(va, access))
+    }
+
+    /// The same for a guest physical address, as if `vsatp` were Bare.
+    pub fn explain_gpa(&self, gpa: Gpa, kind: Kind) -> Explained {
+        let access = self.imagined(kind, Mode::VS);
+        self.judge(Va(gpa.0), Mode::VS, self.core.mmu.explain_gpa(gpa, access))
+    }
+
+    fn imagined(&self, kind: Kind, mode: Mode) -> Access {
+        let size = if kind == Kind::Fetch { 2 } else { 1 };
+        Access { kind, size, privilege: mode.privilege(), v: mode.v(), hlvx: false }
+    }
+
+    fn judge(&self, va: Va, mode: Mode, record: WalkRecord) -> Explained {
+        let raises = record.outcome.err().map(|fault| {
+            let trap = trap_of(&fault, record.access.kind, va, mode.v());
+            (trap, self.core.exception_target(mode, trap.exception))
+        });
+        Explained { record, raises }
     }
 
     /// The debugger changed something: an exception that was caught is raised anew, if at all.
@@ -256,7 +311,9 @@ impl Hart {
         let due = debug.catches.include(&trap) && debug.passed_trap != Some(now);
         if due {
             debug.held = Some(trap);
-            self.halt(Halt::Caught(trap));
+            let target = self.core.exception_target(self.core.mode, trap.exception);
+            let fault = self.core.why.filter(|fault| is_of(trap.exception, fault));
+            self.halt(Halt::Caught(Caught { trap, target, fault }));
         }
         due
     }

@@ -243,8 +243,8 @@ fn an_exception_is_caught_before_it_is_taken_and_then_taken() {
     let mut hart = hart("nop\necall");
     let catches = Catches { exceptions: Exception::EcallM.bit(), gpas: None };
     hart.set_requests(Some(&Requests { catches, ..Requests::default() }));
-    let Some((pc, Halt::Caught(trap))) = halt(&mut hart) else { panic!("not caught") };
-    assert_eq!((pc, trap.exception), (at(1), Exception::EcallM));
+    let Some((pc, Halt::Caught(caught))) = halt(&mut hart) else { panic!("not caught") };
+    assert_eq!((pc, caught.trap.exception), (at(1), Exception::EcallM));
     assert_eq!((hart.mode(), hart.csr(csr::MCAUSE)), (Mode::M, Some(0)));
     hart.set_step(Some(Step::Once));
     assert_eq!(halt(&mut hart), Some((BASE + 0x4000, Halt::Stepped)));
@@ -273,7 +273,7 @@ fn guest_page_faults_are_caught_by_guest_physical_address() {
         let exceptions = Exception::LoadGuestPage.bit() | Exception::InstructionGuestPage.bit();
         let catches = Catches { exceptions, gpas: Some((Gpa(first), Gpa(last))) };
         hart.set_requests(Some(&Requests { catches, ..Requests::default() }));
-        matches!(halt(&mut hart), Some((_, Halt::Caught(trap))) if trap.tval2 << 2 == BASE)
+        matches!(halt(&mut hart), Some((_, Halt::Caught(caught))) if caught.trap.tval2 << 2 == BASE)
     };
     // The fetch of the first instruction faults.
     assert!(caught(BASE, BASE));

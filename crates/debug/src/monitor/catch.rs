@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use cpu::Trap;
+use cpu::Caught;
 use isa::{Exception, Gpa};
 
-use super::Usage;
+use super::explain::Instruction;
 use super::words::{Words, number, range};
+use super::{Usage, explain};
 use crate::target::Debugged;
 
 /// The three guest-page faults.
@@ -80,18 +81,14 @@ fn list(debugged: &Debugged<'_>) -> String {
     text
 }
 
-/// One line about an exception that the selected hart is about to take.
-pub(crate) fn caught(debugged: &Debugged<'_>, trap: &Trap) -> String {
-    let Some(hart) = debugged.machine.harts().get(debugged.selected) else {
-        return String::new();
+/// One line about an exception that the hart in view is about to take.
+pub(crate) fn caught(debugged: &Debugged<'_>, caught: &Caught) -> String {
+    let hart = debugged.hart_in_view();
+    let Caught { trap, target, fault } = caught;
+    let place = format!("Hart {} in {}-mode at pc {:#x}", hart.id(), hart.mode(), hart.pc());
+    let why = match fault {
+        Some(fault) => format!("; {fault}"),
+        None => String::new(),
     };
-    format!(
-        "Hart {} in {}-mode at pc {:#x} is about to take: {} (cause {}), tval {:#x}\n",
-        hart.id(),
-        hart.mode(),
-        hart.pc(),
-        trap.exception,
-        trap.exception.code(),
-        trap.tval
-    )
+    format!("{place}: {}{why}\n", explain::raised(trap, *target, Instruction::Known))
 }

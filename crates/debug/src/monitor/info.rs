@@ -1,15 +1,23 @@
 //! `info` and `memory`.
 
+use isa::csr::{CsrRow, Level, level_of};
 use machine::HartState;
 
-use super::Usage;
+use mmu::Tables;
+
 use super::words::Words;
+use super::{Usage, map};
 use crate::target::Debugged;
 use crate::view::Space;
 
 pub(super) fn run(debugged: &mut Debugged<'_>, words: &mut Words<'_>) -> Result<String, Usage> {
     match words.next() {
         Some("harts") => Ok(harts(debugged)),
+        Some("csr") => csr(debugged, words),
+        Some("tlb") => Ok(tlb(debugged)),
+        Some("smem") => Ok(map::text(debugged.hart_in_view(), Tables::S)),
+        Some("vsmem") => Ok(map::text(debugged.hart_in_view(), Tables::Vs)),
+        Some("gmem") => Ok(map::text(debugged.hart_in_view(), Tables::G)),
         Some(word) => Err(Usage(format!("there is no '{word}'"))),
         None => Err(Usage::new("about what?")),
     }
@@ -35,6 +43,53 @@ fn harts(debugged: &Debugged<'_>) -> String {
         )
     };
     debugged.machine.harts().iter().enumerate().map(line).collect()
+}
+
+/// A CSR by name, or all of a group.
+fn csr(debugged: &Debugged<'_>, words: &mut Words<'_>) -> Result<String, Usage> {
+    let name = words.next().ok_or_else(|| Usage::new("which CSR?"))?;
+    let hart = debugged.hart_in_view();
+    let line = |row: &CsrRow| {
+        let value = hart.csr(row.number)?;
+        Some(format!("{:<14} {value:#018x}  {}\n", row.name, row.doc))
+    };
+    let in_group = |row: &&CsrRow| group(row) == name;
+    if isa::csr::all().any(|row| in_group(&row)) {
+        return Ok(isa::csr::all().filter(in_group).filter_map(line).collect());
+    }
+    let row = isa::csr::by_name(name).ok_or_else(|| {
+        let near = isa::nearest(name, isa::csr::all().map(|row| row.name));
+        let hint = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+        Usage(format!("there is no CSR '{name}'{hint}"))
+    })?;
+    line(row).ok_or_else(|| Usage(format!("this hart has no {name}")))
+}
+
+fn group(row: &CsrRow) -> &'static str {
+    match level_of(row.number) {
+        Level::U => "user",
+        Level::S => "supervisor",
+        Level::Hs if row.name.starts_with("vs") => "vs",
+        Level::Hs => "hypervisor",
+        Level::M => "machine",
+    }
+}
+
+/// What the MMU of the hart in view did.
+fn tlb(debugged: &Debugged<'_>) -> String {
+    let mmu = debugged.hart_in_view().mmu();
+    let stats = mmu.stats();
+    format!(
+        "{} accesses were translated on the slow way, {} of them without a walk, {} walked again from the root\n\
+         PTEs read: {} of the S-stage, {} of the VS-stage, {} of the G-stage; {} fences\n",
+        stats.translations,
+        stats.without_walk,
+        stats.retries,
+        stats.pte_fetches.s_stage,
+        stats.pte_fetches.vs_stage,
+        stats.pte_fetches.g_stage,
+        stats.fences
+    )
 }
 
 pub(super) fn memory(debugged: &mut Debugged<'_>, words: &mut Words<'_>) -> Result<String, Usage> {

@@ -1,7 +1,10 @@
 //! Monitor commands: what GDB's protocol has no words for. One table: name, arguments, help, handler.
 
 mod catch;
+mod explain;
 mod info;
+mod map;
+mod ptw;
 mod words;
 
 use crate::target::Debugged;
@@ -51,6 +54,13 @@ const COMMANDS: &[Command] = &[
         arguments: "[virtual|physical]",
         help: "Which addresses the debugger's own reads and writes of memory mean",
         run: info::memory,
+    },
+    Command {
+        name: "ptw",
+        arguments: "[gpa] ADDRESS [r|w|x] [as MODE]",
+        help: "Explains a translation, PTE by PTE, as for an access that the hart in view would make in its mode or \
+               another; with gpa that of a guest physical address",
+        run: ptw::run,
     },
 ];
 

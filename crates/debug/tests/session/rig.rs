@@ -58,6 +58,7 @@ pub(crate) fn machine(source: &str, harts: usize) -> Machine {
         follow: Follow::Cycles,
         shape: mmu::Shape::default(),
         pmp_entries: 16,
+        geilen: 0,
         misaligned: cpu::Misaligned::Handle,
         seed: 0,
         power_on_ns: 0,

@@ -262,7 +262,7 @@ fn an_exception_is_caught_and_told() {
     assert_eq!(
         went.text(2),
         format!(
-            "Hart 0 in M-mode at pc {ecall:#x} is about to take: environment call from M-mode (cause 11), tval 0x0\n"
+            "Hart 0 in M-mode at pc {ecall:#x}: environment call from M-mode (cause 11) to M-mode: mtval 0x0\n"
         )
     );
     assert_eq!(went.reply(2), "T05thread:01;");
@@ -321,4 +321,100 @@ fn monitor_commands_explain_themselves() {
     assert_eq!(went.text(2), "unknown command 'ctach'; did you mean 'catch'?\n");
     assert!(went.text(3).contains("'sideways' is no kind of address; usage: memory"));
     assert!(went.text(4).contains("'now' is too much"));
+}
+
+#[test]
+fn csrs_are_shown_by_name_or_by_group() {
+    let went = talk(
+        "nop",
+        &[&monitor("info csr mhartid"), &monitor("info csr vs"), &monitor("info csr hgapt")],
+    );
+    assert_eq!(went.text(0), "mhartid        0x0000000000000000  Hart\n");
+    let group = went.text(1);
+    let names: Vec<&str> = group.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(
+        names,
+        [
+            "vsstatus",
+            "vsie",
+            "vstvec",
+            "vsscratch",
+            "vsepc",
+            "vscause",
+            "vstval",
+            "vsip",
+            "vstimecmp",
+            "vsatp"
+        ]
+    );
+    assert!(went.text(2).contains("there is no CSR 'hgapt'; did you mean 'hgatp'?"));
+}
+
+/// Two harts that race for a word, read time and send each other interrupts end in the same state,
+/// however often a debugger stops them.
+#[test]
+fn a_machine_that_is_stopped_and_let_go_is_the_machine_that_was_not() {
+    let source = format!(
+        "
+        csrr s0, mhartid
+        la t0, handler; csrw mtvec, t0
+        li t0, 8; csrw mie, t0; csrsi mstatus, 8
+        li s1, 0x2000000        # msip of hart 0
+        xori t0, s0, 1; slli t0, t0, 2; add s1, s1, t0
+        la s2, data
+        li s3, 3000
+top:    li t1, 1; amoadd.d t2, t1, (s2)
+        csrr t3, mcycle; xor s4, s4, t3; xor s4, s4, t2
+        andi t4, s3, 63; bnez t4, quiet
+        li t1, 1; sw t1, 0(s1)  # wake the other one
+quiet:  addi s3, s3, -1
+        bnez s3, top
+        slli t0, s0, 3; add t0, t0, s2
+        sd s4, 8(t0)
+        bnez s0, rest
+wait:   ld t0, 16(s2); beqz t0, wait
+        j exit
+rest:   wfi; j rest
+        .align 2
+handler: csrr t5, mhartid; slli t5, t5, 2; li t6, 0x2000000; add t5, t5, t6; sw x0, 0(t5)
+        csrr t6, mepc; xor s4, s4, t6
+        mret
+        {EXIT}
+        .align 3
+data:   .zero 32"
+    );
+    let labels = isa::asm::Program::assemble(BASE, &source).unwrap().labels;
+    let state = |machine: &machine::Machine| {
+        let data: Vec<_> =
+            (0..4).map(|i| machine.ram().read::<u64>(isa::Pa(labels["data"] + 8 * i))).collect();
+        let harts: Vec<_> = machine
+            .harts()
+            .iter()
+            .map(|hart| (hart.pc(), hart.retired(), hart.cycle(), hart.x(20)))
+            .collect();
+        (data, harts)
+    };
+    let mut plain = machine(&source, 2);
+    let end = converse(&mut plain, packets(&["vCont;c"])).end;
+    assert_eq!(end, End::Stop(Stop::Exit { code: 0 }));
+    let quiet = labels["quiet"];
+    let handler = labels["handler"];
+    let (breakpoint, at_handler) = (format!("Z0,{quiet:x},4"), format!("Z1,{handler:x},4"));
+    let watch = format!("Z2,{:x},8", labels["data"]);
+    for points in [&[&breakpoint, &at_handler][..], &[&watch], &[&at_handler, &watch]] {
+        let mut says: Vec<&str> = points.iter().map(|text| text.as_str()).collect();
+        // Steps between, of both harts, the others running.
+        for round in 0..8000 {
+            says.push(match round % 7 {
+                3 => "vCont;s:1;c",
+                5 => "vCont;s:2;c",
+                _ => "vCont;c",
+            });
+        }
+        let mut stopped = machine(&source, 2);
+        let went = converse(&mut stopped, packets(&says));
+        assert_eq!(went.end, End::Stop(Stop::Exit { code: 0 }));
+        assert!(went.replies.len() > 3000, "{}", went.replies.len());
+        assert_eq!(state(&stopped), state(&plain));
+    }
 }

@@ -6,6 +6,7 @@ mod fast_path;
 mod fences;
 mod kvm;
 mod laws;
+mod looking;
 mod naive;
 mod random_tables;
 mod rig;

@@ -1,0 +1,47 @@
+//! `ptw`: a walk explained.
+
+use isa::{Gpa, Mode, Va};
+use mmu::Kind;
+
+use super::words::{Words, number};
+use super::{Usage, explain};
+use crate::target::Debugged;
+
+pub(super) fn run(debugged: &mut Debugged<'_>, words: &mut Words<'_>) -> Result<String, Usage> {
+    let first = words.next().ok_or_else(|| Usage::new("which address?"))?;
+    let (gpa, address) = match first {
+        "gpa" => (true, words.next().ok_or_else(|| Usage::new("which address?"))?),
+        _ => (false, first),
+    };
+    let address = number(address)?;
+    let mut kind = Kind::Load;
+    let mut mode = None;
+    while let Some(word) = words.next() {
+        match word {
+            "r" => kind = Kind::Load,
+            "w" => kind = Kind::Store,
+            "x" => kind = Kind::Fetch,
+            "as" if !gpa => mode = Some(named(words.next().unwrap_or_default())?),
+            _ => return Err(Usage(format!("'{word}' is neither r, w nor x"))),
+        }
+    }
+    let hart = debugged.hart_in_view();
+    if gpa {
+        let explained = hart.explain_gpa(Gpa(address), kind);
+        return Ok(explain::text(hart, &explained, &Gpa(address).to_string()));
+    }
+    let mode = mode.unwrap_or(match kind {
+        Kind::Fetch => hart.mode(),
+        _ => hart.data_mode(),
+    });
+    let explained = hart.explain(Va(address), kind, mode);
+    Ok(explain::text(hart, &explained, &format!("{} in {mode}-mode", Va(address))))
+}
+
+fn named(word: &str) -> Result<Mode, Usage> {
+    let modes = [Mode::U, Mode::S, Mode::M, Mode::VS, Mode::VU];
+    let found = modes.into_iter().find(|mode| mode.to_string().eq_ignore_ascii_case(word));
+    // HS is S with V=0.
+    let hs = word.eq_ignore_ascii_case("hs").then_some(Mode::S);
+    found.or(hs).ok_or_else(|| Usage(format!("'{word}' is none of U, S, HS, M, VS, VU")))
+}
