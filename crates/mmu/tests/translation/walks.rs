@@ -232,6 +232,53 @@ fn the_update_goes_to_the_pte_that_was_checked() {
     assert_eq!(goes_to(&mut b.mmu, VA, LOAD), Ok(OTHER));
 }
 
+/// Setting A or D writes the PTE: where PMP lets its page be read only, that is an access fault at that PTE, and it stays as it was.
+// norm: nw:walk_ad_access, nw:ad_page_tables_in_memory, pmp_check_pagetable_access, H_pmp
+#[test]
+fn an_update_needs_pmp_to_let_the_pte_be_written() {
+    for stage in [StageName::S, StageName::Vs, StageName::G] {
+        for (flags, access) in [(V | R | W, LOAD), (V | R | W | A, STORE)] {
+            let ram = ram(PAGES);
+            let config = MmuConfig::new(&all_exts(), 16, 14, 16, Shape::default());
+            let mut mmu = Mmu::new(config, Arc::clone(&ram), Arc::new(PmaMap::default()));
+            let mut t = Tables::new(&ram, TABLES, RAM_BASE + (PAGES << 12));
+            let (root, g_root) = (t.table(1), t.table(4));
+            let slot = match stage {
+                StageName::G => t.slot(g_root, 3, 11, VA, 0),
+                _ => t.slot(root, 3, 9, VA, 0),
+            };
+            let entry = pte(DATA, flags | if stage == StageName::G { U } else { 0 });
+            t.store(slot, entry);
+            set(&mut mmu, |csrs| {
+                (csrs.adue, csrs.vs_adue) = (true, true);
+                match stage {
+                    StageName::S => csrs.satp = atp(SV39, 1, root),
+                    StageName::Vs => csrs.vsatp = atp(SV39, 1, root),
+                    StageName::G => csrs.hgatp = atp(SV39, 1, g_root),
+                }
+            });
+            let access = Access { v: stage != StageName::S, ..access };
+            mmu.pmp.write_addr(0, (slot & !0xfff) >> 2 | 0x1ff);
+            mmu.pmp.write_addr(1, u64::MAX);
+            mmu.pmp.write_cfg(1, 0x1f);
+            // NAPOT with R alone, then with R and W.
+            mmu.pmp.write_cfg(0, 0x19);
+            mmu.pmp_changed();
+            let fault = goes_to(&mut mmu, VA, access).unwrap_err();
+            let Fault::Access { why } = fault else { panic!("{stage}: {fault}") };
+            assert_eq!(
+                (why.reason, why.pte.map(|pte| pte.at)),
+                (Reason::Pmp, Some(slot)),
+                "{stage}"
+            );
+            assert_eq!(ram.read::<u64>(Pa(slot)), Some(entry), "{stage}");
+            mmu.pmp.write_cfg(0, 0x1b);
+            mmu.pmp_changed();
+            assert_eq!(goes_to(&mut mmu, VA, access), Ok(DATA), "{stage}");
+        }
+    }
+}
+
 /// Leaves of every level, at every stage: the address below the leaf is the access's own, and no bit of the PPN below it may be set.
 // norm: Sv39_leaf_any_level, Sv48_leaf_any_level, Sv57_leaf_any_level, Sv39_page_sizes, Sv48_page_sizes, Sv57_page_sizes
 // norm: Sv39_superpage_align, Sv48_superpage_align, Sv57_superpage_align, Sv39_superpage_align_fault
