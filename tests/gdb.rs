@@ -105,7 +105,7 @@ fn part<'t>(text: &'t str, marker: &str) -> &'t str {
 
 /// Every value below follows from the tables above and the manual: `htval` is gpa >> 2, `htinst` is `ld a0, 0(a1)`
 /// without its immediate and with 0 in place of rs1; bit 10 on of a PTE is the page number.
-// norm: htinst_acc
+// norm: htval_trapval, H_trap_xtinst_val, htinst_val
 #[test]
 fn a_session_stops_at_a_guest_page_fault_explains_it_and_steps_through_the_handler() {
     let script = "
