@@ -1,6 +1,17 @@
 # Bare guests, run in VS-mode by KVM. Copied to where they run, so nothing here depends on its address.
 
+#include "payload.h"
+
     .section .rodata
+
+# Ends the guest for the reason in a1.
+    .macro power_off
+    li a0, 0                # shutdown
+    li a7, 0x53525354       # SRST
+    li a6, 0
+    ecall
+9:  j 9b
+    .endm
 
 # Prints a line with a call of SBI's debug console per byte and powers off.
     .balign 4
@@ -20,11 +31,7 @@ payload_hello:
 fail:
     li a1, 1                # system failure
 off:
-    li a0, 0                # shutdown
-    li a7, 0x53525354       # SRST
-    li a6, 0
-    ecall
-3:  j 3b
+    power_off
 line:
     .asciz "hello from VS-mode\n"
     .balign 4
@@ -48,7 +55,7 @@ payload_worker:
 done:
     sd t5, 40(a0)
     mv s0, a0
-    li a7, 0x08000000       # SBI_DONE
+    li a7, SBI_DONE
     li a6, 0
     ecall
     mv a0, s0
@@ -74,3 +81,23 @@ amoadd:
     j amoadd
     .balign 4
 payload_worker_end:
+
+# The guest of fault.c. a0: a page to touch first; a1: where to load from; a2: its vsatp. The load is 12 bytes from
+# the start.
+    .balign 4
+    .globl payload_fault, payload_fault_end
+    .option push
+    .option norvc
+payload_fault:
+    ld t0, (a0)             # from here on the G-stage has a last table for the slot
+    csrw satp, a2
+    sfence.vma
+    .org payload_fault + 12
+    ld a0, FAULT_OFFSET(a1)
+    li t0, FAULT_VALUE
+    sub a1, a0, t0
+    snez a1, a1             # no reason, or system failure
+    power_off
+    .option pop
+    .balign 4
+payload_fault_end:

@@ -14,6 +14,7 @@ static const struct {
 	{ "bare", bare_main, BARE_USAGE },
 	{ "linux", linux_main, LINUX_USAGE },
 	{ "dirty", dirty_main, DIRTY_USAGE },
+	{ "fault", fault_main, FAULT_USAGE },
 };
 
 int main(int argc, char **argv)

@@ -81,7 +81,18 @@ pub fn watch_lines(
     command: &mut Command,
     limit: Option<Duration>,
     echo: bool,
+    each: impl FnMut(&str, Duration) + Send,
+) -> Result<Watched> {
+    watch_streams(command, limit, echo, each, |_| {})
+}
+
+/// As [`watch_lines`], and hands each line of stderr to `hear`.
+pub fn watch_streams(
+    command: &mut Command,
+    limit: Option<Duration>,
+    echo: bool,
     mut each: impl FnMut(&str, Duration) + Send,
+    hear: impl FnMut(&str) + Send,
 ) -> Result<Watched> {
     let start = Instant::now();
     let mut child = command
@@ -100,7 +111,7 @@ pub fn watch_lines(
             each(line, used);
         };
         let out = scope.spawn(move || copy(out, echo.then(io::stdout), each));
-        let err = scope.spawn(move || copy(err, echo.then(io::stderr), |_| {}));
+        let err = scope.spawn(move || copy(err, echo.then(io::stderr), hear));
         let mut cpu = Duration::ZERO;
         let status = loop {
             // Looked at before each wait, because nothing is left to look at afterwards.

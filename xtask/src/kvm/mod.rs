@@ -5,9 +5,11 @@
 //! * [`session`] one boot with a script and files, watched
 //! * [`guests`] a bare guest, and Linux in Linux
 //! * [`dirty`] the dirty log of huge pages, compared with what the machine saw from [`outside`]
+//! * [`debugged`] a debugger at a guest-page fault of a guest
 //! * [`report`] rows with what each cost
 //! * [`selftests`] the kernel's own tests of KVM
 
+pub mod debugged;
 pub mod dirty;
 pub mod guests;
 pub mod outside;
@@ -87,6 +89,8 @@ pub enum What {
     Linux,
     /// Dirty logging splits huge pages; the log is compared with what the machine saw
     Dirty,
+    /// GDB stops at a guest-page fault of a guest and follows it into the handler and back
+    Debug,
     /// Everything, with 1 and 2 vCPUs, on 1 and 4 harts, with both firmwares
     All,
 }
@@ -163,6 +167,7 @@ pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
             What::Bare => guests::bare(&kit, shape, &mut report),
             What::Linux => guests::linux(&kit, shape, &mut report),
             What::Dirty => dirty::run(&kit, shape, !args.what.is_empty(), &mut report),
+            What::Debug => debugged::run(&kit, shape, &mut report),
             What::All => all(&kit, &mut report),
         }
     }
@@ -181,6 +186,7 @@ pub fn test(nestwalk: &Path, full: bool) -> Result<Report> {
     } else {
         let shape = Shape { harts: 1, vcpus: 1, firmware: Firmware::Builtin };
         guests::bare(&kit, shape, &mut report);
+        debugged::run(&kit, shape, &mut report);
         dirty::run(&kit, shape, false, &mut report);
     }
     Ok(report)
@@ -195,6 +201,9 @@ fn all(kit: &Kit<'_>, report: &mut Report) {
                 guests::linux(kit, Shape { harts, vcpus, firmware }, report);
             }
         }
+    }
+    for (harts, firmware) in [(1, Firmware::Builtin), (4, Firmware::Opensbi)] {
+        debugged::run(kit, Shape { harts, vcpus: 1, firmware }, report);
     }
     dirty::run(kit, Shape { harts: 1, vcpus: 1, firmware: Firmware::Builtin }, true, report);
     dirty::run(kit, Shape { harts: 4, vcpus: 1, firmware: Firmware::Opensbi }, false, report);

@@ -108,6 +108,11 @@ impl Session<'_> {
 
     /// Plays it. An error says what was not as it must be, with the end of the console.
     pub fn run(&self, machine: &Machine) -> Result<Ended> {
+        self.run_heard(machine, |_| {})
+    }
+
+    /// As [`Session::run`], and hands each line that the machine's command says on stderr to `hear`.
+    pub fn run_heard(&self, machine: &Machine, hear: impl FnMut(&str) + Send) -> Result<Ended> {
         let script = format!("{PREAMBLE}\n{}", self.script);
         let initramfs = ScriptInitramfs::with(self.inputs, "kvm", &script, self.files)?;
         let mut command = self.command(machine, initramfs.path())?;
@@ -127,7 +132,8 @@ impl Session<'_> {
             }
             shown = Instant::now();
         };
-        let watched = process::watch_lines(&mut command, Some(self.limit), self.verbose, each)?;
+        let limit = Some(self.limit);
+        let watched = process::watch_streams(&mut command, limit, self.verbose, each, hear)?;
         let console = String::from_utf8_lossy(&watched.stdout);
         let wrong = if watched.status.is_none() {
             format!("it had not ended after {} s", self.limit.as_secs())
