@@ -8,9 +8,12 @@
 //! what ties them together ([`memory`]), and decodes what a guest wants of a device ([`mmio`]). The vCPU follows.
 
 pub mod dirty;
+pub mod faults;
 pub mod gstage;
 pub mod memory;
 pub mod memslot;
 pub mod mmio;
+pub mod placement;
 pub mod policy;
 pub mod port;
+pub mod vmid;

@@ -1,20 +1,24 @@
 //! The memory of one VM: slots above, G-stage tables below, and the dirty log between them.
 //!
 //! Every operation here ends with the fences it owes executed, and marks a page before it lets the guest write
-//! it: so a reader who copies pages after it has read the log misses no store.
+//! it: so a reader who copies pages after it has read the log misses no store. Long operations release the lock now and
+//! then, and execute what they owe before they do.
 
-use isa::{Gpa, PAGE_BYTES};
+mod log;
 
-use crate::dirty::{Bitmap, DirtyRing, Push, RingEntry};
-use crate::gstage::{self, Form, Gstage, Leaf, Partial, Rights, Size, SpareTables};
+use isa::{Gpa, PAGE_BYTES, Pa};
+
+use crate::dirty::DirtyRing;
+use crate::faults::Fault;
+use crate::gstage::{self, Form, Gstage, Leaf, Progress, Rights, Size, SpareTables};
 use crate::memslot::{Slot, SlotError, Slots};
 use crate::policy::{Detect, Policy, Recover, Split};
 use crate::port::{Fences, Frames, Memory};
 
 /// Tables that one fault can need.
 const TABLES_PER_FAULT: usize = 4;
-/// Tables that protecting the pages of one word can need: two edges, one level each side.
-const TABLES_PER_WORD: usize = 4;
+/// Leaves that an operation on a range changes before it releases the lock.
+const LEAVES_PER_LOCK: u64 = 64;
 
 /// What an operation reaches.
 pub struct Env<'a> {
@@ -102,6 +106,9 @@ pub struct GuestMemory {
     rings: Vec<DirtyRing>,
     vmid: u16,
     counts: MemoryCounts,
+    /// Marks that a fault puts off.
+    #[cfg(feature = "faults")]
+    late: Vec<(u32, Gpa, u64)>,
 }
 
 impl GuestMemory {
@@ -110,7 +117,34 @@ impl GuestMemory {
         let slots = Slots::new(gstage.mode().gpa_bits());
         let spare = SpareTables::default();
         let counts = MemoryCounts::default();
-        Self { config, gstage, slots, spare, rings: Vec::new(), vmid, counts }
+        Self {
+            config,
+            gstage,
+            slots,
+            spare,
+            rings: Vec::new(),
+            vmid,
+            counts,
+            #[cfg(feature = "faults")]
+            late: Vec::new(),
+        }
+    }
+
+    /// From now on translations are tagged with this VMID: no hart holds any of this VM under it.
+    pub fn set_vmid(&mut self, vmid: u16) {
+        if !self.has(Fault::FenceUnderOldVmid) || self.vmid == 0 {
+            self.vmid = vmid;
+        }
+    }
+
+    /// The VMID.
+    pub fn vmid(&self) -> u16 {
+        self.vmid
+    }
+
+    /// How many tables are held ready.
+    pub fn spare_tables(&self) -> usize {
+        self.spare.len()
     }
 
     /// The tables.
@@ -142,11 +176,19 @@ impl GuestMemory {
     /// There is no such slot, or a leaf that reaches beyond it cannot be split; then it stays.
     pub fn remove_slot(&mut self, env: &mut Env<'_>, id: u32) -> Result<Slot, MemoryError> {
         let slot = self.slots.get(id).ok_or(SlotError::Unknown(id))?;
-        let (start, end) = (slot.gpa, slot.end());
+        let (start, mut end) = (slot.gpa, slot.end());
+        if self.has(Fault::UnmapMissesLastLeaf) {
+            end.0 -= PAGE_BYTES;
+        }
+        self.fence_too_early(env);
         self.top_up(env, TABLES_PER_FAULT)?;
-        let unmapped = self.edit(env).unmap(start, end, u64::MAX, |_, _, _| ()).map(drop);
+        let unmapped = self.in_steps(env, start, end, |editor, from| {
+            editor.unmap(from, end, LEAVES_PER_LOCK, |_, _, _| ())
+        });
+        let unlinked = self.edit(env).unlink_empty(start, end);
         self.flush(env)?;
         unmapped?;
+        unlinked?;
         Ok(self.slots.remove(id)?)
     }
 
@@ -155,7 +197,11 @@ impl GuestMemory {
     /// # Errors
     /// As [`GuestMemory::remove_slot`] and [`GuestMemory::add_slot`]; where the new place will not do it stays.
     pub fn move_slot(&mut self, env: &mut Env<'_>, id: u32, gpa: Gpa) -> Result<(), MemoryError> {
-        let old = self.remove_slot(env, id)?;
+        let old = if self.has(Fault::MoveWithoutUnmap) {
+            self.slots.remove(id)?
+        } else {
+            self.remove_slot(env, id)?
+        };
         let moved = Slot { gpa, log: None, ..old.clone() };
         match self.add_slot(moved) {
             Ok(()) => Ok(()),
@@ -178,13 +224,25 @@ impl GuestMemory {
         write: bool,
     ) -> Result<Answer, MemoryError> {
         let Some(slot) = self.slots.at(gpa) else { return Ok(Answer::Device) };
-        if write && !slot.writable {
+        if write && !slot.writable && !self.is_wrongly_writable(gpa) {
             return Ok(Answer::Device);
         }
-        let (id, writable, logs) = (slot.id, slot.writable, slot.log.is_some());
+        let (id, writable, executable) = (slot.id, slot.writable, slot.executable);
+        let logs = slot.log.is_some();
         let by_protection = logs && self.config.policy.detect == Detect::WriteProtection;
         let wanted = self.wanted(slot, gpa);
-        self.top_up(env, TABLES_PER_FAULT)?;
+        #[cfg(feature = "faults")]
+        for (id, gpa, bytes) in std::mem::take(&mut self.late) {
+            self.mark_bitmap(id, gpa, bytes);
+        }
+        if self.has(Fault::MarkTooEarly) && by_protection && write {
+            let _ = self.mark(vcpu, id, Gpa(gpa.0 & !(PAGE_BYTES - 1)), PAGE_BYTES);
+        }
+        self.fence_too_early(env);
+        let tables = self.top_up(env, TABLES_PER_FAULT);
+        if !self.has(Fault::SplitErrorIgnored) {
+            tables?;
+        }
         self.counts.faults += 1;
         let present = self.edit(env).find(gpa)?;
         let mut answer = Answer::Retry;
@@ -195,18 +253,22 @@ impl GuestMemory {
                 Form::Leaf => present.bytes().min(wanted.size.bytes()),
                 _ => wanted.size.bytes(),
             };
-            answer = self.mark(vcpu, id, Gpa(gpa.0 & !(bytes - 1)), bytes);
+            answer = self.mark_before_write(vcpu, id, Gpa(gpa.0 & !(bytes - 1)), bytes);
         }
-        let write_now = writable && (write || !by_protection);
+        let mut write_now = writable && (write || !by_protection);
+        if self.has(Fault::ReadFaultMakesWritable) || self.is_wrongly_writable(gpa) {
+            write_now = true;
+        }
         if present.pte.form() == Form::Leaf && !write {
             // It is mapped: A was cleared, or the hart held on to what was there before.
-            let rights = Rights { write: present.pte.is_writable(), execute: true };
+            let Rights { write, .. } = present.pte.rights();
+            let rights = Rights { write, execute: executable };
             let size = size_of(present.bytes());
             let leaf =
                 Leaf { pa: present.pte.target(), size, rights, dirty: present.pte.is_dirty() };
             self.edit(env).map(gpa, &leaf)?;
         } else {
-            let rights = Rights { write: write_now, execute: true };
+            let rights = Rights { write: write_now, execute: executable };
             let dirty = write || !logs || by_protection;
             self.edit(env).map(gpa, &Leaf { rights, dirty, ..wanted })?;
         }
@@ -217,212 +279,42 @@ impl GuestMemory {
         Ok(answer)
     }
 
+    /// Whether a faulty answer makes the page at `gpa` writable that must not be.
+    fn is_wrongly_writable(&self, gpa: Gpa) -> bool {
+        self.has(Fault::ReadOnlyMadeWritable)
+            && self.slots.at(gpa).is_some_and(|slot| slot.log.is_some())
+    }
+
     /// What an access at `gpa` maps, before its rights are known.
     fn wanted(&self, slot: &Slot, gpa: Gpa) -> Leaf {
-        let small = slot.log.is_some() && self.config.policy.split != Split::Never;
+        let small = slot.log.is_some()
+            && self.config.policy.split != Split::Never
+            && !self.has(Fault::PromotionWhileLogging);
         let sizes = [Size::Giga, Size::Mega, Size::Napot, Size::Page];
         let found = sizes
             .into_iter()
             .filter(|&size| size <= self.config.largest && (!small || size == Size::Page))
-            .find_map(|size| slot.block(gpa, size.bytes()).map(|pa| (size, pa)));
+            .find_map(|size| self.block(slot, gpa, size).map(|pa| (size, pa)));
         let (size, pa) = found.unwrap_or((Size::Page, slot.memory));
         Leaf { pa, size, rights: Rights::READ_ONLY, dirty: true }
     }
 
-    /// Begins to log writes to a slot.
-    ///
-    /// # Errors
-    /// There is no such slot. There may be no frame to split a leaf eagerly: then logging is on, and large leaves are
-    /// left to be split at faults.
-    pub fn enable_log(&mut self, env: &mut Env<'_>, id: u32) -> Result<(), MemoryError> {
-        let initially_set = self.config.clearing == Clearing::Manual { initially_set: true };
-        let slot = self.slots.get_mut(id).ok_or(SlotError::Unknown(id))?;
-        if slot.log.is_some() {
-            return Ok(());
-        }
-        slot.log = Some(Bitmap::new(slot.pages(), initially_set));
-        let (start, end) = (slot.gpa, slot.end());
-        let policy = self.config.policy;
-        let split =
-            if policy.split == Split::AtEnable { self.split_all(env, start, end) } else { Ok(()) };
-        if policy.detect == Detect::DirtyBit {
-            // Where a leaf could not be split, all of it will be reported.
-            self.edit(env).harvest_dirty(start, end, u64::MAX, |_, _, _| ())?;
-        } else if !initially_set {
-            self.edit(env).write_protect(start, end, Partial::Whole, u64::MAX)?;
-        }
-        self.flush(env)?;
-        split
-    }
-
-    /// Stops logging writes to a slot.
-    ///
-    /// # Errors
-    /// There is no such slot.
-    pub fn disable_log(&mut self, env: &mut Env<'_>, id: u32) -> Result<(), MemoryError> {
-        let slot = self.slots.get_mut(id).ok_or(SlotError::Unknown(id))?;
-        slot.log = None;
-        let (start, end) = (slot.gpa, slot.end());
-        if self.config.policy.recover == Recover::AtDisable {
-            let mut at = start;
-            while at < end {
-                self.recover_around(env, at)?;
-                at = Gpa((at.0 | (Size::Mega.bytes() - 1)) + 1);
+    /// Where the block around an address lies, if it can be mapped as one.
+    fn block(&self, slot: &Slot, gpa: Gpa, size: Size) -> Option<Pa> {
+        let bytes = size.bytes();
+        let found = slot.block(gpa, bytes);
+        let start = gpa.0 & !(bytes - 1);
+        if found.is_none() && start >= slot.gpa.0 {
+            let memory = Pa(slot.memory.0 + (start - slot.gpa.0));
+            let inside = slot.end().0 - start >= bytes;
+            if self.has(Fault::MisalignedBlock) && inside {
+                return Some(Pa(memory.0 & !(bytes - 1)));
+            }
+            if self.has(Fault::BlockBeyondSlot) && memory.is_aligned(bytes) {
+                return Some(memory);
             }
         }
-        self.flush(env)
-    }
-
-    /// Reads the dirty log of a slot, and forgets it if that is how this VM clears.
-    ///
-    /// # Errors
-    /// There is no such slot, or it does not log.
-    pub fn get_log(&mut self, env: &mut Env<'_>, id: u32) -> Result<Bitmap, MemoryError> {
-        self.collect_dirty_bits(env, id)?;
-        let log = self.log_of(id)?.clone();
-        if self.config.clearing == Clearing::AtGet {
-            for word in 0..log.words().len() {
-                self.clear_word(env, id, word, u64::MAX)?;
-            }
-            self.flush(env)?;
-        }
-        Ok(log)
-    }
-
-    /// Forgets the pages of a slot's log that the words from `first_word` on name, and sees their next write.
-    ///
-    /// # Errors
-    /// There is no such slot, or it does not log.
-    pub fn clear_log(
-        &mut self,
-        env: &mut Env<'_>,
-        id: u32,
-        first_word: usize,
-        masks: &[u64],
-    ) -> Result<(), MemoryError> {
-        for (index, mask) in masks.iter().enumerate() {
-            self.clear_word(env, id, first_word.saturating_add(index), *mask)?;
-        }
-        self.flush(env)
-    }
-
-    /// Gives each of `vcpus` vCPUs a ring of `entries` entries; pages are pushed there from now on.
-    pub fn use_rings(&mut self, vcpus: usize, entries: usize) {
-        self.rings = vec![DirtyRing::new(entries); vcpus];
-    }
-
-    /// What was pushed to a vCPU's ring since the last time.
-    pub fn collect_ring(&mut self, vcpu: usize) -> Vec<RingEntry> {
-        self.rings.get_mut(vcpu).map_or(Vec::new(), DirtyRing::collect)
-    }
-
-    /// Makes room in a vCPU's ring for as many entries as were collected, and sees the next write to those pages.
-    ///
-    /// # Errors
-    /// A table was not in main memory.
-    pub fn reset_ring(&mut self, env: &mut Env<'_>, vcpu: usize) -> Result<(), MemoryError> {
-        let entries = self.rings.get_mut(vcpu).map_or(Vec::new(), DirtyRing::reset);
-        for RingEntry { slot, page } in entries {
-            let Some(slot) = self.slots.get(slot).filter(|slot| page < slot.pages()) else {
-                continue;
-            };
-            let gpa = slot.gpa_of(page);
-            self.protect_pages(env, gpa, 1)?;
-        }
-        self.flush(env)
-    }
-
-    fn log_of(&mut self, id: u32) -> Result<&mut Bitmap, SlotError> {
-        let slot = self.slots.get_mut(id).ok_or(SlotError::Unknown(id))?;
-        slot.log.as_mut().ok_or(SlotError::NotLogging(id))
-    }
-
-    /// Moves the D bits of a slot's leaves into its log.
-    fn collect_dirty_bits(&mut self, env: &mut Env<'_>, id: u32) -> Result<(), MemoryError> {
-        let slot = self.slots.get(id).ok_or(SlotError::Unknown(id))?;
-        let (start, end) = (slot.gpa, slot.end());
-        if self.config.policy.detect != Detect::DirtyBit || slot.log.is_none() {
-            return Ok(());
-        }
-        let mut dirty = Vec::new();
-        self.edit(env).harvest_dirty(start, end, u64::MAX, |gpa, bytes, is_dirty| {
-            if is_dirty {
-                dirty.push((gpa, bytes));
-            }
-        })?;
-        self.flush(env)?;
-        for (gpa, bytes) in dirty {
-            self.mark_bitmap(id, gpa, bytes);
-        }
-        Ok(())
-    }
-
-    /// Forgets pages of one word of a log, and protects them.
-    fn clear_word(
-        &mut self,
-        env: &mut Env<'_>,
-        id: u32,
-        word: usize,
-        mask: u64,
-    ) -> Result<(), MemoryError> {
-        let taken = self.log_of(id)?.take(word, mask);
-        if taken == 0 || self.config.policy.detect == Detect::DirtyBit {
-            return Ok(());
-        }
-        let Some(slot) = self.slots.get(id) else { return Ok(()) };
-        let first = slot.gpa_of(word as u64 * 64);
-        self.protect_pages(env, first, taken)
-    }
-
-    /// Takes W from pages from `first` on.
-    fn protect_pages(
-        &mut self,
-        env: &mut Env<'_>,
-        first: Gpa,
-        mask: u64,
-    ) -> Result<(), MemoryError> {
-        let partial = if self.config.policy.split == Split::AtClear {
-            Partial::Split
-        } else {
-            Partial::Whole
-        };
-        if partial == Partial::Split {
-            // Too few tables means more protection than asked for, no less.
-            let _ = self.spare.top_up(TABLES_PER_WORD, env.frames);
-        }
-        Ok(self.edit(env).write_protect_masked(first, mask, partial)?)
-    }
-
-    fn mark(&mut self, vcpu: usize, id: u32, gpa: Gpa, bytes: u64) -> Answer {
-        let Some(slot) = self.slots.get(id) else { return Answer::Retry };
-        let first = slot.page_of(gpa);
-        let Some(ring) = self.rings.get_mut(vcpu) else {
-            self.mark_bitmap(id, gpa, bytes);
-            return Answer::Retry;
-        };
-        let mut answer = Answer::Retry;
-        for page in first..first + bytes / PAGE_BYTES {
-            match ring.push(RingEntry { slot: id, page }) {
-                Push::Room => {}
-                Push::SoftFull => answer = Answer::RingFull,
-                Push::Full => {
-                    answer = Answer::RingFull;
-                    if let Some(log) = self.slots.get_mut(id).and_then(|slot| slot.log.as_mut()) {
-                        log.set(page, 1);
-                    }
-                }
-            }
-        }
-        answer
-    }
-
-    fn mark_bitmap(&mut self, id: u32, gpa: Gpa, bytes: u64) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
-        // A leaf may begin before the slot only if the slot changed since it was mapped, which unmaps.
-        let first = slot.page_of(gpa);
-        if let Some(log) = &mut slot.log {
-            log.set(first, bytes / PAGE_BYTES);
-        }
+        found
     }
 
     /// Makes the block around an address one leaf again, if it is whole.
@@ -442,13 +334,34 @@ impl GuestMemory {
         }
     }
 
+    /// Splits every leaf between two addresses. The lock is released to get more tables.
     fn split_all(&mut self, env: &mut Env<'_>, start: Gpa, end: Gpa) -> Result<(), MemoryError> {
         let mut at = start;
         while at < end {
+            self.release_lock(env)?;
             self.top_up(env, TABLES_PER_FAULT)?;
             let next = Gpa(((at.0 | (Size::Mega.bytes() - 1)) + 1).min(end.0));
             self.edit(env).split_range(at, next)?;
             at = next;
+        }
+        Ok(())
+    }
+
+    /// Does an operation on a range step by step, and releases the lock between them.
+    fn in_steps(
+        &mut self,
+        env: &mut Env<'_>,
+        start: Gpa,
+        end: Gpa,
+        mut step: impl FnMut(&mut gstage::Editor<'_>, Gpa) -> Result<Progress, gstage::Error>,
+    ) -> Result<(), MemoryError> {
+        let mut from = start;
+        while let Progress::More(next) = step(&mut self.edit(env), from)? {
+            self.release_lock(env)?;
+            from = next;
+            if self.has(Fault::ResumeSkipsLeaf) {
+                from = Gpa((next.0 + PAGE_BYTES).min(end.0));
+            }
         }
         Ok(())
     }
@@ -461,19 +374,56 @@ impl GuestMemory {
         self.gstage.edit(env.memory, &mut self.spare)
     }
 
+    /// Executes what is owed before others may take the lock.
+    fn release_lock(&mut self, env: &mut Env<'_>) -> Result<(), MemoryError> {
+        if self.has(Fault::FlushDroppedAtLockRelease) {
+            let duties = self.gstage.take_duties();
+            return Ok(self.gstage.fenced(duties, env.memory, env.frames)?);
+        }
+        self.flush(env)
+    }
+
     /// Executes what is owed, and gives back what no walker reaches then.
     fn flush(&mut self, env: &mut Env<'_>) -> Result<(), MemoryError> {
-        let duties = self.gstage.take_duties();
-        for fence in duties.fences() {
+        let mut duties = self.gstage.take_duties();
+        if self.has(Fault::TableFreedEarly) {
+            for frame in std::mem::take(&mut duties.freed) {
+                env.frames.free(frame);
+            }
+        }
+        for &(mut fence) in duties.fences() {
             if self.config.svvptc && fence.why() == gstage::Why::Mapped {
                 continue;
             }
-            self.counts.fences += fence.instructions();
-            self.counts.fences_of_all +=
-                u64::from(matches!(fence, gstage::Fence::Everything { .. }));
-            env.fences.fence(self.vmid, fence);
+            if self.has(Fault::FenceBeforeStore) {
+                break;
+            }
+            if self.has(Fault::RangeFencedOnce)
+                && let gstage::Fence::Leaves { bytes, stride, .. } = &mut fence
+            {
+                *bytes = *stride;
+            }
+            self.fence(env, &fence);
         }
         Ok(self.gstage.fenced(duties, env.memory, env.frames)?)
+    }
+
+    fn fence(&mut self, env: &mut Env<'_>, fence: &gstage::Fence) {
+        self.counts.fences += fence.instructions();
+        self.counts.fences_of_all += u64::from(matches!(fence, gstage::Fence::Everything { .. }));
+        env.fences.fence(self.vmid, fence);
+    }
+
+    /// What a hypervisor does that fences before it writes: nothing without that fault.
+    fn fence_too_early(&mut self, env: &mut Env<'_>) {
+        if self.has(Fault::FenceBeforeStore) {
+            self.fence(env, &gstage::Fence::Everything { why: gstage::Why::Unlinked });
+        }
+    }
+
+    #[inline(always)]
+    fn has(&self, fault: Fault) -> bool {
+        self.gstage.faults.has(fault)
     }
 }
 

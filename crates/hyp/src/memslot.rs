@@ -17,6 +17,8 @@ pub struct Slot {
     pub memory: Pa,
     /// Whether the guest may write it; a store to a slot that is not writable goes to a device.
     pub writable: bool,
+    /// Whether the guest may fetch from it.
+    pub executable: bool,
     /// The dirty log, while logging is on.
     pub log: Option<Bitmap>,
 }
@@ -24,7 +26,7 @@ pub struct Slot {
 impl Slot {
     /// A slot without a log.
     pub fn new(id: u32, gpa: Gpa, bytes: u64, memory: Pa) -> Self {
-        Self { id, gpa, bytes, memory, writable: true, log: None }
+        Self { id, gpa, bytes, memory, writable: true, executable: true, log: None }
     }
 
     /// The first address after it.

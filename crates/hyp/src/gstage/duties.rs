@@ -74,6 +74,39 @@ impl Fence {
     }
 }
 
+/// One instruction of a fence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FenceInsn {
+    /// HFENCE.GVMA; `None` stands for rs1=x0.
+    HfenceGvma(Option<Gpa>),
+    /// SFENCE.W.INVAL: stores before it are seen by the HINVAL.GVMA after it.
+    WInval,
+    /// HINVAL.GVMA, which takes effect with the SFENCE.INVAL.IR behind it.
+    HinvalGvma(Gpa),
+    /// SFENCE.INVAL.IR.
+    InvalIr,
+}
+
+impl Fence {
+    /// What a hart executes, each under the VM's VMID in rs2: HFENCE.GVMA for each stride, or with Svinval HINVAL.GVMA
+    /// in a bracket where there is more than one.
+    pub fn sequence(self, svinval: bool) -> impl Iterator<Item = FenceInsn> {
+        let (first, stride, count) = match self {
+            Self::Leaves { gpa, bytes, stride, .. } => (Some(gpa), stride, bytes / stride),
+            Self::Everything { .. } => (None, 0, 1),
+        };
+        let bracket = svinval && count > 1;
+        let body = (0..count).map(move |index| match first {
+            Some(Gpa(gpa)) if bracket => FenceInsn::HinvalGvma(Gpa(gpa + index * stride)),
+            Some(Gpa(gpa)) => FenceInsn::HfenceGvma(Some(Gpa(gpa + index * stride))),
+            None => FenceInsn::HfenceGvma(None),
+        });
+        let before = bracket.then_some(FenceInsn::WInval);
+        let after = bracket.then_some(FenceInsn::InvalIr);
+        before.into_iter().chain(body).chain(after)
+    }
+}
+
 /// More fences by address than this become one fence without. Linux changes over at the same number of
 /// instructions.
 const INSTRUCTIONS_MAX: u64 = 512;
@@ -92,7 +125,7 @@ pub(super) struct Collapsed {
 #[must_use = "the fences are owed"]
 pub struct Duties {
     fences: Vec<Fence>,
-    pub(super) freed: Vec<Pa>,
+    pub(crate) freed: Vec<Pa>,
     pub(super) collapsed: Vec<Collapsed>,
 }
 
@@ -196,6 +229,20 @@ mod tests {
         assert!(duties.is_due());
         duties.everything(Why::Mapped);
         assert!(duties.is_due());
+    }
+
+    #[test]
+    fn many_addresses_are_invalidated_in_a_bracket_where_the_harts_have_svinval() {
+        let fence =
+            Fence::Leaves { gpa: Gpa(0x1000), bytes: 2 * PAGE, stride: PAGE, why: Why::Split };
+        let plain: Vec<FenceInsn> = fence.sequence(false).collect();
+        let [one, two] = [Gpa(0x1000), Gpa(0x2000)];
+        assert_eq!(plain, [one, two].map(|gpa| FenceInsn::HfenceGvma(Some(gpa))));
+        let bracket: Vec<FenceInsn> = fence.sequence(true).collect();
+        let inside = [one, two].map(FenceInsn::HinvalGvma);
+        assert_eq!(bracket, [FenceInsn::WInval, inside[0], inside[1], FenceInsn::InvalIr]);
+        let all = Fence::Everything { why: Why::Unlinked };
+        assert!(all.sequence(true).eq([FenceInsn::HfenceGvma(None)]));
     }
 
     #[test]

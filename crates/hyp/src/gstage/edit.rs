@@ -2,6 +2,7 @@
 
 use isa::{Gpa, PAGE_BYTES, Pa, pte};
 
+use crate::faults::{Fault, Faults};
 use crate::gstage::duties::{Collapsed, Why, stride_of};
 use crate::gstage::geometry::{Level, PTE_BYTES, Size};
 use crate::gstage::pte::{Form, Leaf, Pte};
@@ -92,7 +93,13 @@ impl<'a> Editor<'a> {
         let wanted = leaf.size.level();
         let mut place = self.descend(fault, wanted)?;
         if place.pte.form() == Form::Leaf && place.bytes() > bytes {
-            self.split(fault, leaf.size)?;
+            let split = self.split(fault, leaf.size);
+            if self.gstage.faults.has(Fault::SplitErrorIgnored) && split.is_err() {
+                let rights = pte::W | pte::D;
+                self.change(&place, Why::Raised, |now| now.with(Pte::leaf(leaf).0 & rights))?;
+                return Ok(Mapped::Rights);
+            }
+            split?;
             place = self.descend(fault, wanted)?;
         }
         if let Form::Table(table) = place.pte.form() {
@@ -100,8 +107,12 @@ impl<'a> Editor<'a> {
             if self.is_empty(table, place.level)? {
                 return self.put_leaf_over_table(place, table, leaf);
             }
-            place = self.find(fault)?;
-            return self.map_at(fault, place, &part_of(leaf, fault, &place));
+            let mut at = fault;
+            if self.gstage.faults.has(Fault::RightsOnFirstPage) {
+                at = place.gpa;
+            }
+            place = self.find(at)?;
+            return self.map_at(at, place, &part_of(leaf, at, &place));
         }
         self.map_at(fault, place, leaf)
     }
@@ -149,20 +160,22 @@ impl<'a> Editor<'a> {
             if place.pte.is_napot() {
                 self.split_napot(&place)?;
             } else {
-                self.split_once(&place)?;
+                self.split_once(&place, splits != 0)?;
             }
             splits += 1;
             self.gstage.counts.splits += 1;
         }
     }
 
-    fn split_once(&mut self, place: &Place) -> Result<(), Error> {
+    fn split_once(&mut self, place: &Place, again: bool) -> Result<(), Error> {
+        let faults = self.gstage.faults;
         let Some(below) = place.level.below() else { return Ok(()) };
         let table = self.spare.take()?;
         let mut old = place.pte;
         loop {
             for index in 0..self.gstage.mode.entries(below) {
-                self.store(Pa(table.0 + index * PTE_BYTES), old.child(index, below))?;
+                let child = faulty_child(faults, old.child(index, below), index, below);
+                self.store(Pa(table.0 + index * PTE_BYTES), child)?;
             }
             let now = self.exchange(place.at, old, Pte::table(table))?;
             if now == old {
@@ -173,7 +186,11 @@ impl<'a> Editor<'a> {
         }
         self.gstage.counts.tables += 1;
         let bytes = place.level.bytes();
-        self.gstage.duties.leaf(place.gpa, bytes, bytes, Why::Split);
+        let unfenced = faults.has(Fault::NoFenceAfterSplit)
+            || faults.has(Fault::SplitFencedOnOtherLevelOnly) && again;
+        if !unfenced {
+            self.gstage.duties.leaf(place.gpa, bytes, bytes, Why::Split);
+        }
         Ok(())
     }
 
@@ -182,7 +199,9 @@ impl<'a> Editor<'a> {
         for index in 0..Size::Napot.ptes() {
             self.update(Pa(first + index * PTE_BYTES), |now| now.napot_page(index))?;
         }
-        self.gstage.duties.leaf(place.gpa, Size::Napot.bytes(), PAGE_BYTES, Why::Split);
+        if !self.gstage.faults.has(Fault::NoFenceAfterSplit) {
+            self.gstage.duties.leaf(place.gpa, Size::Napot.bytes(), PAGE_BYTES, Why::Split);
+        }
         Ok(())
     }
 
@@ -215,7 +234,16 @@ impl<'a> Editor<'a> {
         }
         self.gstage.counts.tables -= 1;
         self.gstage.counts.collapses += 1;
-        self.gstage.duties.collapsed_into(place.at, table);
+        if self.gstage.faults.has(Fault::CollapseFencedByAddress) {
+            let bytes = level.bytes();
+            self.gstage.duties.leaf(place.gpa, bytes, bytes, Why::Unlinked);
+            self.gstage.duties.freed.push(table);
+        } else if self.gstage.faults.has(Fault::TableReused) {
+            self.gstage.duties.everything(Why::Unlinked);
+            self.spare.put_back(table);
+        } else {
+            self.gstage.duties.collapsed_into(place.at, table);
+        }
         Ok(())
     }
 
@@ -247,13 +275,25 @@ impl<'a> Editor<'a> {
             Form::Leaf if place.pte.is_napot() => (Size::Napot.ptes(), Size::Napot.bytes()),
             _ => (1, place.level.bytes()),
         };
+        let faults = self.gstage.faults;
         let first = Pa(place.at.0 & !(ptes * PTE_BYTES - 1));
         let mut used = 0;
+        if ptes > 1 && faults.has(Fault::NapotChangedOnce) {
+            let stride = stride_of(place.level, true);
+            self.gstage.duties.leaf(place.gpa, span, stride, why);
+            return Ok(self.update(place.at, &new)?.0 & (pte::A | pte::D));
+        }
         for index in 0..ptes {
             let old = self.update(Pa(first.0 + index * PTE_BYTES), &new)?;
             used |= old.0 & (pte::A | pte::D);
         }
-        let stride = stride_of(place.level, ptes > 1);
+        if why == Why::Lowered && faults.has(Fault::NoFenceAfterLowering) {
+            return Ok(used);
+        }
+        let mut stride = stride_of(place.level, ptes > 1);
+        if faults.has(Fault::NapotFencedOnce) {
+            stride = span;
+        }
         self.gstage.duties.leaf(place.gpa, span, stride, why);
         Ok(used)
     }
@@ -262,7 +302,7 @@ impl<'a> Editor<'a> {
     pub(super) fn unlink(&mut self, place: &Place, table: Pa) -> Result<(), Error> {
         self.exchange(place.at, place.pte, Pte::ABSENT)?;
         self.gstage.counts.tables -= 1;
-        self.gstage.duties.unlinked(table);
+        self.give_up(place, table);
         Ok(())
     }
 
@@ -310,8 +350,23 @@ impl<'a> Editor<'a> {
         }
         self.exchange(place.at, place.pte, Pte::leaf(leaf))?;
         self.gstage.counts.tables -= 1;
-        self.gstage.duties.unlinked(table);
+        self.give_up(&place, table);
         Ok(Mapped::Fresh)
+    }
+
+    /// A table that mapped nothing is no longer linked at `place`.
+    fn give_up(&mut self, place: &Place, table: Pa) {
+        let duties = &mut self.gstage.duties;
+        if self.gstage.faults.has(Fault::UnlinkFencedByAddress) {
+            let bytes = place.level.bytes();
+            duties.leaf(place.gpa, bytes, bytes, Why::Unlinked);
+            duties.freed.push(table);
+        } else if self.gstage.faults.has(Fault::TableReused) {
+            duties.everything(Why::Unlinked);
+            self.spare.put_back(table);
+        } else {
+            duties.unlinked(table);
+        }
     }
 
     /// Links tables until the absent PTE of `gpa` has the wanted level.
@@ -390,6 +445,21 @@ fn part_of(leaf: &Leaf, fault: Gpa, place: &Place) -> Leaf {
     };
     let within = fault.0 & (leaf.size.bytes() - 1) & !(size.bytes() - 1);
     Leaf { pa: Pa(leaf.pa.0 + within), size, ..*leaf }
+}
+
+/// The child as a faulty split makes it; as it should be without a fault.
+fn faulty_child(faults: Faults, child: Pte, index: u64, below: Level) -> Pte {
+    if faults.has(Fault::ChildGainsW) && index % 8 == 3 {
+        child.with(pte::W)
+    } else if faults.has(Fault::ChildLosesW) && index % 8 == 3 {
+        child.without(pte::W)
+    } else if faults.has(Fault::ChildLosesDirty) {
+        child.without(pte::D)
+    } else if faults.has(Fault::WrongChildFrame) && index % 8 == 3 {
+        child.child(1, below)
+    } else {
+        child
+    }
 }
 
 /// Carries A and D that walkers left in collapsed tables over to the leaves that replaced them.

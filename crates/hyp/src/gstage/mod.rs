@@ -24,7 +24,7 @@ mod tests;
 
 mod pte;
 
-pub use duties::{Duties, Fence, Why};
+pub use duties::{Duties, Fence, FenceInsn, Why};
 pub use edit::{Editor, Mapped, Place};
 pub use geometry::{Level, Mode, PTE_BYTES, Size};
 pub use pte::{Form, Leaf, Pte, Rights};
@@ -33,6 +33,7 @@ pub use spare::{OutOfTables, SpareTables};
 
 use isa::{Gpa, PAGE_BITS, Pa};
 
+use crate::faults::{Fault, Faults};
 use crate::port::{Frames, Memory, NotMemory};
 
 /// Why an operation stopped.
@@ -92,6 +93,7 @@ pub struct Gstage {
     root: Pa,
     counts: Counts,
     duties: Duties,
+    pub(crate) faults: Faults,
 }
 
 impl Gstage {
@@ -103,7 +105,15 @@ impl Gstage {
         if !root.is_aligned(mode.root_bytes()) {
             return Err(Error::Misaligned { address: root.0, bytes: mode.root_bytes() });
         }
-        Ok(Self { mode, root, counts: Counts::default(), duties: Duties::default() })
+        let (counts, duties) = (Counts::default(), Duties::default());
+        Ok(Self { mode, root, counts, duties, faults: Faults::NONE })
+    }
+
+    /// The same with a fault, which whatever is built on these tables has too.
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// The mode.
@@ -152,6 +162,9 @@ impl Gstage {
         frames: &mut dyn Frames,
     ) -> Result<(), Error> {
         edit::settle_collapsed(self, &duties.collapsed, memory)?;
+        if self.faults.has(Fault::TableNeverFreed) {
+            return Ok(());
+        }
         for frame in duties.freed {
             frames.free(frame);
         }

@@ -240,8 +240,12 @@ impl Editor<'_> {
         Ok(Progress::Done)
     }
 
-    /// Unlinks tables whose whole range lies in `start..end` and that map nothing, from small to large.
-    fn unlink_empty(&mut self, start: Gpa, end: Gpa) -> Result<(), Error> {
+    /// Unlinks tables whose whole range lies in `start..end` and that map nothing, from small to large: what is left to
+    /// do after [`Editor::unmap`] went through a range in several steps.
+    ///
+    /// # Errors
+    /// [`Error::NotMemory`].
+    pub fn unlink_empty(&mut self, start: Gpa, end: Gpa) -> Result<(), Error> {
         let mut level = Level::MEGA;
         loop {
             let bytes = level.bytes();
