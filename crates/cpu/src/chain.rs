@@ -33,13 +33,14 @@ pub(crate) fn run<'a>(
 ) -> Option<Trap> {
     let (mut ops, mut end) = block.first(bounds.end - core.retired);
     loop {
-        let (pc, retired_before, cycle_before) = (core.pc, core.retired, core.cycle);
+        let pc = core.pc;
         let Ran { retired, faulted } = exec::run(core, port, pc, ops, u64::from(end));
-        core.retired = retired_before + retired as u64;
-        core.cycle = cycle_before + retired as u64;
         if faulted {
+            // Said on either side, so that a block without a fault runs on without asking again.
+            core.settle_block(retired);
             return complete(core, decoder, block.bits.get(retired).copied().unwrap_or(0));
         }
+        core.settle_block(retired);
         let left = bounds.end - core.retired;
         if let Some(bits) = block.illegal
             && left != 0

@@ -74,8 +74,11 @@ impl Has {
     }
 }
 
-/// See the module.
+/// See the module. The integer registers come first, so that they have the hart's own address.
+#[repr(C)]
 pub(crate) struct Core {
+    /// `x0`–`x31`, and the sink that takes writes to `x0`.
+    pub(crate) x: [u64; X_SLOTS],
     pub(crate) hartid: u64,
     pub(crate) has: Has,
     pub(crate) geilen: u32,
@@ -83,8 +86,6 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) misaligned_traps: bool,
 
-    /// `x0`–`x31`, and the sink that takes writes to `x0`.
-    pub(crate) x: [u64; X_SLOTS],
     pub(crate) f: [u64; 32],
     pub(crate) pc: u64,
     pub(crate) mode: Mode,
@@ -96,6 +97,8 @@ pub(crate) struct Core {
     pub(crate) retired: u64,
     /// The hart's place in virtual time, in cycles since power-on.
     pub(crate) cycle: u64,
+    /// How many operations of the block that runs are in both counters already.
+    pub(crate) settled: usize,
     pub(crate) counters: Counters,
     entropy: u64,
 
@@ -119,8 +122,9 @@ pub(crate) struct Core {
     pub(crate) fault: Option<DataFault>,
     /// Why the last translation failed, until the trap that follows is taken.
     pub(crate) why: Option<Fault>,
-    /// The instruction that executes, wherever it can reach beyond the registers.
-    pub(crate) at: u64,
+    /// Where the instruction that executes stands, counted from `pc`, wherever it can reach beyond the
+    /// registers. It is set off the hot path only, where `pc` is not kept up.
+    pub(crate) offset: i16,
     /// Who hears of what happens off the hot path.
     pub(crate) witness: Option<Box<dyn Witness>>,
     /// Memory that a debugger watches.
@@ -146,6 +150,7 @@ impl Core {
             ram,
             retired: 0,
             cycle: 0,
+            settled: 0,
             counters: Counters::default(),
             // Never zero, so that the xorshift generator moves.
             entropy: config.seed ^ config.hartid.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -159,7 +164,7 @@ impl Core {
             fault: None,
             critical: None,
             why: None,
-            at: config.reset_pc.0,
+            offset: 0,
             witness: None,
             watches: Watches::default(),
         };
@@ -193,6 +198,25 @@ impl Core {
         self.waiting = false;
         self.recheck = true;
         self.translation_changed();
+    }
+
+    /// Brings the counters and the place to an operation of the block that runs, for what can observe them: the one
+    /// after `index` others, `offset` bytes behind `pc`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn settle(&mut self, index: usize, offset: u16) {
+        self.settle_block(index);
+        self.settled = index;
+        // A page has 4096 bytes.
+        self.offset = offset as i16;
+    }
+
+    /// Brings the counters to the end of a block that ran so many operations.
+    #[inline]
+    pub(crate) fn settle_block(&mut self, retired: usize) {
+        let more = (retired - std::mem::take(&mut self.settled)) as u64;
+        self.retired += more;
+        self.cycle += more;
     }
 
     /// A register as an operand, or the sink.

@@ -130,7 +130,7 @@ impl Hart {
 
     /// Somebody outside may have written to memory: tells the witness if that hit a watched table.
     pub fn report_writes(&mut self, by: Writer) {
-        self.core.at = self.core.pc;
+        self.core.offset = 0;
         self.core.after_write(by);
     }
 
@@ -227,7 +227,7 @@ impl Hart {
     /// Exchanges wires and time with the machine.
     fn meet(&mut self, port: &mut dyn Platform) {
         let wires = port.sync(self.core.hartid, self.core.cycle);
-        self.core.at = self.core.pc;
+        self.core.offset = 0;
         self.core.after_write(Writer::Device);
         self.core.lines = wires.lines;
         self.core.guest_lines = wires.guest_lines;
@@ -333,7 +333,7 @@ impl Hart {
         let (privilege, v) = (self.core.mode.privilege(), self.core.mode.v());
         let access = Access { kind: Kind::Fetch, size: 2, privilege, v, hlvx: false };
         let translated = self.core.mmu.translate(Va(va), access);
-        self.core.at = self.core.pc;
+        self.core.offset = 0;
         self.core.after_write(Writer::Walk);
         translated.map(|translated| translated.target).map_err(|fault| {
             self.core.why = Some(fault);
@@ -488,13 +488,13 @@ impl Hart {
 
     /// Writes a CSR as M-mode would; `None` where the hart has none.
     pub fn set_csr(&mut self, number: u16, value: u64) -> Option<()> {
-        self.core.at = self.core.pc;
+        self.core.offset = 0;
         csr::poke(&mut self.core, number, value)
     }
 
     /// Returns from M-mode, as firmware does at the end of a trap.
     pub fn mret(&mut self) {
-        self.core.at = self.core.pc;
+        self.core.offset = 0;
         self.core.mret(None);
     }
 
@@ -506,7 +506,7 @@ impl Hart {
 
     /// Performs a fence on this hart.
     pub fn fence(&mut self, fence: Fence) {
-        self.core.at = self.core.pc;
+        self.core.offset = 0;
         self.core.fence(fence, None);
     }
 

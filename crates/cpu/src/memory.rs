@@ -1,5 +1,6 @@
 //! Data accesses: the native TLB first, then the architectural path, devices, misaligned pieces;
-//! and how a failed translation becomes a trap.
+//! and how a failed translation becomes a trap. What follows a miss is kept out of line: inlined, it would take
+//! native registers from the loop over operations.
 
 use isa::{Exception, Mode, Pa, Privilege, Va};
 use mmu::{Access, Fault, ImplicitAccess, Kind, Scalar, Target};
@@ -199,6 +200,7 @@ impl Core {
     }
 
     /// A load that missed the native TLB, zero-extended.
+    #[inline(never)]
     pub(crate) fn load_slow(
         &mut self,
         port: &mut dyn Platform,
@@ -275,6 +277,7 @@ impl Core {
     }
 
     /// A store that missed the native TLB.
+    #[inline(never)]
     pub(crate) fn store_slow(
         &mut self,
         port: &mut dyn Platform,
@@ -358,6 +361,8 @@ impl Core {
 
     /// Reads and rewrites one naturally aligned cell. Returns the old value; `change` may decline
     /// to write (a compare-and-swap that compares unequal).
+    #[cold]
+    #[inline(never)]
     pub(crate) fn amo(
         &mut self,
         va: u64,
@@ -386,6 +391,7 @@ impl Core {
     }
 
     /// LR: loads and reserves.
+    #[inline(never)]
     pub(crate) fn load_reserved(&mut self, va: u64, size: u8) -> Result<u64, DataFault> {
         let manner = self.ordinary();
         if va & (u64::from(size) - 1) != 0 {
@@ -406,6 +412,7 @@ impl Core {
     }
 
     /// SC: stores if the reservation covers the bytes; says whether it did. Any SC ends it.
+    #[inline(never)]
     pub(crate) fn store_conditional(
         &mut self,
         va: u64,
@@ -483,6 +490,7 @@ impl Core {
 
     /// Compares 16 naturally aligned bytes with `expected`, stores `new` if equal, returns the old
     /// ones (low half first).
+    #[inline(never)]
     pub(crate) fn compare_and_swap_16(
         &mut self,
         va: u64,

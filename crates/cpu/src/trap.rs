@@ -175,8 +175,9 @@ impl Core {
     }
 
     /// MRET, as an instruction or on behalf of firmware outside the guest.
+    #[inline(never)]
     pub(crate) fn mret(&mut self, by: Option<Op>) {
-        let scene = self.seen_at(self.at);
+        let scene = self.seen_at(self.at());
         let status = self.csrs.mstatus;
         let privilege = self.mpp();
         let v = self.has.h && privilege != Privilege::M && status & mstatus::MPV != 0;
@@ -205,8 +206,9 @@ impl Core {
     }
 
     /// SRET from M, HS (by `hstatus.SPV`) or VS.
+    #[inline(never)]
     pub(crate) fn sret(&mut self) {
-        let scene = self.seen_at(self.at);
+        let scene = self.seen_at(self.at());
         let align = if self.has.c { !1 } else { !3 };
         if self.mode.v() {
             let (status, privilege) = unstack_supervisor(self.csrs.vsstatus);

@@ -125,6 +125,11 @@ impl Core {
         }
     }
 
+    /// The instruction that executes, where it can reach beyond the registers.
+    pub(crate) fn at(&self) -> u64 {
+        self.pc.wrapping_add_signed(i64::from(self.offset))
+    }
+
     /// `hgatp.VMID`.
     pub(crate) fn vmid(&self) -> u16 {
         isa::field::get(self.csrs.hgatp, isa::field::hgatp::VMID) as u16
@@ -167,12 +172,13 @@ impl Core {
     }
 
     /// Executes a fence; `by` is its instruction.
+    #[inline(never)]
     pub(crate) fn fence(&mut self, fence: Fence, by: Option<Op>) {
         match by {
             Some(Op::SinvalVma | Op::HinvalVvma | Op::HinvalGvma) => self.mmu.invalidate(fence),
             _ => self.mmu.fence(fence),
         }
-        if let Some(scene) = self.seen_at(self.at) {
+        if let Some(scene) = self.seen_at(self.at()) {
             let fence = self.mmu.narrowed(fence);
             self.tell(&scene, Notice::Fence { fence, by });
         }
@@ -182,7 +188,7 @@ impl Core {
     #[inline]
     pub(crate) fn after_write(&mut self, by: Writer) {
         if self.witness.is_some() && self.ram.has_table_writes() {
-            let scene = self.scene(self.at);
+            let scene = self.scene(self.at());
             self.tell(&scene, Notice::TableWritten(by));
         }
     }

@@ -135,7 +135,7 @@ fn write_hstatus(core: &mut Core, _: u16, value: u64) {
 fn write_hgatp(core: &mut Core, _: u16, value: u64) {
     let old = core.csrs.hgatp;
     // The scene has the VMID that was in force.
-    let scene = core.seen_at(core.at);
+    let scene = core.seen_at(core.at());
     core.csrs.hgatp = core.hgatp(value);
     core.translation_changed();
     if let Some(scene) = scene {

@@ -65,7 +65,7 @@ fn write_vsatp(core: &mut Core, _: u16, value: u64) {
     let Some(new) = core.atp(value) else { return };
     let old = std::mem::replace(&mut core.csrs.vsatp, new);
     core.translation_changed();
-    if let Some(scene) = core.seen_at(core.at) {
+    if let Some(scene) = core.seen_at(core.at()) {
         core.tell(&scene, Notice::Root { register: RootRegister::Vsatp, old, new });
     }
 }

@@ -44,8 +44,6 @@ pub(crate) fn denied(why: Denied) -> DataFault {
 /// Inlined into its one caller, so that it costs no entry and exit for each block.
 #[inline(always)]
 pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op], end: u64) -> Ran {
-    let retired_before = core.retired;
-    let cycle_before = core.cycle;
     let mut rest = ops.iter();
     while let Some(op) = rest.next() {
         // The number of this operation: counted from what is left, only where it is needed.
@@ -57,9 +55,7 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
         // Brings the counters and the place to this instruction, for what can observe them.
         macro_rules! settle {
             () => {
-                core.retired = retired_before + index!() as u64;
-                core.cycle = cycle_before + index!() as u64;
-                core.at = pc.wrapping_add(u64::from(op.offset));
+                core.settle(index!(), op.offset);
             };
         }
         macro_rules! fault {
@@ -206,11 +202,12 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 after_slow!();
             }};
         }
-        // A system instruction: it may change anything, so it ends the block at `pc`.
+        // A system instruction: it may change anything, so it ends the block at `pc`. None has a 16-bit form.
         macro_rules! system {
             ($call:expr) => {{
                 settle!();
                 core.pc = next_pc!();
+                core.offset = -4;
                 if let Err(fault) = $call {
                     fault!(fault);
                 }

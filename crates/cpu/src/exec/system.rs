@@ -145,7 +145,7 @@ pub(super) fn sfence_order(core: &mut Core, op: &Op) -> Result<(), DataFault> {
     if op.code == Insn::SfenceInvalIr {
         core.mmu.end_invalidations();
     }
-    if let Some(scene) = core.seen_at(core.at) {
+    if let Some(scene) = core.seen_at(core.at()) {
         core.tell(&scene, Notice::FenceBracket { op: op.code });
     }
     Ok(())
