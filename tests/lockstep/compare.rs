@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use cpu::{Commit, Hart, Register, Trapped};
 use isa::csr;
-use isa::{Cause, Exception, Interrupt, Op};
+use isa::{Cause, Exception, Interrupt, Op, Pa};
 use mmu::Shape;
 
 use super::board::{Rig, Step};
@@ -380,6 +380,21 @@ fn comes_from_outside(hart: &Hart, number: u64) -> bool {
     hart.csr(csr::MIP).unwrap_or(0) >> (number & 63) & 1 == 0
 }
 
+/// Whether a load or store faulted because no device takes a misaligned one. Where addresses are translated, the programs
+/// keep devices at their own.
+fn is_misaligned_at_device(trap: &Trapped, op: Op, ram: Pa) -> bool {
+    let bytes = match op {
+        Op::Lh | Op::Lhu | Op::Sh => 2,
+        Op::Lw | Op::Lwu | Op::Sw => 4,
+        Op::Ld | Op::Sd => 8,
+        _ => return false,
+    };
+    let faults = [Exception::LoadAccess, Exception::StoreAccess];
+    faults.iter().any(|&fault| trap.cause == Cause::Exception(fault))
+        && trap.tval % bytes != 0
+        && trap.tval < ram.0
+}
+
 fn commit(rig: &mut Rig, spike: &Line, slices: &mut Slices, counts: &mut Counts) -> Result<()> {
     let insn = rig.hart().decode(spike.bits);
     let op = insn.map(|insn| insn.op);
@@ -417,6 +432,13 @@ fn commit(rig: &mut Rig, spike: &Line, slices: &mut Slices, counts: &mut Counts)
     counts.insns += 1;
     let (ours, text) = match step {
         Step::Commit(ours, text) => (ours, text),
+        Step::Trap(trap, _)
+            if op.is_some_and(|op| is_misaligned_at_device(&trap, op, rig.hart().ram().base())) =>
+        {
+            counts.parted =
+                Some("a misaligned access to a device: byte by byte in Spike, a fault here");
+            return Ok(());
+        }
         Step::Trap(_, text) => bail!("an extra trap\n  spike: {}\n  ours:  {text}", spike.text),
         Step::Nothing => bail!("our hart waits\n  spike: {}", spike.text),
     };

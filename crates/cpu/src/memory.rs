@@ -129,6 +129,12 @@ impl Core {
         DataFault { trap, offset: Some(0) }
     }
 
+    /// The part at `part` of an access to `va` is one that no device takes: misaligned. It is an access fault, lest
+    /// software emulate it piece by piece [priv, "Idempotency PMAs", norm:pma_idp_misaligned_exc].
+    fn device_refuses(&self, kind: Kind, part: u64, va: u64, v: bool) -> DataFault {
+        DataFault { offset: Some(part.wrapping_sub(va)), ..self.bus_fault(kind, part, v) }
+    }
+
     fn misaligned(&self, kind: Kind, va: u64, v: bool) -> DataFault {
         let trap = Trap { gva: v, ..Trap::new(causes(kind).misaligned, va) };
         DataFault { trap, offset: Some(0) }
@@ -248,8 +254,9 @@ impl Core {
             Target::Ram { pa } => {
                 self.ram_read(pa, size).ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v))
             }
-            // Devices take no misaligned accesses.
-            Target::Mmio { .. } if !aligned => Err(self.misaligned(Kind::Load, va, manner.v)),
+            Target::Mmio { .. } if !aligned => {
+                Err(self.device_refuses(Kind::Load, va, va, manner.v))
+            }
             Target::Mmio { pa } => self
                 .device_read(port, pa, size)
                 .ok_or_else(|| self.bus_fault(Kind::Load, va, manner.v)),
@@ -267,7 +274,7 @@ impl Core {
         for i in 0..count {
             let at = va.wrapping_add(u64::from(i));
             let Target::Ram { pa } = self.translate(at, origin, Kind::Load, 1, manner)? else {
-                return Err(self.misaligned(Kind::Load, origin, manner.v));
+                return Err(self.device_refuses(Kind::Load, at, origin, manner.v));
             };
             let byte = self.ram.read::<u8>(pa);
             let byte = byte.ok_or_else(|| self.bus_fault(Kind::Load, at, manner.v))?;
@@ -309,7 +316,9 @@ impl Core {
                 Target::Ram { pa } => self
                     .ram_write(pa, size, value)
                     .ok_or_else(|| self.bus_fault(Kind::Store, va, manner.v)),
-                Target::Mmio { .. } if !aligned => Err(self.misaligned(Kind::Store, va, manner.v)),
+                Target::Mmio { .. } if !aligned => {
+                    Err(self.device_refuses(Kind::Store, va, va, manner.v))
+                }
                 Target::Mmio { pa } => {
                     if self.device_write(port, pa, size, value) {
                         Ok(())
@@ -325,8 +334,14 @@ impl Core {
             self.translate(va, va, Kind::Store, 1, manner)?,
             self.translate(next, va, Kind::Store, 1, manner)?,
         ];
-        let [Target::Ram { pa: low }, Target::Ram { pa: high }] = targets else {
-            return Err(self.misaligned(Kind::Store, va, manner.v));
+        let (low, high) = match targets {
+            [Target::Ram { pa: low }, Target::Ram { pa: high }] => (low, high),
+            [Target::Mmio { .. }, _] => {
+                return Err(self.device_refuses(Kind::Store, va, va, manner.v));
+            }
+            [_, Target::Mmio { .. }] => {
+                return Err(self.device_refuses(Kind::Store, next, va, manner.v));
+            }
         };
         for i in 0..u64::from(size) {
             let pa = if i < to_page_end { low.0 + i } else { high.0 + (i - to_page_end) };
