@@ -300,10 +300,12 @@ impl Hart {
     /// The block at `pc`, decoded if need be; `Err` where something else was done instead.
     fn enter(&mut self, port: &mut dyn Platform) -> Result<u32, Option<Exit>> {
         let pc = self.core.pc;
-        let pa = match self.core.mmu.fetch_page(pc) {
-            Some(pa) => pa,
+        let (pa, whole) = match self.core.mmu.fetch_page(pc) {
+            Some(pa) => (pa, true),
             None => match self.fetch(pc) {
-                Ok(Place::Ram { pa }) => pa,
+                Ok(Place::Ram { pa }) => {
+                    (pa, self.core.mmu.pmp_is_uniform(pa, self.core.mode.privilege()))
+                }
                 Ok(Place::Mmio { .. }) => return Err(self.advance_uncached(port)),
                 Err(trap) => return Err(self.trap(trap)),
             },
@@ -311,6 +313,10 @@ impl Hart {
         let hidden = self.debug.is_some() && self.may_halt_at(pc);
         if hidden && self.breaks_at(pc) {
             return Err(Some(Exit::Halted));
+        }
+        if !whole {
+            // PMP may deny any parcel behind the first.
+            return Err(self.advance_uncached(port));
         }
         let key = block::key(pa, hidden);
         if let Some(index) = self.blocks.find(key) {
@@ -341,7 +347,8 @@ impl Hart {
         })
     }
 
-    /// One instruction that cannot live in a block: it straddles two pages, or is not in RAM.
+    /// One instruction that cannot live in a block: it straddles two pages, is not in RAM, or lies where PMP divides a
+    /// page.
     fn advance_uncached(&mut self, port: &mut dyn Platform) -> Option<Exit> {
         let pc = self.core.pc;
         let parcels = self.fetch_parcel(port, pc).and_then(|low| {

@@ -172,6 +172,11 @@ impl Mmu {
         self.native.fetch_page(va)
     }
 
+    /// Whether PMP says the same to `privilege` all over the page of `pa`.
+    pub fn pmp_is_uniform(&self, pa: Pa, privilege: Privilege) -> bool {
+        self.pmp.page_verdict(pa, privilege) != PageVerdict::Mixed
+    }
+
     /// A number for what fetches go through: two fetches of one address under the same number and
     /// [`Mmu::translation_epoch`] come from the same place. Numbers may be given out again in another epoch.
     #[inline]

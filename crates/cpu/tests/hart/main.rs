@@ -9,6 +9,7 @@ mod double_trap;
 mod effective;
 mod guest_traps;
 mod interrupts;
+mod pmp;
 mod reset;
 mod rig;
 mod traps;
