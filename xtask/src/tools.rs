@@ -84,15 +84,23 @@ pub fn path_with_spike() -> Result<OsString> {
     env::join_paths(paths).context("a folder of PATH has a colon in its name")
 }
 
-/// Makes these tools available; an error names those that are missing and cannot be installed.
+/// Makes these tools available; an error names those that are missing and cannot be installed, and the command that
+/// installs them.
 pub fn need(programs: &[&str]) -> Result<()> {
     let missing = install(|tool| programs.contains(&tool.program));
     if !missing.is_empty() {
         let list: Vec<String> =
             missing.iter().map(|(name, why)| format!("{name} for {why}")).collect();
-        bail!("there is no {}", list.join("; no "));
+        bail!("there is no {}\n\n{}", list.join("; no "), how_to_install(programs));
     }
     Ok(())
+}
+
+/// What a user does who has to install these tools.
+fn how_to_install(programs: &[&str]) -> String {
+    let absent = TOOLS.iter().filter(|tool| programs.contains(&tool.program) && !tool.is_present());
+    let packages: Vec<&str> = absent.map(|tool| tool.package).collect();
+    format!("On Debian:\n    sudo apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
 impl Tool {

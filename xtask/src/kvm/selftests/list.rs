@@ -17,6 +17,9 @@ pub const BEGIN: &str = "selftest-begin: ";
 /// When a test has ended: its number, the exit status, nanoseconds of guest time.
 pub const END: &str = "selftest-end: ";
 
+/// How often a test did its work, where it runs for a time and says so.
+pub const DONE: &str = "selftest-done: ";
+
 /// The end of what an unsuccessful test said.
 pub const SAID: &str = "selftest-said: ";
 
@@ -158,6 +161,7 @@ begin() {{
 }}
 end() {{
   echo "{END}$1 $2 $(($(now) - start))"
+  sed -n 's/^Done \([0-9]*\) iterations.*/{DONE}\1/p' /tmp/out
   [ "$2" = 0 ] || tail -n 8 /tmp/out | sed 's/^/{SAID}/'
 }}
 "#,

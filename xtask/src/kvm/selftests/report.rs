@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::list::{BEGIN, END, KERNEL, SAID, SYSTEM, Test, Verdict};
+use super::list::{BEGIN, DONE, END, KERNEL, SAID, SYSTEM, Test, Verdict};
 use crate::kvm::session::Ended;
 
 /// Number of the JSON file's form; raise it when a field changes its meaning.
@@ -26,6 +26,8 @@ pub struct Outcome {
     pub guest_seconds: f64,
     /// Processor time that the emulator spent on it, to a hundredth of a second.
     pub cpu_seconds: f64,
+    /// How often it did its work, of a test that runs for a time of the machine's own clock.
+    pub iterations: Option<u64>,
     /// The end of what it said, if it did not pass.
     pub said: Vec<String>,
 }
@@ -79,7 +81,8 @@ impl Run {
                 status,
                 guest_seconds: Duration::from_nanos(nanoseconds).as_secs_f64(),
                 cpu_seconds: end.saturating_sub(begin).as_secs_f64(),
-                said: said(ended, at + 1),
+                iterations: after(ended, at + 1, DONE).first().and_then(|text| text.parse().ok()),
+                said: after(ended, at + 1, SAID),
             });
         }
         Ok(Run {
@@ -107,14 +110,15 @@ fn numbers(text: &str, number: usize) -> Option<(u8, u64)> {
     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }
 
-/// The lines with [`SAID`] that follow the end of this test.
-fn said(ended: &Ended, number: usize) -> Vec<String> {
+/// What follows `prefix` in the script's lines about the end of this test.
+fn after(ended: &Ended, number: usize, prefix: &str) -> Vec<String> {
     let end = format!("{END}{number} ");
     let lines = ended.lines.iter().map(|line| line.text.as_str());
     lines
         .skip_while(|line| !line.starts_with(&end))
         .skip(1)
-        .map_while(|line| line.strip_prefix(SAID))
+        .take_while(|line| line.starts_with(DONE) || line.starts_with(SAID))
+        .filter_map(|line| line.strip_prefix(prefix))
         .map(str::to_owned)
         .collect()
 }
@@ -195,6 +199,16 @@ impl Report {
         for line in &self.origin {
             let _ = writeln!(text, "{line}");
         }
+        for (at, test) in self.tests.iter().enumerate() {
+            let done = |run: &Run| run.outcomes[at].iterations;
+            if let Some(ours) = done(&self.ours) {
+                let _ = write!(text, "`{}` runs for a time: {ours} iterations", test.command);
+                let _ = match self.qemu.as_ref().and_then(done) {
+                    Some(qemu) => writeln!(text, ", on QEMU {qemu}; CPU ratio of one iteration"),
+                    None => writeln!(text),
+                };
+            }
+        }
         for test in &self.tests {
             if let Some(why) = &test.why {
                 let _ = writeln!(text, "{} on `{}`: {why}", test.expected, test.command);
@@ -247,13 +261,18 @@ fn summary(run: &Run) -> serde_json::Value {
     })
 }
 
-/// Our processor time by QEMU's; nothing where a test was killed, or too short to compare.
+/// Our processor time by QEMU's, for one iteration of a test that runs for a time; nothing where a test was killed, or
+/// too short to compare.
 fn ratio(test: &Test, ours: &Outcome, qemu: &Outcome) -> String {
     let same = ours.verdict == qemu.verdict && test.expected != Verdict::Hang;
     if !same || qemu.cpu_seconds < 0.1 {
         return String::new();
     }
-    format!("{:.2}", ours.cpu_seconds / qemu.cpu_seconds)
+    let each = match (ours.iterations, qemu.iterations) {
+        (Some(ours), Some(qemu)) => ours.max(1) as f64 / qemu.max(1) as f64,
+        _ => 1.0,
+    };
+    format!("{:.2}", ours.cpu_seconds / qemu.cpu_seconds / each)
 }
 
 #[cfg(test)]
@@ -303,6 +322,23 @@ mod tests {
         assert_eq!((a.said.len(), b.said.as_slice()), (0, ["x.c:7: no".to_owned()].as_slice()));
         assert_eq!(report.ours.system, "Linux 7.2, Sv57x4");
         assert_eq!(report.wrong().len(), 1, "{:?}", report.wrong());
+    }
+
+    #[test]
+    fn tests_that_run_for_a_time_are_compared_by_iteration() {
+        let run = |iterations: &str, end: u64| {
+            let done = format!("selftest-done: {iterations}");
+            let mut lines = CONSOLE.to_vec();
+            lines[3].1 = end;
+            lines.insert(4, (&done, end));
+            let tests = [test("a", Verdict::Pass), test("b -x", Verdict::Pass)];
+            Run::read("x".to_owned(), &tests, &ended(&lines)).unwrap()
+        };
+        let (ours, qemu) = (run("20", 1100), run("2", 300));
+        let (ours, qemu) = (&ours.outcomes[0], &qemu.outcomes[0]);
+        assert_eq!((ours.iterations, ours.cpu_seconds), (Some(20), 10.0));
+        // 10 s for 20 against 2 s for 2.
+        assert_eq!(ratio(&test("a", Verdict::Pass), ours, qemu), "0.50");
     }
 
     #[test]
