@@ -195,12 +195,13 @@ impl Tables {
             }
             way[at as usize - 1] = slot;
             let entry = self.read(slot);
-            table = if entry & pte::V == 0 {
+            // A leaf that is invalid now is one later, and then not a pointer.
+            table = if entry == 0 {
                 let table = self.table(PAGE)?;
                 self.write(slot, table >> 12 << 10 | pte::V);
                 space.pointers.push(slot);
                 table
-            } else if entry & (pte::R | pte::W | pte::X) == 0 {
+            } else if entry & (pte::V | pte::R | pte::W | pte::X) == pte::V {
                 entry >> 10 << 12
             } else {
                 return None;
