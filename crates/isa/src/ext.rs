@@ -101,7 +101,7 @@ extensions! {
     B           "b"           on  tree   Exactly [Zba Zbb Zbs]      "Bit manipulation"
     S           "s"           on  untold No      [U Zicsr]          "Supervisor mode"
     U           "u"           on  untold No      [Zicsr]            "User mode"
-    H           "h"           on  tree   No      [S]                "Hypervisor extension"
+    H           "h"           on  tree   No      [S Sv39]           "Hypervisor extension"
     Zic64b      "zic64b"      on  tree   No      []                 "Cache blocks have 64 bytes"
     Zicbom      "zicbom"      on  tree   No      []                 "Cache-block management instructions"
     Zicbop      "zicbop"      on  tree   No      []                 "Cache-block prefetch hints"
@@ -411,6 +411,35 @@ mod tests {
             let mut closed = set;
             closed.close();
             assert_eq!(closed, set, "{}", row.name);
+        }
+    }
+
+    // norm: H_vm_supported
+    #[test]
+    fn a_hart_with_h_translates_addresses_in_sv39_at_least() {
+        for isa in ["rv64imah", "rv64imafdch_sstc", "rv64gch_sv39", "rv64gch_sv57", "rv64,h=on"] {
+            assert!(ExtSet::parse(isa).unwrap().contains_all(ExtSet::of(&[Ext::H, Ext::Sv39])));
+        }
+        let mut set = ExtSet::default_set();
+        set.remove(Ext::Sv39);
+        assert!(!set.contains(Ext::H) && !set.contains(Ext::Sha));
+        assert!(ExtSet::parse("rv64gc,h=on,sv39=off").is_err());
+    }
+
+    // norm: misa_c_set_line, misa_c_set_list
+    #[test]
+    fn misa_c_says_that_compressed_instructions_are_there_also_those_of_d() {
+        for (isa, bit) in [
+            ("rv64imafd", 0),
+            ("rv64imafd_zca", 0),
+            ("rv64imafd_zca_zcd", 1),
+            ("rv64imafdc", 1),
+            ("rv64imafdc,zcd=off", 0),
+            ("rv64imafdc,zca=off", 0),
+            ("rv64imaf_zca", 1),
+            ("rv64ima_zca", 1),
+        ] {
+            assert_eq!(ExtSet::parse(isa).unwrap().misa() >> 2 & 1, bit, "{isa}");
         }
     }
 
