@@ -178,7 +178,7 @@ impl Scratch {
         let mut command = process::cargo();
         command.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
         // Building takes far longer than the tests here.
-        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "false");
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "false");
         command
     }
 
