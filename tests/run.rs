@@ -296,3 +296,50 @@ fn a_program_for_elsewhere_is_told_where_main_memory_is() {
     let ended = run(&TempFile::new(bytes), "");
     assert!(ended.code == Some(2) && ended.stderr.contains("--build-id=none"), "{}", ended.stderr);
 }
+
+/// Four harts put their ids and what they found in `menvcfg` together; hart 0 waits for all, and ends with 1 for an id
+/// that is missing or there twice, with 2 for an ADUE that differs.
+// norm: mhartid_unique, mhartid_one_is_zero, nw:ad_one_scheme
+#[test]
+fn harts_have_ids_from_zero_on_and_update_ptes_alike() {
+    let guest = elf(&format!(
+        "
+            la s0, ids
+            csrr a0, mhartid
+            li a1, 1
+            sll a1, a1, a0
+            li a2, 1
+            csrr a3, menvcfg
+            amoor.d zero, a1, (s0)
+            addi s1, s0, 16
+            amoor.d zero, a3, (s1)
+            addi s1, s0, 24
+            amoand.d zero, a3, (s1)
+            addi s1, s0, 8
+            amoadd.d zero, a2, (s1)
+    rest:   bnez a0, rest
+            li a4, 4
+    wait:   ld a2, 0(s1)
+            bne a2, a4, wait
+            ld a2, 0(s0)
+            li a4, 15
+            li a0, 1
+            bne a2, a4, exit
+            ld a2, 16(s0)
+            ld a3, 24(s0)
+            li a0, 2
+            bne a2, a3, exit
+            li a0, 0
+            j exit
+    .align 3
+    ids:    .dword 0
+            .dword 0
+            .dword 0
+            .dword -1
+    {EXIT}"
+    ));
+    for isa in ["rv64", "rv64,svade=off"] {
+        let ended = run(&guest, &format!("--harts 4 --isa {isa} --max-insns 1e6"));
+        assert_eq!(ended.code, Some(0), "{isa}: {}", ended.stderr);
+    }
+}

@@ -110,6 +110,22 @@ mod tests {
         }
     }
 
+    // norm: mtime_op
+    #[test]
+    fn time_passes_at_one_frequency() {
+        // 100 cycles a tick; 5 cycles for every 2 ticks.
+        for (clock, cycles, ticks) in
+            [(Clock::default(), 100, 1), (Clock::new(5, 2).unwrap(), 5, 2)]
+        {
+            for start in [0, 1, 4, 99, 1 << 40, u64::MAX / 3] {
+                for times in [1, 2, 3, 1000] {
+                    let span = clock.ticks(start + times * cycles) - clock.ticks(start);
+                    assert_eq!(span, times * ticks, "{start} {times}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn never_is_never() {
         assert_eq!(Clock::default().cycles(u64::MAX), u64::MAX);

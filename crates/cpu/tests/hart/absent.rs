@@ -56,6 +56,13 @@ fn satp_can_always_be_bare() {
     }
 }
 
+// norm: satp_mode_roz_sfence_illegal
+#[test]
+fn sfence_vma_is_there_with_s_mode_whatever_the_modes_of_satp() {
+    assert_eq!(next_trap(&mut hart_without(&[Ext::Sv39], "sfence.vma"), &mut Empty), None);
+    assert!(next_trap(&mut hart_without(&[Ext::S], "sfence.vma"), &mut Empty).is_some());
+}
+
 // norm: sret_presence, medeleg_mideleg_omit_wo_S_mode, mcounteren_presence, menvcfg_menvcfgh_no_U_mode
 // norm: medeleg_mideleg_mandatory_S_mode, mcounteren_flds_mandatory_warl
 #[test]

@@ -11,6 +11,20 @@ fn code(name: &str) -> u64 {
     1 + EVENTS.iter().position(|row| row.name == name).expect("a known event") as u64
 }
 
+// norm: mhpmcounter_warl, mhpmcounter_sz, mhpmcounter_mhpmevent_rdonly0
+#[test]
+fn each_of_29_counters_holds_64_bits() {
+    let mut hart = hart("nop");
+    for counter in 0..29u16 {
+        for value in [u64::MAX, 0x0123_4567_89ab_cdef, 1 << 63, 0] {
+            let value = value ^ u64::from(counter);
+            hart.set_csr(csr::MHPMCOUNTER3 + counter, value);
+            assert_eq!(hart.csr(csr::MHPMCOUNTER3 + counter), Some(value));
+            assert_eq!(hart.csr(0xc03 + counter), Some(value), "the view of user mode");
+        }
+    }
+}
+
 // norm: mhpmevent_sz_warl_op
 #[test]
 fn exceptions_and_fences_are_counted_one_by_one() {

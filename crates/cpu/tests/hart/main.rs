@@ -2,9 +2,11 @@
 
 mod absent;
 mod access;
+mod ahead;
 mod commit;
 mod counters;
 mod debug;
+mod devices;
 mod double_trap;
 mod effective;
 mod guest_traps;
@@ -12,6 +14,7 @@ mod interrupts;
 mod pmp;
 mod reset;
 mod rig;
+mod settled;
 mod traps;
 mod warl;
 mod witness;

@@ -4,6 +4,7 @@ use isa::{Mode, csr};
 
 use crate::rig::{BASE, Empty, hart, hart_without, next_trap};
 
+// norm: mcause_rst2_val
 // norm: M-mode_at_rst1, pc_rst, misa_extensions_rst1, mcause_rst1_val, mcause_rst_zero
 #[test]
 fn a_hart_starts_in_m_mode_at_its_reset_vector() {

@@ -330,6 +330,8 @@ fn check(numbers: impl Fn(u16) -> bool) {
 // norm: mstatus_vs_acc2, mstatus_fs_vs_warl, mstatus_tw_warl, mstatus_tsr_warl, mstatus_mstatush_xbe_warl
 // norm: sstatus, sstatus_uxl_sz, sstatus_sum_satp_mode, sstatus_ube
 // norm: vsstatus_sz_acc_op, vsstatus_uxl_op, vsstatus_sd_xs_op, vsstatus_ube
+// norm: mstatus_fs_no_dirty_track, mstatus_fs_rdonly0_s_no_f, mstatus_vs_rdonly0_s_no_v
+// norm: mstatus_sbe_rocopy, mstatus_ube_rocopy
 // norm: mstatus_sxl_rdonly_mxlen64, mstatus_uxl_rdonly_mxlen64, mstatus_uxl_legal_vals_smode
 #[test]
 fn the_status_registers_hold_the_fields_of_what_is_built() {
@@ -408,6 +410,7 @@ fn address_translation_registers_hold_the_modes_that_are_built() {
 // norm: mtinst_val, stvec, stvec_op, sscratch, sepc, sepc_acc_invalid_addr, stval, stval_acc, H_mtval_nrz
 // norm: htval_sz_acc_op, htval_val, htinst_sz_acc_op, htinst_val, htimedelta_sz_acc_op, vstvec_sz_acc_op
 // norm: vsscratch_sz_acc_op, vspec_sz_acc_op, vsepc_warl, vstval_sz_acc_op, vstval_warl, vstimecmp_sz
+// norm: mtvec_base_align_func_mode, mepc_inv_addr_conv, mtval_inv_addr_conv
 // norm: mscratch_enc_img, mepc_enc_img, mtval_enc_img, stvec_img, vstvec_img, mtvec_enc, mtvec_mandatory
 #[test]
 fn trap_registers_hold_any_address_that_may_be_written_to_them() {
@@ -434,7 +437,7 @@ fn cause_registers_hold_every_cause() {
 }
 
 // norm: misa_h_op
-// norm: misa_enc_img, misa_b_op
+// norm: misa_enc_img, misa_b_op, misa_e_op, misa_x_op
 #[test]
 fn misa_says_which_single_letters_are_built() {
     for (name, built) in harts() {
@@ -455,6 +458,7 @@ fn misa_says_which_single_letters_are_built() {
             let bit = misa >> (letter - b'a') & 1 != 0;
             assert_eq!(bit, built.exts.contains(ext), "{ext} of the hart {name}");
         }
+        assert_eq!(misa & (1 << 4 | 1 << 23), 0, "E and X of the hart {name}");
     }
 }
 

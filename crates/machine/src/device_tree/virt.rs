@@ -270,6 +270,7 @@ pub(super) mod tests {
         assert_eq!(DeviceTree::parse(&tree.blob().unwrap()), Ok(tree));
     }
 
+    // norm: mtime_tick_period
     #[test]
     fn a_kernel_finds_what_it_looks_for() {
         let tree = example();

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use isa::{Gpa, Pa, Privilege, Va};
+use isa::{Ext, Gpa, Pa, Privilege, Va};
 use mmu::{
     Access, Fault, Fence, Halt, ImplicitAccess, Kind, MemoryType, Mmu, MmuConfig, Observer, PmaMap,
     PmaRegion, PteAt, PteFetch, Reason, Shape, StageName, Target, WalkStep,
@@ -118,6 +118,32 @@ fn setting_a_of_a_vs_pte_is_an_implicit_write() {
     assert_eq!((gpa, implicit), (Gpa(at), Some(ImplicitAccess::Write)));
     assert_eq!(why.reason, Reason::NotWritable);
     assert_eq!(b.ram.read::<u64>(Pa(at)), Some(pte(GPA, V | R | W)));
+}
+
+// norm: menvcfg_adue_fence
+#[test]
+fn after_a_change_of_adue_a_fence_renews_what_a_and_d_mean() {
+    for shape in [Shape::none(), Shape::default(), Shape::adversarial()] {
+        let mut b = bench(shape);
+        let slots = [VA, VA + PAGE].map(|va| b.map(va, DATA, V | R | W));
+        let renew = |b: &mut Bench, adue| {
+            set(&mut b.mmu, |csrs| csrs.adue = adue);
+            b.mmu.fence(Fence::Sfence { va: None, asid: None });
+        };
+        let flags = |b: &Bench| slots.map(|at| b.ram.read::<u64>(Pa(at)).unwrap() & (A | D));
+        renew(&mut b, true);
+        assert_eq!(goes_to(&mut b.mmu, VA, LOAD), Ok(DATA));
+        assert_eq!(flags(&b), [A, 0]);
+        renew(&mut b, false);
+        assert_eq!(goes_to(&mut b.mmu, VA, LOAD), Ok(DATA));
+        assert_eq!(b.reason(VA, STORE), Reason::DirtyClear);
+        assert_eq!(b.reason(VA + PAGE, LOAD), Reason::AccessedClear);
+        assert_eq!(flags(&b), [A, 0]);
+        renew(&mut b, true);
+        assert_eq!(goes_to(&mut b.mmu, VA, STORE), Ok(DATA));
+        assert_eq!(goes_to(&mut b.mmu, VA + PAGE, STORE), Ok(DATA));
+        assert_eq!(flags(&b), [A | D; 2]);
+    }
 }
 
 // norm: menvcfg_adue_op, henvcfg_adue_op, Svadu_disabled_hw_update_falls_back_to_svade, nw:ad_update
@@ -277,6 +303,35 @@ fn reserved_encodings_are_told_apart() {
     assert_eq!(b.reason(1 << 38, LOAD), Reason::NonCanonical);
 }
 
+// norm: Sv39_pte_svnapot_rsv
+#[test]
+fn without_svnapot_bit_63_of_a_pte_is_reserved() {
+    let mut without = all_exts();
+    without.remove(Ext::Svnapot);
+    for exts in [all_exts(), without] {
+        let ram = ram(PAGES);
+        let config = MmuConfig::new(&exts, 16, 14, 0, Shape::default());
+        let mut b = bench_of(Mmu::new(config, Arc::clone(&ram), Arc::new(PmaMap::default())), &ram);
+        // A region of 64 KiB: the low four bits of the PPN say so.
+        let napot = |to: u64, flags| 1 << 63 | pte(to | 0x8000, flags);
+        b.t.map(b.root, VA, 0, napot(DATA, RW));
+        b.t.map(b.vs_root, VA, 0, napot(GPA, RW));
+        b.t.map(b.vs_root, VA + 0x10_0000, 0, pte(GPA + 0x10_0000, RW));
+        b.t.map_guest(b.g_root, GPA, 0, pte(DATA, RW | U));
+        b.t.map_guest(b.g_root, GPA + 0x10_0000, 0, napot(DATA, RW | U));
+        let all = [(VA, LOAD), (VA, GUEST_LOAD), (VA + 0x10_0000, GUEST_LOAD)]
+            .map(|(va, access)| goes_to(&mut b.mmu, va, access));
+        if exts.contains(Ext::Svnapot) {
+            assert_eq!(all, [const { Ok(DATA) }; 3]);
+        } else {
+            let [Err(Fault::Page { .. }), Err(Fault::Page { .. }), Err(guest)] = all else {
+                panic!("{all:?}")
+            };
+            assert!(matches!(guest, Fault::GuestPage { implicit: None, .. }), "{guest}");
+        }
+    }
+}
+
 // norm: Svpbmt_hgatp_stage_override_rule, Svpbmt_vsatp_stage_override_rule
 #[test]
 fn the_vs_stage_memory_type_overrides_that_of_the_g_stage() {
@@ -319,6 +374,35 @@ fn pmp_denies_a_pte_before_anything_later_can_fail() {
     assert_eq!((why.reason, why.pte), (Reason::Pmp, Some(pte_at)));
 }
 
+/// With translations that were read before the change, and the PTEs that led to them.
+// norm: nw:fence_after_pmp_hs, pmp_sfence_required
+#[test]
+fn after_a_pmp_change_an_sfence_renews_the_s_stage() {
+    for shape in [Shape::none(), Shape::default(), Shape::adversarial()] {
+        // What the new entry takes away: the page itself, or a table on the way.
+        for level in [None, Some(0), Some(1)] {
+            let ram = ram(PAGES);
+            let config = MmuConfig::new(&all_exts(), 16, 14, 16, shape.clone());
+            let mmu = Mmu::new(config, Arc::clone(&ram), Arc::new(PmaMap::default()));
+            let mut b = bench_of(mmu, &ram);
+            b.map(VA, DATA, RW);
+            b.map(VA + PAGE, OTHER, RW);
+            let taken = level.map_or(DATA, |level| b.t.slot(b.root, 3, 9, VA, level));
+            b.mmu.pmp.write_addr(1, u64::MAX);
+            b.mmu.pmp.write_cfg(1, 0x1f);
+            b.mmu.pmp_changed();
+            assert_eq!(goes_to(&mut b.mmu, VA, STORE), Ok(DATA));
+            b.mmu.pmp.write_addr(0, (taken & !0xfff) >> 2 | 0x1ff);
+            b.mmu.pmp.write_cfg(0, 0x18);
+            b.mmu.pmp_changed();
+            b.mmu.fence(Fence::Sfence { va: None, asid: None });
+            assert_eq!(b.reason(VA, LOAD), Reason::Pmp, "{level:?}");
+            let beside = goes_to(&mut b.mmu, VA + PAGE, LOAD);
+            assert_eq!(beside.is_ok(), level.is_none(), "{level:?}");
+        }
+    }
+}
+
 // norm: nw:walk_pte_access, pma_vm_hw_tbl_acc
 #[test]
 fn ptes_outside_ram_are_access_faults() {
@@ -328,18 +412,30 @@ fn ptes_outside_ram_are_access_faults() {
     assert!(matches!(fault, Fault::Access { why } if why.reason == Reason::Pma), "{fault}");
 }
 
-// norm: pma_io_rwx_per_sz, pma_amo_far_subset_proc
+// norm: pma_io_rwx_per_sz, pma_amo_far_subset_proc, pma_indep_exec_context
 #[test]
-fn devices_take_loads_and_stores_but_no_amos_and_no_fetches() {
+fn devices_take_loads_and_stores_but_no_amos_and_no_fetches_in_any_mode() {
     let ram = ram(16);
     let config = MmuConfig::new(&all_exts(), 16, 14, 0, Shape::default());
     let regions = [PmaRegion::io(Pa(0x1000_0000), 0x100), PmaRegion::rom(Pa(0x1000), 0x1000)];
     let mut mmu = Mmu::new(config, ram, Arc::new(PmaMap::new(regions).unwrap()));
+    let modes = [
+        (Privilege::M, false),
+        (Privilege::S, false),
+        (Privilege::U, false),
+        (Privilege::S, true),
+        (Privilege::U, true),
+    ];
     let try_all = |mmu: &mut Mmu, at| {
-        [Kind::Fetch, Kind::Load, Kind::Store, Kind::Amo].map(|kind| {
-            let access = Access { size: 4, ..access(kind, Privilege::M, false) };
-            mmu.translate(Va(at), access).is_ok_and(|to| to.target == Target::Mmio { pa: Pa(at) })
-        })
+        let all = modes.map(|(privilege, v)| {
+            [Kind::Fetch, Kind::Load, Kind::Store, Kind::Amo].map(|kind| {
+                let access = Access { size: 4, ..access(kind, privilege, v) };
+                let found = mmu.translate(Va(at), access);
+                found.is_ok_and(|to| to.target == Target::Mmio { pa: Pa(at) })
+            })
+        });
+        assert_eq!(all, [all[0]; 5], "{at:#x}");
+        all[0]
     };
     assert_eq!(try_all(&mut mmu, 0x1000_0000), [false, true, true, false]);
     assert_eq!(try_all(&mut mmu, 0x1000), [true, true, false, false]);

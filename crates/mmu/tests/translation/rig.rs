@@ -178,7 +178,12 @@ pub(crate) struct Bench {
 
 pub(crate) fn bench(shape: Shape) -> Bench {
     let ram = ram(PAGES);
-    let mut mmu = mmu(&ram, shape);
+    bench_of(mmu(&ram, shape), &ram)
+}
+
+/// The same around an MMU of this RAM.
+pub(crate) fn bench_of(mut mmu: Mmu, ram: &Arc<Ram>) -> Bench {
+    let ram = Arc::clone(ram);
     let mut t = Tables::new(&ram, TABLES, RAM_BASE + (PAGES << 12));
     let (root, vs_root, g_root) = (t.table(1), t.table(1), t.table(4));
     // The tables one page at a time, so that a test can change the rights of one.
