@@ -11,6 +11,7 @@ mod run;
 mod suite;
 mod terminal;
 mod tidy;
+mod timing;
 
 use std::process::{Command, Output, Stdio};
 
