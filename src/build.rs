@@ -64,6 +64,7 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         test_device: options.test_device(),
         boot,
         reboots: true,
+        guests: None,
         extras: Vec::new(),
     })
 }

@@ -8,6 +8,7 @@ mod disasm;
 mod events;
 mod exit;
 mod gdb;
+mod guests;
 mod log;
 mod run;
 mod stop;
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
         Err(Refusal::Clap(error)) => error.exit(),
     };
     let done = match &command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args, None),
+        Command::Hyp(cli::HypCommand::Run(args)) => run::run(&args.run, Some(&args.guests)),
         Command::Test(args) => test::run(args),
         Command::Disasm(args) => disasm::run(args).map(|()| ExitCode::SUCCESS),
     };

@@ -1,12 +1,12 @@
 //! `nestwalk run`: builds a machine, gives it the user's console, runs it, and says how it ended.
 
-use crate::cli::{Console, RunArgs, print_settings};
+use crate::cli::{Console, GuestOptions, RunArgs, print_settings};
 use crate::console::{Input, Output};
 use crate::events::Records;
 use crate::log::CommitLog;
 use crate::stop::{Requester, StopRequest};
 use crate::terminal::Raw;
-use crate::{build, diagnostics, exit, gdb};
+use crate::{build, diagnostics, exit, gdb, guests};
 use anyhow::{Context, Result};
 use machine::device_tree::BoardTree;
 use machine::load::{self, Symbols};
@@ -18,18 +18,21 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use timing::Clock;
 
-/// Runs `nestwalk run`.
+/// Runs `nestwalk run`, and with `guests` `nestwalk hyp run`.
 ///
 /// # Errors
 /// The options make no machine, a file cannot be used, or the system refuses a thread.
-pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<ExitCode> {
     diagnostics::start(args.run.trace_filter.as_deref())?;
-    if show(args)? {
+    if show(args, guests)? {
         return Ok(ExitCode::SUCCESS);
     }
     let stop = StopRequest::default();
     let output = output(&args.run.console(), &stop)?;
     let mut setup = build::setup(&args.machine, build::boot(&args.run))?;
+    if let Some(options) = guests {
+        guests::set_up(&mut setup, options, &args.run)?;
+    }
     setup.extras = build::extras(&args.run, setup.clock, &output)?;
     let clock = setup.clock;
     setup.reboots = !args.run.no_reboot.unwrap_or(false);
@@ -73,6 +76,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
         clock,
     };
     let stats = machine.stats();
+    let told = machine.hypervisor().map(guests::tell);
     // Dropping the machine makes its disks durable; only then is the run over.
     drop(machine);
     output.flush();
@@ -100,6 +104,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     let end = ended?;
     if !args.run.quiet.unwrap_or(false) {
         exit::say(format_args!("{why}; {figures}"));
+        if let Some(told) = told {
+            exit::say(told);
+        }
     }
     Ok(ExitCode::from(end.code()))
 }
@@ -203,7 +210,7 @@ fn symbolic(address: u64, args: &RunArgs) -> String {
 }
 
 /// Prints what was asked for in place of a run; whether anything was.
-fn show(args: &RunArgs) -> Result<bool> {
+fn show(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<bool> {
     let shown = &args.shown;
     if shown.dump_config {
         let text = print_settings(&args.machine.resolved(), &args.run.resolved())?;
@@ -212,7 +219,10 @@ fn show(args: &RunArgs) -> Result<bool> {
     if !(shown.dump_map || shown.dump_dts || shown.dump_dtb.is_some()) {
         return Ok(shown.dump_config);
     }
-    let setup = build::setup(&args.machine, build::boot(&args.run))?;
+    let mut setup = build::setup(&args.machine, build::boot(&args.run))?;
+    if let Some(options) = guests {
+        guests::set_up(&mut setup, options, &args.run)?;
+    }
     if shown.dump_map {
         write_text(&build::board(&setup).map())?;
     }
@@ -230,6 +240,9 @@ fn show(args: &RunArgs) -> Result<bool> {
 
 /// The device tree that the guest gets. Without anything to run, it is the board's alone.
 fn device_tree(setup: &Setup) -> Result<Vec<u8>> {
+    if let Some(guests) = &setup.guests {
+        return Ok(machine::guests::load(guests, setup)?.tree);
+    }
     let board = build::board(setup);
     let own = BoardTree {
         board: &board,

@@ -5,6 +5,7 @@ mod events;
 mod fences;
 mod gdb;
 mod guest;
+mod guests;
 mod ins;
 mod lockstep;
 mod run;

@@ -106,7 +106,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mmu", &["isa"]),
     ("devices", &["isa", "mmu"]),
     ("cpu", &["isa", "fp", "mmu", "timing"]),
-    ("machine", &["isa", "mmu", "timing", "cpu", "devices"]),
+    ("machine", &["isa", "mmu", "timing", "cpu", "devices", "hyp"]),
     ("debug", &["isa", "mmu", "cpu", "machine"]),
 ];
 

@@ -5,6 +5,7 @@
 
 mod choices;
 mod dialect;
+mod guests;
 mod keys;
 mod nearest;
 mod options;
@@ -14,6 +15,7 @@ mod spike;
 mod values;
 
 pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
+pub(crate) use guests::GuestOptions;
 pub(crate) use options::{Clock, LogFormat, MachineOptions, Misaligned, RunOptions};
 pub(crate) use settings::print as print_settings;
 pub(crate) use values::Hertz;
@@ -43,10 +45,31 @@ struct Cli {
 pub(crate) enum Command {
     /// Boot a kernel or run a bare ELF file
     Run(Box<RunArgs>),
+    /// Run guests under the embedded hypervisor, with no software in HS-mode
+    #[command(subcommand)]
+    Hyp(HypCommand),
     /// Run test programs, files or folders of them, and print the results
     Test(TestArgs),
     /// Disassemble an ELF file or hexadecimal words
     Disasm(DisasmArgs),
+}
+
+/// What to do with guests under the embedded hypervisor.
+#[derive(Subcommand, Debug)]
+pub(crate) enum HypCommand {
+    /// Boot a kernel or run a bare ELF file in VS-mode, alone or several times; --memory is a guest's, and so
+    /// is the console (SBI's DBCN: earlycon=sbi console=hvc0)
+    Run(Box<HypRunArgs>),
+}
+
+/// `nestwalk hyp run`.
+#[derive(Args, Debug)]
+#[command(args_override_self = true)]
+pub(crate) struct HypRunArgs {
+    #[command(flatten)]
+    pub(crate) guests: GuestOptions,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 /// `nestwalk run`.
@@ -145,6 +168,17 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Refusal> {
         let dialects = ["run", "test"].iter().find(|name| first == **name);
         let rest = match dialects.and_then(|name| grammar.find_subcommand(name)) {
             Some(subcommand) => dialect::translate(words, subcommand)?,
+            None if first == "hyp" => {
+                let second: Vec<OsString> = words.by_ref().take(1).collect();
+                let name = second.first().and_then(|name| name.to_str()).unwrap_or_default();
+                let hyp = grammar.find_subcommand("hyp");
+                let known = hyp.and_then(|hyp| hyp.find_subcommand(name));
+                let rest = match known {
+                    Some(subcommand) => dialect::translate(words, subcommand)?,
+                    None => words.collect(),
+                };
+                second.into_iter().chain(rest).collect()
+            }
             None => {
                 check_command(&grammar, &first)?;
                 words.collect()
@@ -156,7 +190,12 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Refusal> {
     let clap = |error: clap::Error| Refusal::Clap(Box::new(error));
     let matches = grammar.try_get_matches_from_mut(ours).map_err(clap)?;
     let mut command = Cli::from_arg_matches(&matches).map_err(clap)?.command;
-    if let Command::Run(run) = &mut command
+    let run = match &mut command {
+        Command::Run(run) => Some(&mut **run),
+        Command::Hyp(HypCommand::Run(args)) => Some(&mut args.run),
+        Command::Test(_) | Command::Disasm(_) => None,
+    };
+    if let Some(run) = run
         && let Some(path) = &run.config
     {
         let (machine, options) = settings::load(path)?;

@@ -1,4 +1,5 @@
-//! Runs that are no plain boot of Linux: what happens to disks and networks, and U-Boot. All of them only with `--full`.
+//! Runs that are no plain boot of Linux: what happens to disks and networks, and U-Boot, and Linux under
+//! the embedded hypervisor.
 //!
 //! To add one, add a row to [`STORIES`].
 
@@ -19,15 +20,35 @@ use crate::process::{self, Watched};
 pub struct Story {
     /// Its name.
     pub name: &'static str,
+    /// Only with `--full`.
+    pub long: bool,
     /// Plays it with this `nestwalk`; an error says what was not as it must be. Returns the wall time.
     pub play: fn(nestwalk: &Path) -> Result<Duration>,
 }
 
 /// Every story.
 pub const STORIES: &[Story] = &[
-    Story { name: "disks and a network under Linux", play: disks_and_network },
-    Story { name: "U-Boot, builtin firmware", play: |nestwalk| u_boot(nestwalk, "builtin") },
-    Story { name: "U-Boot, OpenSBI", play: |nestwalk| u_boot(nestwalk, "opensbi") },
+    Story {
+        name: "Linux under the embedded hypervisor, 2 vCPUs on a hart",
+        long: false,
+        play: |nestwalk| hypervised(nestwalk, &["--vcpus", "2"]),
+    },
+    Story {
+        name: "Linux under the embedded hypervisor, 4 vCPUs on 2 harts, no Sstc, adversarial TLB",
+        long: true,
+        play: |nestwalk| {
+            let words =
+                "--vcpus 4 --harts 2 --no-guest-sstc --mode sv57x4 --pages 64K --tlb adversarial";
+            hypervised(nestwalk, &words.split(' ').collect::<Vec<_>>())
+        },
+    },
+    Story { name: "disks and a network under Linux", long: true, play: disks_and_network },
+    Story {
+        name: "U-Boot, builtin firmware",
+        long: true,
+        play: |nestwalk| u_boot(nestwalk, "builtin"),
+    },
+    Story { name: "U-Boot, OpenSBI", long: true, play: |nestwalk| u_boot(nestwalk, "opensbi") },
 ];
 
 /// The bytes of each disk: 8 MiB of a pattern that no write of the script leaves in place.
@@ -114,6 +135,30 @@ fn disks_and_network(nestwalk: &Path) -> Result<Duration> {
     let asked = frames.windows(8).any(|bytes| bytes == request)
         && frames.windows(4).any(|bytes| bytes == [10, 0, 0, 9]);
     ensure!(asked, "the dump of the network holds no request for 10.0.0.9");
+    Ok(ended.elapsed)
+}
+
+/// What Linux computes as a guest; 3 MiB of zeros have this checksum: md5sum on another machine says so.
+const GUEST_SCRIPT: &str = "
+set -e
+[ \"$(nproc)\" = \"$vcpus\" ]
+dd if=/dev/zero bs=1M count=3 2>/dev/null | md5sum | grep -q d1dd210d6b1312cb342b56d02bd5e651
+";
+
+/// Linux boots with no software in HS-mode, computes, and powers off.
+fn hypervised(nestwalk: &Path, words: &[&str]) -> Result<Duration> {
+    let inputs = Inputs::get(&Request::new(Suite::Sid))?;
+    let vcpus = words.iter().skip_while(|word| **word != "--vcpus").nth(1).unwrap_or(&"1");
+    let script = format!("vcpus={vcpus}\n{GUEST_SCRIPT}");
+    let initramfs = ScriptInitramfs::new(&inputs, "hyp", &script)?;
+    let mut command = Command::new(nestwalk);
+    command.args(["hyp", "run", "--append", "earlycon=sbi console=ttyS0", "--kernel"]);
+    command.arg(inputs.image()).arg("--initrd").arg(initramfs.path()).args(words);
+    let ended = process::watch(&mut command, Some(boots::LIMIT), false)?;
+    let script = initramfs::script_exit(&ended.stdout);
+    if script != Some(0) || !ended.status.is_some_and(|status| status.success()) {
+        bail!("the guest's script ended with {script:?}; {}", tails(&ended));
+    }
     Ok(ended.elapsed)
 }
 

@@ -1,6 +1,7 @@
 //! The hart: finds or decodes the block at `pc`, runs it, takes traps and interrupts, keeps time.
 
 mod debug;
+mod hypervisor;
 
 pub use debug::{Catches, Caught, Explained, Halt, Requests, Step};
 
@@ -33,6 +34,9 @@ pub enum Exit {
     /// A trap went to M-mode and firmware outside the guest handles it: the trap CSRs are set, and
     /// nothing at `mtvec` has been fetched.
     Firmware,
+    /// A trap went to HS-mode and a hypervisor outside the machine's software handles it: the trap CSRs are
+    /// set, and nothing at `stvec` has been fetched.
+    Hypervisor,
     /// The machine asked it to stop.
     Stopped,
     /// Some agent stored to the tripwire's page.
@@ -73,6 +77,7 @@ pub struct Hart {
     deadline: u64,
     wires_stop: bool,
     firmware: bool,
+    hypervisor: bool,
     /// Traps since an instruction retired, and the first of them.
     barren_traps: u32,
     first_barren: (Exception, u64),
@@ -102,6 +107,7 @@ impl Hart {
             deadline: 0,
             wires_stop: false,
             firmware: false,
+            hypervisor: false,
             barren_traps: 0,
             first_barren: (Exception::InstructionMisaligned, 0),
             tripwire: None,
@@ -263,9 +269,7 @@ impl Hart {
             if let Some(cause) = self.core.critical.take() {
                 return Some(Exit::CriticalError { cause, pc: self.core.pc });
             }
-            if target == Target::M && self.firmware {
-                return Some(Exit::Firmware);
-            }
+            return self.left_to(target);
         }
         None
     }
@@ -411,7 +415,16 @@ impl Hart {
             let (exception, pc) = self.first_barren;
             return Some(Exit::TrapLoop { exception, pc });
         }
-        (target == Target::M && self.firmware).then_some(Exit::Firmware)
+        self.left_to(target)
+    }
+
+    /// Whether what handles a trap is outside, so that the hart leaves its loop after the trap entry.
+    fn left_to(&self, target: Target) -> Option<Exit> {
+        match target {
+            Target::M => self.firmware.then_some(Exit::Firmware),
+            Target::Hs => self.hypervisor.then_some(Exit::Hypervisor),
+            Target::Vs => None,
+        }
     }
 
     /// Follows what happened to pages that hold decoded code.

@@ -205,9 +205,9 @@ impl Core {
         }
     }
 
-    /// SRET from M, HS (by `hstatus.SPV`) or VS.
+    /// SRET from M, HS (by `hstatus.SPV`) or VS, as an instruction or on behalf of a hypervisor outside.
     #[inline(never)]
-    pub(crate) fn sret(&mut self) {
+    pub(crate) fn sret(&mut self, by: Option<Op>) {
         let scene = self.seen_at(self.at());
         let align = if self.has.c { !1 } else { !3 };
         if self.mode.v() {
@@ -230,7 +230,7 @@ impl Core {
         }
         self.mode_changed();
         if let Some(scene) = scene {
-            self.tell(&scene, Notice::Return { to: self.mode, by: Some(Op::Sret) });
+            self.tell(&scene, Notice::Return { to: self.mode, by });
         }
     }
 }

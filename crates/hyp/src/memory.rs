@@ -147,6 +147,19 @@ impl GuestMemory {
         self.spare.len()
     }
 
+    /// How it is kept.
+    pub fn config(&self) -> &MemoryConfig {
+        &self.config
+    }
+
+    /// Notes that the hypervisor itself is about to write guest memory, which no fault reports.
+    pub fn mark_written(&mut self, gpa: Gpa, bytes: u64) {
+        let Some(slot) = self.slots.at(gpa) else { return };
+        let (id, first) = (slot.id, Gpa(gpa.0 & !(PAGE_BYTES - 1)));
+        let pages = (gpa.0 - first.0).saturating_add(bytes).div_ceil(PAGE_BYTES);
+        self.mark_bitmap(id, first, pages * PAGE_BYTES);
+    }
+
     /// The tables.
     pub fn gstage(&self) -> &Gstage {
         &self.gstage

@@ -9,6 +9,7 @@ pub mod config;
 pub mod device_tree;
 pub mod events;
 pub mod firmware;
+pub mod guests;
 pub mod load;
 mod machine;
 mod sbi_port;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use cpu::{Exit, Hart, HartConfig, Writer};
 use devices::htif::Htif;
 use devices::{Finish, Sink};
-use isa::{Cause, Exception, ExtSet, Pa};
+use hyp::hypervisor::Hypervisor;
+use hyp::port::Parts;
+use isa::{Cause, Exception, Ext, ExtSet, Pa};
 use mmu::{PmaError, Ram, RamError, Shape};
 use timing::Clock;
 
@@ -21,6 +23,7 @@ use crate::config::Boot;
 use crate::device_tree::BoardTree;
 use crate::events::{Counts, HartStats, Observing, SharedRecorder, Stats, Translation};
 use crate::firmware::{End, Firmware, Outcome};
+use crate::guests::{self, GuestSetup, Hosted, Surroundings};
 use crate::load::{HtifWords, LoadError, Loaded, Start, load};
 use crate::sbi_port::SbiPort;
 use crate::turns::{After, Call, Log, Round, SOLO_TURN_INSNS, State, TURN_INSNS, Turns};
@@ -55,6 +58,9 @@ pub struct Setup {
     pub boot: Boot,
     /// A guest that asks for a reset gets one; else it ends the run, as power-off does.
     pub reboots: bool,
+    /// What is loaded runs as a guest, or several of them, under the embedded hypervisor; then main memory must have
+    /// [`GuestSetup::ram_bytes`].
+    pub guests: Option<GuestSetup>,
     /// Devices for the virtio slots, in order; entropy takes the next one.
     pub extras: Vec<Extra>,
 }
@@ -157,6 +163,12 @@ pub enum BuildError {
     /// The board's regions are not what a machine needs.
     #[error("the board's regions: {0}")]
     Regions(#[from] PmaError),
+    /// Guests need the hypervisor extension.
+    #[error("the harts lack the hypervisor extension, without which there are no guests")]
+    NoHypervisorExtension,
+    /// Main memory is too small for the guests.
+    #[error("main memory is too small for the guests")]
+    GuestMemory,
     /// The board lacks what every machine has.
     #[error("the board has no {0}")]
     Board(&'static str),
@@ -171,6 +183,8 @@ pub struct Machine {
     htif: Option<(HtifWords, Htif)>,
     /// The built-in firmware, where it is used.
     firmware: Option<Firmware>,
+    /// The embedded hypervisor, where guests run without HS software.
+    hosted: Option<Box<Hosted>>,
     sbi_console: Box<dyn Sink>,
     /// Console input on its way to the UART or to the firmware.
     input: VecDeque<u8>,
@@ -198,7 +212,10 @@ impl Machine {
             timebase_hz: u32::try_from(setup.clock.timebase_hz()).unwrap_or(u32::MAX),
             seed: setup.seed,
         };
-        let mut loaded = load(&setup.boot, &tree)?;
+        let mut loaded = match &setup.guests {
+            None => load(&setup.boot, &tree)?,
+            Some(guests) => guests::load(guests, &setup)?,
+        };
         let ram = Arc::new(Ram::new(board.ram().base, setup.ram_bytes)?);
         let pma = Arc::new(pma(&board)?);
         let harts = (0..setup.harts).map(|id| {
@@ -236,6 +253,7 @@ impl Machine {
             boot: setup.boot,
             htif,
             firmware: None,
+            hosted: None,
             sbi_console: console(),
             input: VecDeque::new(),
             board,
@@ -248,8 +266,75 @@ impl Machine {
             log: None,
             recorder: None,
         };
-        machine.place(&loaded, false);
+        match &setup.guests {
+            None => machine.place(&loaded, false),
+            Some(guests) => machine.place_guests(guests, &loaded, console)?,
+        }
         Ok(machine)
+    }
+
+    /// Gives the harts to the hypervisor, with guests that start at what was loaded.
+    fn place_guests(
+        &mut self,
+        guests: &GuestSetup,
+        loaded: &Loaded,
+        console: &dyn Fn() -> Box<dyn Sink>,
+    ) -> Result<(), BuildError> {
+        if !self.exts.contains(Ext::H) {
+            return Err(BuildError::NoHypervisorExtension);
+        }
+        for hart in &mut self.turns.harts {
+            hart.reset(0);
+            hart.attach_firmware();
+            hart.attach_hypervisor();
+        }
+        let mut firmware = Firmware::new(self.turns.harts.len());
+        firmware.boot_hypervised(&mut self.sbi_port());
+        self.firmware = Some(firmware);
+        self.turns.suspend_all();
+        if guests.memory.policy.detect == hyp::policy::Detect::DirtyBit {
+            // As supervisor software asks for it by SBI's FWFT.
+            for hart in &mut self.turns.harts {
+                let environment = hart.csr(isa::csr::MENVCFG).unwrap_or(0);
+                let updating = environment | isa::field::menvcfg::ADUE;
+                let _ = hart.set_csr(isa::csr::MENVCFG, updating);
+            }
+        }
+        let around = Surroundings {
+            turns: &mut self.turns,
+            bus: &mut self.bus,
+            ram: &self.ram,
+            input: &mut self.input,
+            sstc: self.exts.contains(Ext::Sstc),
+        };
+        let hosted = Hosted::new(guests, around, &self.exts, loaded, console);
+        self.hosted = Some(Box::new(hosted.ok_or(BuildError::GuestMemory)?));
+        Ok(())
+    }
+
+    /// The hypervisor, where guests run without HS software.
+    pub fn hypervisor(&self) -> Option<&Hypervisor> {
+        self.hosted.as_ref().map(|hosted| &hosted.hypervisor)
+    }
+
+    /// Acts on the hypervisor between two rounds of turns; `None` where there is none.
+    pub fn with_hypervisor<T>(
+        &mut self,
+        act: impl FnOnce(&mut Hypervisor, &mut Parts<'_>) -> T,
+    ) -> Option<T> {
+        let sstc = self.exts.contains(Ext::Sstc);
+        let Self { turns, bus, ram, hosted, input, .. } = self;
+        Some(hosted.as_mut()?.with(Surroundings { turns, bus, ram, input, sstc }, act))
+    }
+
+    /// What the guests were made of.
+    pub fn guests(&self) -> Option<&GuestSetup> {
+        self.hosted.as_ref().map(|hosted| hosted.setup())
+    }
+
+    /// Where a guest's memory lies in main memory.
+    pub fn guest_memory(&self, vm: usize) -> Option<Pa> {
+        self.hosted.as_ref()?.memory_of(vm)
     }
 
     /// Writes what was loaded into memory, which has been `used` after a reset, and puts the harts at
@@ -400,7 +485,9 @@ impl Machine {
         match end {
             Some(End::Shutdown) => return ended(Stop::Exit { code: 0 }),
             Some(End::Failure) => return ended(Stop::Exit { code: 1 }),
-            Some(End::Reboot) if !self.reboots => return ended(Stop::Exit { code: 0 }),
+            Some(End::Reboot) if !self.reboots || self.hosted.is_some() => {
+                return ended(Stop::Exit { code: 0 });
+            }
             Some(End::Reboot) => self.restart()?,
             None => {}
         }
@@ -424,9 +511,26 @@ impl Machine {
 
     /// One round of turns; says how the firmware ended the machine if it did.
     fn round(&mut self, left: u64) -> (Round, Option<End>) {
-        let Self { turns, bus, ram, exts, firmware, sbi_console, input, log, recorder, .. } = self;
+        let Self {
+            turns, bus, ram, exts, firmware, hosted, sbi_console, input, log, recorder, ..
+        } = self;
+        let sstc = exts.contains(Ext::Sstc);
         let mut end = None;
         let round = turns.round(bus, left, log.as_deref_mut(), |turns, bus, hart, call| {
+            if let Some(hosted) = hosted.as_mut().filter(|_| call != Call::Trap) {
+                if let Some(recorder) = recorder {
+                    recorder.set_caller(Some(hart));
+                }
+                let after = hosted.exit(Surroundings { turns, bus, ram, input, sstc }, hart);
+                if after == After::End {
+                    end = Some(hosted.end());
+                }
+                if let Some(recorder) = recorder {
+                    recorder.set_caller(None);
+                    turns.harts[hart].report_writes(Writer::Firmware);
+                }
+                return after;
+            }
             let Some(firmware) = firmware else { return After::Return };
             let console = sbi_console.as_mut();
             if let Some(recorder) = recorder {
@@ -443,7 +547,7 @@ impl Machine {
                         After::End
                     }
                 },
-                Call::Woken => {
+                Call::Woken | Call::Hypervisor => {
                     firmware.woken(&mut port, hart);
                     After::Return
                 }

@@ -45,7 +45,7 @@ pub(crate) enum Round {
 pub enum State {
     /// It runs, or waits in WFI.
     Running,
-    /// It waits in the firmware, as in WFI.
+    /// It waits in the firmware or the hypervisor, as in WFI.
     Suspended,
     /// It takes no turns until it is started.
     Stopped,
@@ -56,7 +56,9 @@ pub enum State {
 pub(crate) enum After {
     /// Returns by MRET.
     Return,
-    /// Waits in M-mode; the firmware is asked again when it wakes.
+    /// Goes on in the guest that the hypervisor has entered.
+    Guest,
+    /// Waits in M-mode, or in HS-mode for the hypervisor; who served it is asked again when it wakes.
     Suspend,
     /// Waits to be started.
     Stop,
@@ -69,6 +71,8 @@ pub(crate) enum After {
 pub(crate) enum Call {
     /// A trap went to M-mode.
     Trap,
+    /// A trap went to HS-mode, which a hypervisor outside has.
+    Hypervisor,
     /// A suspended hart has something to wake for.
     Woken,
 }
@@ -108,6 +112,12 @@ impl Turns {
     pub(crate) fn set_all_running(&mut self, running: bool) {
         self.states.fill(if running { State::Running } else { State::Stopped });
         self.unfinished = None;
+    }
+
+    /// All harts leave M-mode, to wait in the mode below.
+    pub(crate) fn suspend_all(&mut self) {
+        self.states.fill(State::Suspended);
+        self.harts.iter_mut().for_each(Hart::mret);
     }
 
     /// What a hart does with its turn.
@@ -179,6 +189,7 @@ impl Turns {
                         Exit::Budget => continue,
                         Exit::Wfi => break,
                         Exit::Firmware => Call::Trap,
+                        Exit::Hypervisor => Call::Hypervisor,
                         // The round goes on where it is after the machine has looked.
                         Exit::Tripped => return Round::Passed,
                         Exit::Halted => {
@@ -198,10 +209,15 @@ impl Turns {
                         self.harts[index].mret();
                         State::Running
                     }
+                    After::Guest => State::Running,
                     After::Suspend => State::Suspended,
                     After::Stop => State::Stopped,
                     After::End => return Round::Passed,
                 };
+                if call == Call::Woken && after == After::Suspend {
+                    // It found nothing to do; asking again at once would ask for ever.
+                    break;
+                }
                 if self.harts[index].is_halted() {
                     // A step that led into the firmware is over when the firmware is done.
                     self.unfinished = Some(Unfinished { hart: index, end, retired_before });

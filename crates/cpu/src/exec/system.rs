@@ -78,7 +78,7 @@ pub(super) fn sret(core: &mut Core) -> Result<(), DataFault> {
     if let Some(why) = why {
         return Err(denied(why));
     }
-    core.sret();
+    core.sret(Some(isa::Op::Sret));
     Ok(())
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn machine(source: &str, harts: usize) -> Machine {
         test_device: false,
         boot: Boot { bios: Bios::File(file.0.clone()), ..Boot::default() },
         reboots: false,
+        guests: None,
         extras: Vec::new(),
     };
     Machine::new(setup, &|| Box::new(Nowhere)).expect("the machine can be made")

@@ -3,10 +3,13 @@
 //! A blob may come from a user, so reading one has limits and never trusts a length or an offset.
 
 mod blob;
+mod cpus;
 mod dts;
+mod guest;
 mod virt;
 
 pub use blob::BlobError;
+pub use guest::GuestTree;
 pub use virt::{BoardTree, Initrd};
 
 /// A tree with what its blob holds beside it.

@@ -1,6 +1,7 @@
 //! The tree of our board, shaped as QEMU's `virt` shapes its own, so that OpenSBI, U-Boot and
 //! Linux find what they look for.
 
+use super::cpus::Cpus;
 use super::{DeviceTree, Node};
 use crate::board::{Board, PLIC_SOURCES, Part, Region};
 use crate::firmware::GENERAL_EVENTS;
@@ -28,10 +29,8 @@ pub struct BoardTree<'a> {
     pub seed: u64,
 }
 
-/// Cache blocks, in bytes.
-const BLOCK_BYTES: u32 = 64;
 /// The clock that the UART divides for its baud rate, as on QEMU's `virt`.
-const UART_HZ: u32 = 3_686_400;
+pub(super) const UART_HZ: u32 = 3_686_400;
 /// Where the console is.
 const STDOUT: &str = "/soc/serial@10000000";
 
@@ -47,7 +46,7 @@ impl BoardTree<'_> {
             .child(self.chosen())
             .child(Node::new("aliases").strings("serial0", [STDOUT]))
             .child(self.memory())
-            .child(self.cpus())
+            .child(self.cpus().node())
             .child(self.soc())
             .children([self.finisher("poweroff", 0x5555), self.finisher("reboot", 0x7777)])
             .children(self.pmu());
@@ -58,15 +57,7 @@ impl BoardTree<'_> {
         0..self.board.harts() as u32
     }
 
-    // Phandles: the harts' interrupt controllers from 1, then the harts, then two devices.
-    fn interrupt_controller_of(&self, hart: u32) -> u32 {
-        1 + hart
-    }
-
-    fn hart_phandle(&self, hart: u32) -> u32 {
-        1 + self.board.harts() as u32 + hart
-    }
-
+    // Phandles: those of `Cpus`, then two devices.
     fn plic_phandle(&self) -> u32 {
         1 + 2 * self.board.harts() as u32
     }
@@ -88,52 +79,8 @@ impl BoardTree<'_> {
             .wide_cells("reg", [ram.base.0, ram.bytes])
     }
 
-    fn cpus(&self) -> Node {
-        let cores = self
-            .harts()
-            .map(|hart| Node::new(format!("core{hart}")).cells("cpu", [self.hart_phandle(hart)]));
-        Node::new("cpus")
-            .cells("#address-cells", [1])
-            .cells("#size-cells", [0])
-            .cells("timebase-frequency", [self.timebase_hz])
-            .children(self.harts().map(|hart| self.cpu(hart)))
-            .child(Node::new("cpu-map").child(Node::new("cluster0").children(cores)))
-    }
-
-    fn cpu(&self, hart: u32) -> Node {
-        let mut cpu = Node::new(format!("cpu@{hart:x}"))
-            .strings("device_type", ["cpu"])
-            .cells("reg", [hart])
-            .strings("status", ["okay"])
-            .strings("compatible", ["riscv"])
-            .strings("riscv,isa-base", ["rv64i"])
-            .strings("riscv,isa-extensions", self.exts.device_tree_extensions())
-            .strings("riscv,isa", [self.exts.device_tree_isa()])
-            .strings("mmu-type", [self.mmu_type()])
-            .cells("phandle", [self.hart_phandle(hart)]);
-        for (ext, name) in [
-            (Ext::Zicbom, "riscv,cbom-block-size"),
-            (Ext::Zicbop, "riscv,cbop-block-size"),
-            (Ext::Zicboz, "riscv,cboz-block-size"),
-        ] {
-            if self.exts.contains(ext) {
-                cpu = cpu.cells(name, [BLOCK_BYTES]);
-            }
-        }
-        cpu.child(
-            Node::new("interrupt-controller")
-                .cells("#interrupt-cells", [1])
-                .flag("interrupt-controller")
-                .strings("compatible", ["riscv,cpu-intc"])
-                .cells("phandle", [self.interrupt_controller_of(hart)]),
-        )
-    }
-
-    fn mmu_type(&self) -> &'static str {
-        [(Ext::Sv57, "riscv,sv57"), (Ext::Sv48, "riscv,sv48"), (Ext::Sv39, "riscv,sv39")]
-            .into_iter()
-            .find(|&(ext, _)| self.exts.contains(ext))
-            .map_or("riscv,none", |(_, name)| name)
+    fn cpus(&self) -> Cpus<'_> {
+        Cpus { exts: self.exts, count: self.board.harts() as u32, timebase_hz: self.timebase_hz }
     }
 
     fn soc(&self) -> Node {
@@ -184,7 +131,7 @@ impl BoardTree<'_> {
     /// Says which interrupts of every hart a device raises.
     fn wired_to_harts(&self, node: Node, interrupts: [u32; 2]) -> Node {
         let wires = self.harts().flat_map(|hart| {
-            let controller = self.interrupt_controller_of(hart);
+            let controller = self.cpus().interrupt_controller_of(hart);
             interrupts.into_iter().flat_map(move |interrupt| [controller, interrupt])
         });
         node.cells("interrupts-extended", wires.collect::<Vec<_>>())
@@ -226,7 +173,7 @@ impl BoardTree<'_> {
 }
 
 /// Words that depend on nothing but the seed (SplitMix64), so that runs repeat.
-fn random_words(seed: u64) -> [u64; 4] {
+pub(super) fn random_words(seed: u64) -> [u64; 4] {
     let mut state = seed;
     std::array::from_fn(|_| {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

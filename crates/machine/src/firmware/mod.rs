@@ -81,6 +81,15 @@ impl Firmware {
         }
     }
 
+    /// Sets up all harts after power-on for a hypervisor outside: they are in S-mode and wait.
+    pub fn boot_hypervised(&mut self, port: &mut dyn Port) {
+        for (hart, of_hart) in self.harts.iter_mut().enumerate() {
+            setup::power_on(port, hart);
+            setup::enter_supervisor(port, hart, Pa(0), 0);
+            of_hart.state = State::Started;
+        }
+    }
+
     /// A hart has taken a trap to M-mode.
     pub fn trap(&mut self, port: &mut dyn Port, hart: usize) -> Outcome {
         if hart >= self.harts.len() {

@@ -20,7 +20,7 @@ pub use symbols::{Symbol, Symbols};
 
 use crate::board::Part;
 use crate::config::{Bios, Boot};
-use crate::device_tree::{BoardTree, DeviceTree, Initrd};
+use crate::device_tree::{BoardTree, DeviceTree, GuestTree, Initrd};
 use elf::{Elf, is_elf};
 use file::read;
 use firmware_info::FirmwareInfo;
@@ -63,6 +63,15 @@ pub enum Start {
     },
 }
 
+impl Start {
+    /// The first instruction, and where the device tree is.
+    pub fn entry(self) -> (Pa, Pa) {
+        match self {
+            Self::Machine { pc, tree, .. } | Self::Supervisor { pc, tree } => (pc, tree),
+        }
+    }
+}
+
 /// The two words through which a bare program talks to the machine (HTIF).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HtifWords {
@@ -98,16 +107,29 @@ pub struct Loaded {
 /// together. The error names the file and the reason.
 pub fn load(boot: &Boot, own: &BoardTree<'_>) -> Result<Loaded, LoadError> {
     let ram = own.board.ram();
-    let mut loader = Loader {
-        layout: Layout::new(Range { start: ram.base, bytes: ram.bytes }),
-        symbols: Symbols::default(),
-        notes: Vec::new(),
-    };
+    let rom_base = own.board.region(Part::BootRom).map_or(Pa(0), |region| region.base);
+    load_into(boot, Range { start: ram.base, bytes: ram.bytes }, rom_base, &own.tree())
+}
+
+/// Loads what `boot` asks for into a guest's memory, by guest physical addresses.
+///
+/// # Errors
+/// As [`load`], and for firmware: a guest has none but the hypervisor's.
+pub fn load_guest(boot: &Boot, own: &GuestTree<'_>) -> Result<Loaded, LoadError> {
+    if let Bios::File(_) = boot.bios {
+        return Err(LoadError::Nonsense("a guest has no M-mode: leave out --bios FILE"));
+    }
+    load_into(boot, Range { start: own.base, bytes: own.bytes }, Pa(0), &own.tree())
+}
+
+fn load_into(boot: &Boot, ram: Range, rom_base: Pa, own: &DeviceTree) -> Result<Loaded, LoadError> {
+    let mut loader =
+        Loader { layout: Layout::new(ram), symbols: Symbols::default(), notes: Vec::new() };
     check_command_line(boot.append.as_deref().unwrap_or_default())?;
     let stages = loader.stages(boot)?;
     let (tree, tree_at) = loader.tree_and_initrd(boot, own)?;
     if let Some(jump) = stages.jump {
-        let at = Pa(ram.base.0 + jump.tree_offset);
+        let at = Pa(ram.start.0 + jump.tree_offset);
         loader.layout.put(jump::COPY, at, Vec::new(), tree.len() as u64)?;
     }
     let mut rom = Vec::new();
@@ -117,7 +139,6 @@ pub fn load(boot: &Boot, own: &BoardTree<'_>) -> Result<Loaded, LoadError> {
             if let Some(info) = info {
                 rom = info.bytes();
             }
-            let rom_base = own.board.region(Part::BootRom).map_or(Pa(0), |region| region.base);
             let info = if rom.is_empty() { Pa(0) } else { rom_base };
             Start::Machine { pc, tree: tree_at, info }
         }
@@ -294,7 +315,7 @@ impl Loader {
     fn tree_and_initrd(
         &mut self,
         boot: &Boot,
-        own: &BoardTree<'_>,
+        own: &DeviceTree,
     ) -> Result<(Vec<u8>, Pa), LoadError> {
         let initrd = match &boot.initrd {
             Some(path) => Some((path, read(path, self.layout.ram().bytes)?)),
@@ -303,7 +324,7 @@ impl Loader {
         let tree_of = |initrd: Option<Initrd>| {
             let (mut tree, path) = match &boot.dtb {
                 Some(path) => (parse_tree(path)?, Some(path)),
-                None => (own.tree(), None),
+                None => (own.clone(), None),
             };
             tree.choose(boot.append.as_deref(), initrd);
             tree.blob().map_err(|error| match path {

@@ -1,0 +1,217 @@
+//! `nestwalk hyp run`: guests in VS-mode with no software in HS-mode.
+
+use crate::guest::{TempFile, elf};
+use crate::{Ended, ended, nestwalk};
+use std::io::Write;
+use std::process::Stdio;
+
+/// SBI calls: `print` for the byte in a0, `off` with success, `fail` without.
+const SBI: &str = "
+    print:  li a7, 0x4442434e; li a6, 2; ecall; ret
+    off:    li a0, 0; li a1, 0; j reset
+    fail:   li a0, 0; li a1, 1
+    reset:  li a7, 0x53525354; li a6, 0; ecall
+    stay:   j stay
+";
+
+fn run(guest: &TempFile, args: &str) -> Ended {
+    let mut command = nestwalk();
+    command.args(["hyp", "run", "--max-insns", "2e7"]).args(args.split_whitespace());
+    ended(command.arg(guest.path()).output().unwrap())
+}
+
+/// Runs it and wants it to power itself off without having failed. Returns what it printed.
+fn passes(source: &str, args: &str) -> String {
+    let ended = run(&elf(&format!("{source}{SBI}")), args);
+    assert_eq!(ended.code, Some(0), "{args}: {}{}", ended.stdout, ended.stderr);
+    ended.stdout
+}
+
+#[test]
+fn a_guest_prints_touches_memory_and_powers_off() {
+    let source = "
+            la a1, text; li a0, 3; li a2, 0
+            li a7, 0x4442434e; li a6, 0; ecall
+            bnez a0, fail
+            li a0, 3; bne a1, a0, fail
+            li t0, 0x80400000; li t1, 600; li t2, 4096
+    next:   sd t1, 0(t0); ld t3, 0(t0); bne t1, t3, fail
+            add t0, t0, t2; addi t1, t1, -1; bnez t1, next
+            j off
+    text:   .byte 104, 105, 10, 0; .align 2
+    ";
+    for pages in ["4K", "64K", "2M", "1G"] {
+        for mode in ["sv39x4", "sv48x4", "sv57x4"] {
+            for tlb in ["default", "adversarial"] {
+                let args = format!("--pages {pages} --mode {mode} --tlb {tlb}");
+                assert_eq!(passes(source, &args), "hi\n", "{args}");
+            }
+        }
+    }
+}
+
+#[test]
+fn how_a_guest_ends_is_the_exit_code() {
+    let failed = run(&elf(&format!("j fail\n{SBI}")), "");
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert!(failed.stderr.contains("powered off: it has failed"), "{}", failed.stderr);
+    let endless = run(&elf("stay: j stay"), "");
+    assert_eq!(endless.code, Some(124), "{}", endless.stderr);
+    let asleep = run(&elf("csrw sie, zero; again: wfi; j again"), "");
+    assert_eq!(asleep.code, Some(124));
+    assert!(asleep.stderr.contains("every hart waits"), "{}", asleep.stderr);
+}
+
+#[test]
+fn loads_and_stores_reach_the_uart() {
+    let source = "
+            li a2, 0x10000000
+            lbu a3, 5(a2); andi a3, a3, 0x20; beqz a3, fail
+            li a0, 79; sb a0, 0(a2); li a0, 75; sb a0, 0(a2); li a0, 10; sb a0, 0(a2)
+            # The scratch register keeps a byte: a signed load extends it.
+            li a0, 0xf0; sb a0, 7(a2); lb a1, 7(a2); li a0, -16; bne a0, a1, fail
+            j off
+    ";
+    assert_eq!(passes(source, ""), "OK\n");
+}
+
+#[test]
+fn what_is_not_there_is_an_access_fault_of_the_guest_s() {
+    let source = "
+            la t0, handler; csrw stvec, t0
+            li s2, 0x20000123; li s1, 5; lbu a0, 0(s2)
+            li s1, 7; sb a0, 0(s2)
+            li s1, 5; li s2, 0x40000000000; ld a0, 0(s2)
+            li s1, 1; jr s2
+    handler: csrr t0, scause; bne t0, s1, fail
+            csrr t0, stval; bne t0, s2, fail
+            # SPP says that it came from VS-mode.
+            csrr t0, sstatus; andi t0, t0, 0x100; beqz t0, fail
+            li t0, 1; beq s1, t0, off
+            csrr t0, sepc; addi t0, t0, 4; csrw sepc, t0; sret
+    ";
+    passes(source, "");
+}
+
+#[test]
+fn an_instruction_of_the_hypervisor_s_is_illegal_for_the_guest() {
+    let source = "
+            la t0, handler; csrw stvec, t0
+            csrr a0, hgatp
+            j fail
+    handler: csrr t0, scause; li t1, 2; bne t0, t1, fail
+            j off
+    ";
+    passes(source, "");
+}
+
+#[test]
+fn a_timer_ends_a_wait_with_and_without_sstc() {
+    let source = "
+            la t0, handler; csrw stvec, t0
+            csrr a0, time; li t1, 20000; add s0, a0, t1; mv a0, s0
+            li a7, 0x54494d45; li a6, 0; ecall
+            bnez a0, fail
+            li t0, 32; csrw sie, t0; csrwi sstatus, 2
+    wait:   wfi; j wait
+    handler: csrr t0, scause; li t1, 5; slli t0, t0, 1; srli t0, t0, 1; bne t0, t1, fail
+            csrr t0, time; bltu t0, s0, fail
+            # Not much later than it was asked for.
+            addi s0, s0, 1000; bltu s0, t0, fail
+            # Setting it again takes the interrupt back.
+            li a0, -1; li a7, 0x54494d45; li a6, 0; ecall
+            csrr t0, sip; andi t0, t0, 32; bnez t0, fail
+            j off
+    ";
+    for args in ["", "--no-guest-sstc", "--isa rv64,sstc=off"] {
+        for others in ["", "--vms 2", "--vms 3 --harts 2"] {
+            passes(source, &format!("{args} {others}"));
+        }
+    }
+}
+
+/// vCPU 0 starts vCPU 1, both use the same ASID and the same address for different pages, and hand a turn to and fro by IPI
+/// twenty times: each must find its own page every time, on whatever hart it is.
+const TWO_ADDRESS_SPACES: &str = "
+            bnez a0, fail
+            li a7, 0x48534d; li a6, 0; li a0, 1; la a1, start; li a2, 0; ecall
+            bnez a0, fail
+            li a0, 0
+    start:  mv s0, a0
+            # The root of this vCPU, two pages beyond those of the last: a leaf of 1 GiB for the code and a table.
+            li s1, 0x80100000; slli t0, s0, 14; add s1, s1, t0
+            li t0, 0x200000cf; sd t0, 16(s1)
+            li t1, 4096; add t2, s1, t1; srli t0, t2, 2; ori t0, t0, 1; sd t0, 8(s1)
+            add t3, t2, t1; srli t0, t3, 2; ori t0, t0, 1; sd t0, 0(t2)
+            # The leaf: a page of its own, which holds its number.
+            add t4, t3, t1; srli t0, t4, 2; ori t0, t0, 0xc7; sd t0, 0(t3)
+            sd s0, 0(t4)
+            srli t0, s1, 12; li t1, 8; slli t1, t1, 60; or t0, t0, t1; csrw satp, t0
+            sfence.vma
+            li s2, 0x40000000; li s3, 20; la s4, turn
+            li t0, 2; csrw sie, t0
+    round:  ld t0, 0(s4); beq t0, s0, mine
+            csrr t1, sip; andi t1, t1, 2; bnez t1, clear
+            wfi
+    clear:  csrci sip, 2; j round
+    mine:   ld t0, 0(s2); bne t0, s0, fail
+            xori t0, s0, 1; sd t0, 0(s4)
+            li a7, 0x735049; li a6, 0; li a0, 1; mv a1, t0; ecall
+            bnez a0, fail
+            addi s3, s3, -1; bnez s3, round
+            # The last one powers off.
+            bnez s0, off
+    rest:   wfi; j rest
+    .align 3
+    turn:   .dword 0
+";
+
+#[test]
+fn a_vcpu_never_uses_what_another_left_in_a_tlb() {
+    for args in ["", "--harts 2", "--harts 3", "--vms 2", "--vms 3 --harts 2 --slice 0.00001"] {
+        for tlb in ["default", "adversarial"] {
+            passes(TWO_ADDRESS_SPACES, &format!("--vcpus 2 {args} --tlb {tlb}"));
+        }
+    }
+}
+
+#[test]
+fn the_first_vm_has_the_input_and_lines_say_whose_they_are() {
+    let source = "
+    again:  li a7, 0x4442434e; li a6, 1; li a0, 1; la a1, byte; li a2, 0; ecall
+            bnez a0, fail
+            beqz a1, off
+            la t0, byte; lbu a0, 0(t0); call print; j again
+    .align 3
+    byte:   .dword 0
+    ";
+    let guest = elf(&format!("{source}{SBI}"));
+    let mut command = nestwalk();
+    command.args(["hyp", "run", "--vms", "2"]).arg(guest.path());
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It ends at once if it asks before anything was typed; what it prints says whose it is.
+    let _ = child.stdin.take().unwrap().write_all(b"hello\n");
+    let ended = ended(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.is_empty() || ended.stdout == "vm0: hello\n", "{}", ended.stdout);
+}
+
+#[test]
+fn what_guests_do_not_have_is_refused() {
+    let guest = elf(SBI);
+    for (args, why) in [
+        ("--isa rv64,h=off", "hypervisor extension"),
+        ("--disk /dev/null", "no disks"),
+        ("--memory 4097", "pages of 4 KiB"),
+        ("--policy no-split+", "no policy"),
+    ] {
+        let ended = run(&guest, args);
+        assert_eq!(ended.code, Some(2), "{args}");
+        assert!(ended.stderr.contains(why), "{args}: {}", ended.stderr);
+    }
+}
