@@ -27,7 +27,7 @@ use crate::witness::{Witness, Writer};
 /// Why a hart stopped running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// The instructions it was given are used up.
+    /// The time it was given is used up.
     Budget,
     /// It waits for an interrupt.
     Wfi,
@@ -140,9 +140,9 @@ impl Hart {
         self.core.after_write(by);
     }
 
-    /// Runs at most `budget` instructions.
+    /// Runs for `budget` cycles: so many instructions, where none traps.
     pub fn run(&mut self, port: &mut dyn Platform, budget: u64) -> Exit {
-        let end = self.core.retired.saturating_add(budget);
+        let end = self.core.cycle.saturating_add(budget);
         self.meet(port);
         if self.debug.is_some() {
             return self.run_debugged(port, end);
@@ -155,10 +155,10 @@ impl Hart {
             if due && let Some(exit) = self.attend(port) {
                 return exit;
             }
-            if self.core.retired >= end {
+            if self.core.cycle >= end {
                 return Exit::Budget;
             }
-            let room = (end - self.core.retired).min(self.deadline - self.core.cycle);
+            let room = end.min(self.deadline) - self.core.cycle;
             if let Some(exit) = self.advance(port, room) {
                 return exit;
             }
@@ -172,7 +172,7 @@ impl Hart {
         budget: u64,
         log: &mut dyn FnMut(Event<'_>),
     ) -> Exit {
-        let end = self.core.retired.saturating_add(budget);
+        let end = self.core.cycle.saturating_add(budget);
         let mut recorder = Recorder::default();
         self.meet(port);
         loop {
@@ -209,7 +209,7 @@ impl Hart {
                 return exit;
             }
         }
-        if self.core.retired >= end {
+        if self.core.cycle >= end {
             return Some(Exit::Budget);
         }
         let insn = self.next_instruction(port);

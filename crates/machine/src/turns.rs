@@ -13,6 +13,10 @@ pub(crate) const TURN_INSNS: u64 = 5_000;
 /// The same for a single hart: how often the machine looks at console input.
 pub(crate) const SOLO_TURN_INSNS: u64 = 100_000;
 
+/// Moments from here on never come, in cycles: harts that only wait for one wait for ever. Virtual time
+/// that runs from below cannot reach the end of its numbers.
+const END_OF_TIME: u64 = 1 << 63;
+
 /// Hears of every retired instruction and every trap.
 pub type Log = dyn FnMut(cpu::Event<'_>);
 
@@ -266,7 +270,7 @@ impl Turns {
                 next = next.min(hart.comparator_deadline());
             }
         }
-        (next != u64::MAX).then_some(next.max(self.cycle + 1))
+        (next < END_OF_TIME).then_some(next.max(self.cycle + 1))
     }
 
     /// Moves virtual time on to `cycle`.

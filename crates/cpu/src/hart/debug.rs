@@ -247,11 +247,11 @@ impl Hart {
                 return exit;
             }
         }
-        if self.core.retired >= end {
+        if self.core.cycle >= end {
             return Some(Exit::Budget);
         }
         let steps = self.debug.as_ref().is_some_and(|debug| debug.step.is_some());
-        let room = (end - self.core.retired).min(self.deadline - self.core.cycle);
+        let room = end.min(self.deadline) - self.core.cycle;
         let before = self.progress();
         let exit = self.advance(port, if steps { 1 } else { room });
         self.count_step(before);

@@ -233,7 +233,7 @@ fn an_access_that_faults_is_not_seen() {
     let mut hart = hart("ld a0, 0(a1)");
     hart.set_requests(Some(&watch(0, 64, true, true)));
     assert_eq!(
-        hart.run(&mut Empty, 1),
+        hart.run(&mut Empty, 100),
         Exit::TrapLoop { exception: Exception::LoadAccess, pc: BASE }
     );
 }
@@ -316,9 +316,9 @@ handler: csrr t2, mepc; addi t2, t2, 4; csrw mepc, t2
             let mut debugged = hart(source);
             debugged.set_requests(Some(requests));
             let mut halts = 0;
-            while debugged.retired() < COUNT {
+            while debugged.cycle() < COUNT {
                 debugged.set_step(steps.then_some(Step::Once));
-                debugged.run(&mut Empty, COUNT - debugged.retired());
+                debugged.run(&mut Empty, COUNT - debugged.cycle());
                 halts += u64::from(debugged.take_halt().is_some());
             }
             let state = |hart: &Hart| {
