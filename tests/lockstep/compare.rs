@@ -391,7 +391,7 @@ fn is_misaligned_at_device(trap: &Trapped, op: Op, ram: Pa) -> bool {
     };
     let faults = [Exception::LoadAccess, Exception::StoreAccess];
     faults.iter().any(|&fault| trap.cause == Cause::Exception(fault))
-        && trap.tval % bytes != 0
+        && !trap.tval.is_multiple_of(bytes)
         && trap.tval < ram.0
 }
 
