@@ -128,6 +128,7 @@ impl Guest {
             misaligned: rng.pick(&[cpu::Misaligned::Handle, cpu::Misaligned::Trap]),
             seed: rng.next(),
             power_on_ns: rng.number(),
+            guests: None,
             test_device: true,
             boot: Boot {
                 program: Some(file.clone()),

@@ -29,6 +29,7 @@ fn machine(name: &str, harts: usize, clock: Clock, source: &str) -> Machine {
         misaligned: cpu::Misaligned::Handle,
         seed: 1,
         power_on_ns: 0,
+        guests: None,
         test_device: false,
         boot: Boot { program: Some(file), ..Boot::default() },
         reboots: false,
