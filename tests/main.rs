@@ -1,5 +1,6 @@
 //! What a user does with the command, end to end; one file per capability.
 
+mod bench;
 mod cli;
 mod events;
 mod fences;

@@ -7,10 +7,12 @@
 //! * [`linux`] boots: what is run with what
 //! * [`kvm`] what runs in a machine whose Linux has loaded KVM
 //! * [`lockstep`] guest programs beside Spike
+//! * [`bench`] guest programs beside Spike and QEMU, against the clock
 //! * [`norm`] which rules of the manual have a test
 //! * [`process`] running other programs
 
 pub mod apt;
+pub mod bench;
 pub mod boots;
 pub mod cpio;
 pub mod initramfs;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::bench::{self, BenchArgs};
 use xtask::kvm::{self, KvmArgs};
 use xtask::linux::{self, InputArgs, LinuxArgs};
 use xtask::lockstep::{self, LockstepArgs};
@@ -26,6 +27,8 @@ enum Chore {
     Test(TestArgs),
     /// Run guest programs on our hart and on Spike, instruction by instruction
     Lockstep(LockstepArgs),
+    /// Measure guest programs on our hart and on the other emulators that are installed
+    Bench(BenchArgs),
     /// Count the rules of the privileged manual that have a test
     Norm(NormArgs),
     /// Get the files that Linux boots need, and say where they are
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Kvm(args) => kvm::kvm(&args),
         Chore::Test(args) => test::test(&args),
         Chore::Lockstep(args) => lockstep::lockstep(&args),
+        Chore::Bench(args) => bench::bench(&args),
         Chore::Norm(args) => norm::norm(&args),
         Chore::Inputs(args) => linux::show_inputs(&args),
     };

@@ -84,6 +84,14 @@ pub fn path_with_spike() -> Result<OsString> {
     env::join_paths(paths).context("a folder of PATH has a colon in its name")
 }
 
+/// Spike, fetched when that is needed.
+pub fn spike() -> Result<PathBuf> {
+    match install_spike() {
+        Ok(()) => Ok(spike_folder().join("spike")),
+        Err(error) => process::find("spike").ok_or(error),
+    }
+}
+
 /// Makes these tools available; an error names those that are missing and cannot be installed, and the command that
 /// installs them.
 pub fn need(programs: &[&str]) -> Result<()> {

@@ -1,0 +1,3 @@
+// In the cache.
+#define BYTES 0x40000ul
+#include "chase.h"

@@ -1,0 +1,2 @@
+// No translation.
+#include "random.h"
