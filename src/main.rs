@@ -1,6 +1,7 @@
 //! The nestwalk command.
 
 mod build;
+mod check;
 mod cli;
 mod console;
 mod diagnostics;
@@ -15,7 +16,7 @@ mod stop;
 mod terminal;
 mod test;
 
-use cli::{Command, Refusal};
+use cli::{Command, HypCommand, Refusal};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -28,7 +29,9 @@ fn main() -> ExitCode {
     };
     let done = match &command {
         Command::Run(args) => run::run(args, None),
-        Command::Hyp(cli::HypCommand::Run(args)) => run::run(&args.run, Some(&args.guests)),
+        Command::Hyp(HypCommand::Run(args)) => run::run(&args.run, Some(&args.guests)),
+        Command::Hyp(HypCommand::Check(args)) => check::run(args),
+        Command::Hyp(HypCommand::KillTable(args)) => check::kill_table(args),
         Command::Test(args) => test::run(args),
         Command::Disasm(args) => disasm::run(args).map(|()| ExitCode::SUCCESS),
     };

@@ -3,6 +3,7 @@
 //! Parsing has no effects but reading the configuration file; it ends in values that the commands
 //! take, or in a usage error (exit code 2).
 
+mod check;
 mod choices;
 mod dialect;
 mod guests;
@@ -14,6 +15,7 @@ mod settings;
 mod spike;
 mod values;
 
+pub(crate) use check::{CheckArgs, KillTableArgs};
 pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
 pub(crate) use guests::GuestOptions;
 pub(crate) use options::{Clock, LogFormat, MachineOptions, Misaligned, RunOptions};
@@ -45,7 +47,7 @@ struct Cli {
 pub(crate) enum Command {
     /// Boot a kernel or run a bare ELF file
     Run(Box<RunArgs>),
-    /// Run guests under the embedded hypervisor, with no software in HS-mode
+    /// The embedded hypervisor
     #[command(subcommand)]
     Hyp(HypCommand),
     /// Run test programs, files or folders of them, and print the results
@@ -54,12 +56,16 @@ pub(crate) enum Command {
     Disasm(DisasmArgs),
 }
 
-/// What to do with guests under the embedded hypervisor.
+/// What to do with the embedded hypervisor.
 #[derive(Subcommand, Debug)]
 pub(crate) enum HypCommand {
     /// Boot a kernel or run a bare ELF file in VS-mode, alone or several times; --memory is a guest's, and so
     /// is the console (SBI's DBCN: earlycon=sbi console=hvc0)
     Run(Box<HypRunArgs>),
+    /// Run random schedules of guests, hypervisor and harts, and check each against the others
+    Check(CheckArgs),
+    /// Put in one fault after the other, on either side, and print what notices (needs a build with faults)
+    KillTable(KillTableArgs),
 }
 
 /// `nestwalk hyp run`.

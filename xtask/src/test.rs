@@ -52,6 +52,8 @@ pub enum Group {
     Norm,
     /// Unit and integration tests of the workspace
     Workspace,
+    /// Faults put in on purpose, on both sides of translation: each must be noticed
+    Faults,
     /// The programs in riscv-tests/ on several machines of ours
     Guests,
     /// Boots of Linux
@@ -83,6 +85,20 @@ pub fn test(args: &TestArgs) -> Result<ExitCode> {
             ),
             Group::Norm => norm(&mut tally, &name),
             Group::Workspace => workspace(&mut tally),
+            Group::Faults => cargo(
+                &mut tally,
+                &name,
+                &[
+                    "test",
+                    "--quiet",
+                    "-p",
+                    "nestwalk-hyp-check",
+                    "--features",
+                    "faults",
+                    "--test",
+                    "kill",
+                ],
+            ),
             Group::Guests => guests(&mut tally),
             Group::Boots => boots(&mut tally, args.full),
             Group::Kvm => kvm(&mut tally, args.full),

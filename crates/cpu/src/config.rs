@@ -1,7 +1,7 @@
 //! What one hart is built like.
 
 use isa::{ExtSet, Pa};
-use mmu::Shape;
+use mmu::{Errata, Shape};
 use timing::Clock;
 
 /// What a misaligned load or store to main memory does.
@@ -39,6 +39,8 @@ pub struct HartConfig {
     pub reset_pc: Pa,
     /// Seed of the entropy source behind the `seed` CSR.
     pub seed: u64,
+    /// What it gets wrong on purpose.
+    pub errata: Errata,
 }
 
 impl HartConfig {
@@ -56,6 +58,7 @@ impl HartConfig {
             clock: Clock::default(),
             reset_pc: Pa(0x8000_0000),
             seed: 0,
+            errata: Errata::NONE,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use isa::field::menvcfg::{ADUE, PBMTE};
 use isa::field::{hstatus, mstatus};
 use isa::{Cause, Ext, ExtSet, Mode, Pa, Privilege};
-use mmu::{Fault, Mmu, Pmp, Ram, TranslationCsrs};
+use mmu::{Errata, Fault, Mmu, Pmp, Ram, TranslationCsrs};
 use timing::Clock;
 
 use crate::HartConfig;
@@ -129,6 +129,10 @@ pub(crate) struct Core {
     pub(crate) witness: Option<Box<dyn Witness>>,
     /// Memory that a debugger watches.
     pub(crate) watches: Watches,
+    pub(crate) errata: Errata,
+    /// HLV was the last access.
+    #[cfg(feature = "faults")]
+    pub(crate) after_hlv: bool,
 }
 
 impl Core {
@@ -167,6 +171,9 @@ impl Core {
             offset: 0,
             witness: None,
             watches: Watches::default(),
+            errata: config.errata,
+            #[cfg(feature = "faults")]
+            after_hlv: false,
         };
         core.reset(config.reset_pc.0);
         core

@@ -95,7 +95,8 @@ impl Hart {
             config.vmid_bits,
             config.pmp_entries,
             config.shape.clone(),
-        );
+        )
+        .with_errata(config.errata);
         let mmu = Mmu::new(mmu_config, Arc::clone(&ram), pma);
         let pages_seen = ram.pages_seen();
         Self {

@@ -3,7 +3,7 @@
 //! native registers from the loop over operations.
 
 use isa::{Exception, Mode, Pa, Privilege, Va};
-use mmu::{Access, Fault, ImplicitAccess, Kind, Scalar, Target};
+use mmu::{Access, Erratum, Fault, ImplicitAccess, Kind, Scalar, Target};
 
 use crate::core::Core;
 use crate::platform::Platform;
@@ -119,7 +119,21 @@ impl Core {
                 self.why = Some(fault);
                 let implicit = matches!(&fault, Fault::GuestPage { implicit: Some(_), .. });
                 let offset = (!implicit).then(|| va.wrapping_sub(origin));
-                Err(DataFault { trap: trap_of(&fault, kind, Va(va), manner.v), offset })
+                let mut trap = trap_of(&fault, kind, Va(va), manner.v);
+                if self.errata.has(Erratum::AmoFaultsAsLoad)
+                    && kind == Kind::Amo
+                    && trap.exception == Exception::StoreGuestPage
+                {
+                    trap.exception = Exception::LoadGuestPage;
+                }
+                let store = matches!(kind, Kind::Store | Kind::Amo);
+                if self.errata.has(Erratum::PteReadReportedAsWrite) && implicit && store {
+                    trap.tinst = PSEUDO_WRITE;
+                }
+                if self.errata.has(Erratum::PteWriteReportedAsRead) && implicit {
+                    trap.tinst = PSEUDO_READ;
+                }
+                Err(DataFault { trap, offset })
             }
         }
     }
@@ -214,9 +228,21 @@ impl Core {
         size: u8,
         manner: Manner,
     ) -> Result<u64, DataFault> {
+        #[cfg(feature = "faults")]
+        let manner = self.leaked(manner);
         let value = self.load_anywhere(port, va, size, manner)?;
         self.note_access(va, size, Touch::Load);
         Ok(value)
+    }
+
+    /// How a load is made where HLV's override leaks into the next one.
+    #[cfg(feature = "faults")]
+    fn leaked(&mut self, manner: Manner) -> Manner {
+        if !self.errata.has(Erratum::HlvOverrideLeaks) || self.mode.v() {
+            return manner;
+        }
+        let leaks = std::mem::replace(&mut self.after_hlv, manner.v);
+        if leaks && !manner.v { self.guest_manner(false) } else { manner }
     }
 
     fn load_anywhere(

@@ -36,7 +36,7 @@ faults! {
     NoFenceAfterSplit "no-fence-after-split"
         "a leaf becomes a table, and no fence follows"
     SplitFencedOnOtherLevelOnly "split-other-levels-unfenced"
-        "two levels are split, and only the upper one is fenced"
+        "two levels are split, and one fence of the upper leaf's first address is taken to cover both"
     FenceBeforeStore "fence-before-store"
         "the fence is executed before the PTEs are written"
     NoFenceAfterLowering "no-fence-after-protection"

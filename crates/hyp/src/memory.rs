@@ -142,6 +142,11 @@ impl GuestMemory {
         self.vmid
     }
 
+    /// Gives back the tables that are held ready, when memory is short.
+    pub fn release_spares(&mut self, env: &mut Env<'_>) {
+        self.spare.drain(env.frames);
+    }
+
     /// How many tables are held ready.
     pub fn spare_tables(&self) -> usize {
         self.spare.len()

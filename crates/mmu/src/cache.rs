@@ -48,6 +48,11 @@ pub(crate) struct Cache<T> {
     next: Vec<u8>,
     /// Bit n is set if an entry of size 2^n was ever kept.
     sizes: u64,
+    /// The last entry kept, and whether removal by address spares it, as an erratum has it.
+    #[cfg(feature = "faults")]
+    last: Option<usize>,
+    #[cfg(feature = "faults")]
+    pub(crate) spares_last: bool,
 }
 
 impl<T: Copy> Cache<T> {
@@ -60,6 +65,10 @@ impl<T: Copy> Cache<T> {
             handed: Vec::new(),
             next: Vec::new(),
             sizes: 0,
+            #[cfg(feature = "faults")]
+            last: None,
+            #[cfg(feature = "faults")]
+            spares_last: false,
         }
     }
 
@@ -156,6 +165,8 @@ impl<T: Copy> Cache<T> {
         self.tags[at] = tag;
         self.values[at] = value;
         self.sizes |= 1 << bits;
+        #[cfg(feature = "faults")]
+        self.last.replace(at);
         Some(Place(at as u32))
     }
 
@@ -186,6 +197,10 @@ impl<T: Copy> Cache<T> {
         for bits in self.sizes() {
             let key = key(input, bits);
             for at in self.places(key) {
+                #[cfg(feature = "faults")]
+                if self.spares_last && self.last == Some(at) {
+                    continue;
+                }
                 if self.tags[at].key == key && is_meant(self.tags[at].space) {
                     self.drop_at(at, dropped);
                 }

@@ -3,6 +3,7 @@
 use isa::field::{hgatp, satp};
 use isa::{Ext, ExtSet, field};
 
+use crate::errata::Errata;
 use crate::shape::Shape;
 use crate::stage::PteFormats;
 
@@ -22,6 +23,7 @@ pub struct MmuConfig {
     pub(crate) svadu: bool,
     /// The architectural TLB.
     pub(crate) shape: Shape,
+    pub(crate) errata: Errata,
 }
 
 impl MmuConfig {
@@ -46,7 +48,14 @@ impl MmuConfig {
             svpbmt: exts.contains(Ext::Svpbmt),
             svadu: exts.contains(Ext::Svadu),
             shape,
+            errata: Errata::NONE,
         }
+    }
+
+    /// The same with errata.
+    #[must_use]
+    pub fn with_errata(self, errata: Errata) -> Self {
+        Self { errata, ..self }
     }
 
     /// The bits of an ASID that exist.

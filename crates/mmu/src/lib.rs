@@ -9,6 +9,7 @@ mod bus;
 mod cache;
 mod config;
 mod context;
+mod errata;
 mod fault;
 mod fence;
 mod memory;
@@ -32,6 +33,7 @@ pub use access::{
 };
 pub use bus::{Bus, BusFault};
 pub use config::{MmuConfig, TranslationCsrs};
+pub use errata::{Errata, Erratum};
 pub use fault::{Fault, PteAt, Reason, StageName, Why};
 pub use fence::Fence;
 pub use memory::{Halt, PteFetches};

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use isa::{Gpa, Pa, Privilege};
 
-use crate::access::{ImplicitAccess, MemoryType};
+use crate::access::{ImplicitAccess, MemoryType, Right};
+use crate::errata::{Errata, Erratum};
 use crate::fault::{Fault, Reason, StageName, Why};
 use crate::observe::{Judgement, Observer, PteFetch, PteUpdate};
 use crate::pmp::{Pmp, PmpAccess};
@@ -35,6 +36,7 @@ pub(crate) struct Physical<'a, O> {
     pub(crate) observer: &'a mut O,
     pub(crate) updates: Updates,
     pub(crate) fetches: &'a mut PteFetches,
+    pub(crate) errata: Errata,
 }
 
 /// What becomes of A and D.
@@ -122,6 +124,11 @@ impl<O: Observer> Physical<'_, O> {
     ) -> Result<bool, Halt<O::Stop>> {
         self.check(pa, slot, at, PmpAccess::WRITE)?;
         let done = match &mut self.updates {
+            Updates::Stored
+                if self.errata.has(Erratum::DirtyInTlbOnly) && slot.stage == StageName::G =>
+            {
+                true
+            }
             Updates::Stored => self.ram.compare_exchange(pa, old, new) == Some(Ok(())),
             Updates::Imagined(ptes) => {
                 ptes.push((pa, new));
@@ -174,6 +181,8 @@ pub(crate) fn translate_stage<S: Stage, M: PteSource<S::Out>>(
 pub(crate) struct Guest<'a, O> {
     pub(crate) stage: Option<GStage>,
     pub(crate) kept: Option<View<'a, Pa>>,
+    /// What the access itself asks for.
+    pub(crate) explicit: Need,
     pub(crate) memory: Physical<'a, O>,
 }
 
@@ -195,7 +204,13 @@ impl<O: Observer> PteSource<Gpa> for Guest<'_, O> {
     type Stop = O::Stop;
 
     fn read(&mut self, at: Gpa, slot: Slot) -> Result<u64, Halt<O::Stop>> {
-        let found = self.translate(at, Need::implicit(ImplicitAccess::Read))?;
+        let mut need = Need::implicit(ImplicitAccess::Read);
+        if self.memory.errata.has(Erratum::HlvxRuleOnPteReads)
+            && self.explicit.right == Right::LoadAsExecute
+        {
+            need.right = Right::LoadAsExecute;
+        }
+        let found = self.translate(at, need)?;
         self.memory.fetch(found.leaf.out, slot, at.0)
     }
 
@@ -204,7 +219,11 @@ impl<O: Observer> PteSource<Gpa> for Guest<'_, O> {
     }
 
     fn update(&mut self, at: Gpa, slot: Slot, old: u64, new: u64) -> Result<bool, Halt<O::Stop>> {
-        let found = self.translate(at, Need::implicit(ImplicitAccess::Write))?;
+        let mut access = ImplicitAccess::Write;
+        if self.memory.errata.has(Erratum::AdUpdateUnchecked) {
+            access = ImplicitAccess::Read;
+        }
+        let found = self.translate(at, Need::implicit(access))?;
         self.memory.replace(found.leaf.out, slot, at.0, old, new)
     }
 }

@@ -3,11 +3,12 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use isa::{Gpa, PAGE_BYTES, Pa, Privilege, Va};
+use isa::{Gpa, PAGE_BYTES, Pa, Privilege, Va, pte};
 
 use crate::access::{Access, Kind, Right, Target, Translated, WatchedRange};
 use crate::config::{MmuConfig, TranslationCsrs};
 use crate::context::{ContextKey, Contexts};
+use crate::errata::Erratum;
 use crate::fault::{Fault, Reason, Why};
 use crate::fence::Fence;
 use crate::memory::{Halt, Physical, PteFetches, Updates};
@@ -22,6 +23,7 @@ use crate::shape::Shape;
 use crate::spaces::{Handed, Space};
 use crate::stage::Need;
 use crate::tlb::{Held, Removed, Tlb};
+use crate::walk::Leaf;
 
 /// So many new events of watched pages are not looked at one by one.
 const MANY_PAGE_EVENTS: u64 = 16;
@@ -79,7 +81,7 @@ impl Mmu {
             csrs: TranslationCsrs::default(),
             fetch: (Privilege::M, false),
             data: (Privilege::M, false),
-            tlb: Tlb::new(&config.shape),
+            tlb: Tlb::new(&config.shape, config.errata),
             contexts: Contexts::new(),
             native: Native::new(Arc::clone(&ram)),
             removed: Removed::default(),
@@ -219,6 +221,7 @@ impl Mmu {
             Fence::Vvma { va, asid: of, vmid: vm } => {
                 Fence::Vvma { va, asid: asid(of), vmid: vmid(vm) }
             }
+            Fence::Gvma { .. } if self.config.errata.has(Erratum::VmidUpperBitsCompared) => fence,
             Fence::Gvma { gpa, vmid: vm } => Fence::Gvma { gpa, vmid: vm.map(vmid) },
         }
     }
@@ -287,6 +290,12 @@ impl Mmu {
         self.follow_tlb();
         let mapping = mapping?;
         let translated = self.check_physical(&mapping, access)?;
+        if self.config.errata.has(Erratum::HlvTaggedAsSupervisor) && access.v && !self.fetch.1 {
+            let flags = (pte::V | pte::R | pte::W | pte::X | pte::A | pte::D) as u8;
+            let memory_type = mapping.memory_type;
+            let leaf = Leaf { out: mapping.pa, flags, bits: 12, global: false, memory_type };
+            self.tlb.s_view(&self.csrs, false).keep(va.0, leaf);
+        }
         let installed = self.install(va, access, &mapping, translated.target);
         if access.kind == Kind::Fetch && !installed {
             self.epoch += 1;
@@ -326,6 +335,7 @@ impl Mmu {
             observer: &mut recorder,
             updates: Updates::Imagined(Vec::new()),
             fetches: &mut PteFetches::default(),
+            errata: self.config.errata,
         };
         let mapping = match resolve(regime, va, Need::explicit(right), memory, None) {
             Ok(mapping) => Ok(mapping),
@@ -372,9 +382,10 @@ impl Mmu {
         used: &mut bool,
     ) -> Result<Mapping, Halt<O::Stop>> {
         let regime = Regime::new(&self.config, &self.csrs, access.privilege, access.v);
-        let Self { ram, pmp, tlb, csrs, stats, .. } = self;
+        let Self { ram, pmp, tlb, csrs, stats, config, .. } = self;
+        let errata = config.errata;
         let fetches = &mut stats.pte_fetches;
-        let memory = Physical { ram, pmp, observer, updates: Updates::Stored, fetches };
+        let memory = Physical { ram, pmp, observer, updates: Updates::Stored, fetches, errata };
         let keeper = Keeper { tlb, csrs, fresh, used };
         resolve(regime, va, Need::explicit(access.right()), memory, Some(keeper))
     }

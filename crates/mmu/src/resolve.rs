@@ -7,6 +7,7 @@ use isa::{Gpa, Pa, Privilege, Va};
 
 use crate::access::{MemoryType, Right};
 use crate::config::{MmuConfig, TranslationCsrs};
+use crate::errata::Erratum;
 use crate::memory::{Guest, Halt, Physical, translate_stage};
 use crate::observe::Observer;
 use crate::stage::{GStage, Need, SStage, Supervisor, Tree, VsStage};
@@ -72,6 +73,7 @@ fn g_stage(config: &MmuConfig, csrs: &TranslationCsrs) -> Option<GStage> {
         mxr: csrs.mxr,
         adue: csrs.adue && config.svadu,
         pbmte: csrs.pbmte && config.svpbmt,
+        errata: config.errata,
     })
 }
 
@@ -165,7 +167,11 @@ fn resolve_guest<O: Observer>(
     memory: Physical<'_, O>,
     keeper: Option<Keeper<'_>>,
 ) -> Result<Mapping, Halt<O::Stop>> {
-    let mapping = |vs_leaf: Option<Leaf<Gpa>>, g_leaf: Leaf<Pa>, held| {
+    let errata = memory.errata;
+    let mapping = |vs_leaf: Option<Leaf<Gpa>>, mut g_leaf: Leaf<Pa>, held| {
+        if errata.has(Erratum::LargeGPageComposed) && g.is_some() && vs_leaf.is_some() {
+            g_leaf = g_leaf.at(va.0);
+        }
         let outer = vs_leaf.map_or(MemoryType::Pma, |leaf| leaf.memory_type);
         Mapping {
             pa: g_leaf.out,
@@ -176,7 +182,7 @@ fn resolve_guest<O: Observer>(
         }
     };
     let Some(Keeper { tlb, csrs, fresh, used }) = keeper else {
-        let mut guest = Guest { stage: g, kept: None, memory };
+        let mut guest = Guest { stage: g, kept: None, explicit: need, memory };
         let (vs_leaf, gpa) = match &vs {
             Some(stage) => {
                 let leaf = translate_stage(stage, None, &mut guest, va, need)?.leaf;
@@ -188,7 +194,7 @@ fn resolve_guest<O: Observer>(
         return Ok(mapping(vs_leaf, found.leaf, Held::Not));
     };
     let (mut vs_view, g_view, mut combined) = tlb.guest_views(csrs, fresh);
-    let mut guest = Guest { stage: g, kept: Some(g_view), memory };
+    let mut guest = Guest { stage: g, kept: Some(g_view), explicit: need, memory };
     let Some(stage) = &vs else {
         let found = guest.translate(Gpa(va.0), need);
         *used |= guest.kept.is_some_and(|view| view.used);

@@ -72,6 +72,14 @@ impl Space {
         }
     }
 
+    /// Whether its entries are global.
+    pub(crate) fn is_global(self) -> bool {
+        let (Self::S(asid) | Self::Vs { asid, .. } | Self::Combined { asid, .. }) = self else {
+            return false;
+        };
+        asid == Asid::Global
+    }
+
     /// Whether it holds VS-stage information of this virtual machine and, if given, of this ASID alone.
     pub(crate) fn is_vs(self, of_vmid: u16, of_asid: Option<u16>) -> bool {
         match self {

@@ -5,6 +5,7 @@
 use isa::{Gpa, PAGE_BITS, Pa, Privilege, Va, pte};
 
 use crate::access::{ImplicitAccess, Right};
+use crate::errata::{Errata, Erratum};
 use crate::fault::{Fault, Reason, StageName, Why};
 use crate::observe::Terms;
 
@@ -255,6 +256,7 @@ pub(crate) struct GStage {
     pub(crate) mxr: bool,
     pub(crate) adue: bool,
     pub(crate) pbmte: bool,
+    pub(crate) errata: Errata,
 }
 
 impl Stage for GStage {
@@ -280,6 +282,9 @@ impl Stage for GStage {
     }
 
     fn check_width(&self, gpa: Gpa) -> Result<(), Reason> {
+        if self.errata.has(Erratum::GpaUpperBitsIgnored) {
+            return Ok(());
+        }
         let width = self.tree.width() + Self::ROOT_EXTRA_BITS;
         if gpa.0 >> width == 0 { Ok(()) } else { Err(Reason::GpaTooWide) }
     }

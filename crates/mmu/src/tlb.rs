@@ -7,6 +7,7 @@ use isa::{Gpa, Pa, Va};
 
 use crate::cache::{Cache, Dropped, Place};
 use crate::config::TranslationCsrs;
+use crate::errata::{Errata, Erratum};
 use crate::fence::Fence;
 use crate::shape::Shape;
 use crate::spaces::{Asid, Forgotten, Handed, Space, SpaceId, Spaces};
@@ -95,10 +96,11 @@ pub(crate) struct Tlb {
     forgotten: Vec<Forgotten>,
     split_napot: bool,
     tag_vs_roots: bool,
+    errata: Errata,
 }
 
 impl Tlb {
-    pub(crate) fn new(shape: &Shape) -> Self {
+    pub(crate) fn new(shape: &Shape, errata: Errata) -> Self {
         fn stage<A: Copy>(leaves: crate::shape::Geometry, shape: &Shape) -> StageCache<A> {
             StageCache {
                 leaves: Cache::new(leaves),
@@ -106,7 +108,7 @@ impl Tlb {
                 dropped: Vec::new(),
             }
         }
-        Self {
+        let tlb = Self {
             spaces: Spaces::default(),
             s: stage(shape.s_stage, shape),
             vs: stage(shape.vs_stage, shape),
@@ -119,7 +121,21 @@ impl Tlb {
             forgotten: Vec::new(),
             split_napot: shape.split_napot,
             tag_vs_roots: shape.tag_vs_roots,
-        }
+            errata,
+        };
+        #[cfg(feature = "faults")]
+        let tlb = tlb.sparing_last();
+        tlb
+    }
+
+    /// The same, with caches that spare the last refill where an erratum has it so.
+    #[cfg(feature = "faults")]
+    fn sparing_last(mut self) -> Self {
+        let spares = self.errata.has(Erratum::RefillRacesFence);
+        self.vs.leaves.spares_last = spares;
+        self.g.leaves.spares_last = spares;
+        self.combined.spares_last = spares;
+        self
     }
 
     /// The S-stage's view under the ASID in `satp`.
@@ -135,7 +151,7 @@ impl Tlb {
                 tags
             }
         };
-        View::new(&mut self.s, &self.spaces, tags, fresh, self.split_napot)
+        View::new(&mut self.s, &self.spaces, tags, fresh, self.split_napot, Errata::NONE)
     }
 
     /// The views of both stages and of both in one, under the VMID and ASID in `hgatp` and `vsatp`.
@@ -144,7 +160,10 @@ impl Tlb {
         csrs: &TranslationCsrs,
         fresh: bool,
     ) -> (View<'_, Gpa>, View<'_, Pa>, CombinedView<'_>) {
-        let (vmid, asid, bare) = (csrs.vmid(), csrs.vs_asid(), Tree::of(csrs.hgatp).is_none());
+        let (mut vmid, asid, bare) = (csrs.vmid(), csrs.vs_asid(), Tree::of(csrs.hgatp).is_none());
+        if self.errata.has(Erratum::HitIgnoresVmid) {
+            vmid &= !1;
+        }
         let root = if self.tag_vs_roots { csrs.vs_root() } else { 0 };
         let key = (vmid, asid, bare, root);
         let tags = match self.guest_tags {
@@ -178,8 +197,8 @@ impl Tlb {
             split_napot: split,
         };
         (
-            View::new(&mut self.vs, spaces, tags.vs, fresh, split),
-            View::new(&mut self.g, spaces, tags.g, fresh, split),
+            View::new(&mut self.vs, spaces, tags.vs, fresh, split, Errata::NONE),
+            View::new(&mut self.g, spaces, tags.g, fresh, split, self.errata),
             combined,
         )
     }
@@ -226,7 +245,16 @@ impl Tlb {
 
     /// Removes what a fence orders. ASID and VMID have no bits that do not exist.
     pub(crate) fn fence(&mut self, fence: Fence) {
+        let mut fence = fence;
+        if self.errata.has(Erratum::HitIgnoresVmid) {
+            match &mut fence {
+                Fence::Vvma { vmid, .. } | Fence::Gvma { vmid: Some(vmid), .. } => *vmid &= !1,
+                _ => {}
+            }
+        }
         match fence {
+            Fence::Gvma { .. } if self.errata.has(Erratum::GvmaMissesTlb) => {}
+            Fence::Vvma { va: Some(_), .. } if self.errata.has(Erratum::AddressFenceMisses) => {}
             Fence::Sfence { va: None, asid: None } => self.forget(Space::s_all()),
             Fence::Sfence { va: None, asid: Some(asid) } => {
                 let space = Space::S(Asid::Own(asid));
@@ -263,10 +291,18 @@ impl Tlb {
     }
 
     fn remove_vs_leaf(&mut self, va: Va, asid: Option<u16>, vmid: u16) {
-        let Self { vs, combined, combined_dropped, fragmented, spaces, .. } = self;
-        let meant = |id: SpaceId| spaces.space_of(id).is_some_and(|space| space.is_vs(vmid, asid));
+        let Self { vs, combined, combined_dropped, fragmented, spaces, errata, .. } = self;
+        let meant = |id: SpaceId| {
+            spaces.space_of(id).is_some_and(|space| {
+                space.is_vs(vmid, asid)
+                    && !(errata.has(Erratum::GlobalsMissed) && space.is_global())
+            })
+        };
         vs.leaves.remove(va.0, meant, &mut vs.dropped);
         combined.remove(va.0, meant, combined_dropped);
+        if errata.has(Erratum::FragmentsMissed) {
+            return;
+        }
         // A VS-stage page that lies in pieces goes as a whole.
         let covers = |start: u64, bits: u8| va.0 >> bits == start >> bits;
         fragmented.retain(|page| {
@@ -369,6 +405,7 @@ pub(crate) struct View<'a, A> {
     fresh: bool,
     /// Whether something kept stood in for memory.
     pub(crate) used: bool,
+    errata: Errata,
 }
 
 impl<'a, A: Address> View<'a, A> {
@@ -378,8 +415,9 @@ impl<'a, A: Address> View<'a, A> {
         tags: Tags,
         fresh: bool,
         split_napot: bool,
+        errata: Errata,
     ) -> Self {
-        Self { cache, spaces, tags, split_napot, fresh, used: false }
+        Self { cache, spaces, tags, split_napot, fresh, used: false, errata }
     }
 
     /// A kept leaf that permits the access as it is.
@@ -395,12 +433,19 @@ impl<'a, A: Address> View<'a, A> {
         let suits = |leaf: &Leaf<A>| leaf.permits(stage, need);
         let (place, leaf) = self.cache.leaves.find(self.tags.both(), input.bits(), suits)?;
         self.used = true;
-        Some(Found { leaf: leaf.at(input.bits()), place: Some(place) })
+        let mut leaf = leaf.at(input.bits());
+        if self.errata.has(Erratum::NapotHitSubpage) && leaf.bits == 16 {
+            leaf.out = A::new(leaf.out.bits() & !0xf000 | 0x8000);
+        }
+        Some(Found { leaf, place: Some(place) })
     }
 
     /// Keeps the leaf that a walk of `input` found.
     pub(crate) fn keep(&mut self, input: u64, leaf: Leaf<A>) -> Option<Place> {
-        let bits = kept_bits(leaf.bits, self.split_napot);
+        let mut bits = kept_bits(leaf.bits, self.split_napot);
+        if self.errata.has(Erratum::LevelOfGPageLost) {
+            bits = bits.min(12);
+        }
         let leaf = Leaf { bits, ..leaf };
         let value = leaf.at(input >> bits << bits);
         let space = self.tags.of(leaf.global);

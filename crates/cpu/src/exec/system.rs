@@ -2,7 +2,7 @@
 
 use isa::field::{hstatus, mstatus};
 use isa::{Exception, Gpa, Mode, Op as Insn, Va};
-use mmu::{Fence, Kind};
+use mmu::{Erratum, Fence, Kind};
 
 use super::denied;
 use crate::block::Op;
@@ -172,7 +172,8 @@ pub(super) fn hfence_gvma(core: &mut Core, op: &Op) -> Result<(), DataFault> {
         Mode::S | Mode::U => return Err(denied(Denied::Illegal)),
         Mode::VS | Mode::VU => return Err(denied(Denied::Virtual)),
     }
-    let gpa = operand(core, op.rs1).map(|value| Gpa(value << 2));
+    let shift = if core.errata.has(Erratum::GpaNotShifted) { 0 } else { 2 };
+    let gpa = operand(core, op.rs1).map(|value| Gpa(value << shift));
     let vmid = operand(core, op.rs2).map(|value| value as u16);
     core.fence(Fence::Gvma { gpa, vmid }, Some(op.code));
     Ok(())

@@ -99,7 +99,12 @@ impl<'a> Editor<'a> {
                 self.change(&place, Why::Raised, |now| now.with(Pte::leaf(leaf).0 & rights))?;
                 return Ok(Mapped::Rights);
             }
-            split?;
+            if split? > 1 && self.gstage.faults.has(Fault::SplitFencedOnOtherLevelOnly) {
+                let fenced = self.gstage.duties.clone();
+                let mapped = self.map(fault, leaf);
+                self.gstage.duties = fenced;
+                return mapped;
+            }
             place = self.descend(fault, wanted)?;
         }
         if let Form::Table(table) = place.pte.form() {
