@@ -7,7 +7,7 @@ use hyp::memory::{Clearing, MemoryConfig};
 use hyp::vm::{End, FenceCounts};
 use isa::{Ext, PAGE_BYTES};
 use machine::Setup;
-use machine::guests::GuestSetup;
+use machine::guests::{GuestSetup, ToggleCounts};
 use std::fmt::Write;
 
 /// Makes a machine one for guests: its memory becomes a guest's, and its own holds all of them.
@@ -37,6 +37,11 @@ pub(crate) fn set_up(setup: &mut Setup, options: &GuestOptions, run: &RunOptions
             svvptc: setup.exts.contains(Ext::Svvptc),
         },
         sstc: setup.exts.contains(Ext::Sstc) && !options.no_guest_sstc,
+        bare: false,
+        toggle_cycles: options.dirty_log_every.map(|every| {
+            let cycles = every.0.as_nanos() * u128::from(setup.clock.cpu_hz()) / 1_000_000_000;
+            u64::try_from(cycles).unwrap_or(u64::MAX)
+        }),
         slice_ticks: u64::try_from(slice).unwrap_or(u64::MAX).max(1),
     };
     setup.ram_bytes = guests.ram_bytes();
@@ -45,7 +50,7 @@ pub(crate) fn set_up(setup: &mut Setup, options: &GuestOptions, run: &RunOptions
 }
 
 /// What happened under the hypervisor, for the user.
-pub(crate) fn tell(hypervisor: &Hypervisor) -> String {
+pub(crate) fn tell(hypervisor: &Hypervisor, toggled: Option<ToggleCounts>) -> String {
     let mut text = String::new();
     for (number, vm) in hypervisor.vms.iter().enumerate() {
         let end = match vm.end {
@@ -93,5 +98,12 @@ pub(crate) fn tell(hypervisor: &Hypervisor) -> String {
          {gvma_all_remote} on others, all {gvma_placed} for vCPUs that came; vvma {vvma_placed} for vCPUs that came, {vvma_asked} for guests; {ipis} IPIs",
         counts.switches, counts.moves, counts.kicks, counts.rollovers
     );
+    if let Some(ToggleCounts { periods, named, not_changed, lost, failures }) = toggled {
+        let _ = write!(
+            text,
+            "\ndirty logs: {periods} periods, {named} pages named, {not_changed} of them as they were, {lost} lost, \
+             {failures} failures"
+        );
+    }
     text
 }

@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod console;
 mod diagnostics;
+mod dirty;
 mod disasm;
 mod events;
 mod exit;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Hyp(HypCommand::Run(args)) => run::run(&args.run, Some(&args.guests)),
         Command::Hyp(HypCommand::Check(args)) => check::run(args),
         Command::Hyp(HypCommand::KillTable(args)) => check::kill_table(args),
+        Command::Hyp(HypCommand::DirtyLog(args)) => dirty::run(args),
         Command::Test(args) => test::run(args),
         Command::Disasm(args) => disasm::run(args).map(|()| ExitCode::SUCCESS),
     };

@@ -201,6 +201,97 @@ fn the_first_vm_has_the_input_and_lines_say_whose_they_are() {
     assert!(ended.stdout.is_empty() || ended.stdout == "vm0: hello\n", "{}", ended.stdout);
 }
 
+/// Writes to 600 pages over and over, a different value each time, until 8 ms have passed.
+const WRITER: &str = "
+            csrr s0, time; li t0, 80000; add s0, s0, t0
+    again:  li t0, 0x80200000; li t1, 600; li t2, 4096
+    next:   addi s1, s1, 1; sd s1, 8(t0); add t0, t0, t2; addi t1, t1, -1; bnez t1, next
+            csrr t0, time; bltu t0, s0, again
+            j off
+";
+
+#[test]
+fn logs_that_go_on_and_off_miss_no_write_under_any_policy() {
+    for policy in ["split-on-fault", "eager-enable", "eager-clear", "no-split", "dbit"] {
+        for (recovery, pages) in [("", "2M"), ("+recover-lazy", "2M"), ("+recover-eager", "64K")] {
+            let args = format!(
+                "--policy {policy}{recovery} --pages {pages} --memory 8M --dirty-log-every 0.001 \
+                 --tlb adversarial --vms 2 --harts 2 --max-insns 1e9"
+            );
+            let ended = run(&elf(&format!("{WRITER}{SBI}")), &args);
+            assert_eq!(ended.code, Some(0), "{args}: {}", ended.stderr);
+            assert!(ended.stderr.contains("0 lost, 0 failures"), "{args}: {}", ended.stderr);
+            assert!(!ended.stderr.contains("dirty logs: 0 periods"), "{args}: {}", ended.stderr);
+        }
+    }
+}
+
+/// The report of `hyp dirty-log` as JSON.
+fn dirty_log(args: &str) -> serde_json::Value {
+    let json = TempFile::new("");
+    let mut command = nestwalk();
+    command.args(["hyp", "dirty-log", "--before-after", "0.001", "--json"]).arg(json.path());
+    let ended = ended(command.args(args.split_whitespace()).output().unwrap());
+    assert_eq!(ended.code, Some(0), "{args}: {}", ended.stderr);
+    serde_json::from_slice(&std::fs::read(json.path()).unwrap()).unwrap()
+}
+
+#[test]
+fn policies_are_compared_by_figures_that_can_be_computed_by_hand() {
+    // 4 MiB are two leaves of 2 MiB; a third holds the program and its table. One vCPU writes to each of 1024 pages,
+    // one after the other, all of them between two looks at the log.
+    let args =
+        "--working-set 4M --write-pattern seq --write-rate 10MHz --bandwidth 256M --rounds 2";
+    let report = dirty_log(args);
+    let runs = report["runs"].as_array().unwrap();
+    let figure = |policy: &str, part: &str, name: &str| {
+        let run = runs.iter().find(|run| run["policy"] == policy).unwrap();
+        assert_eq!(run["lost"], 0, "{policy}");
+        run[part][name].as_u64().unwrap()
+    };
+    for (policy, at_enable, while_logging) in [
+        ("split-on-fault", 0, 2),
+        ("eager-enable", 3, 0),
+        ("eager-clear", 0, 2),
+        ("no-split", 0, 0),
+        ("dbit", 3, 0),
+    ] {
+        assert_eq!(figure(policy, "enable", "splits"), at_enable, "{policy}");
+        assert_eq!(figure(policy, "logging", "splits"), while_logging, "{policy}");
+    }
+    assert_eq!(figure("dbit", "logging", "faults"), 0);
+    assert!(figure("no-split", "logging", "faults") < figure("eager-enable", "logging", "faults"));
+    // Nothing is put together again unless it is asked for.
+    assert_eq!(figure("split-on-fault", "after", "collapses"), 0);
+    let recovered = dirty_log(&format!("{args} --policy split-on-fault+recover-eager"));
+    assert_eq!(recovered["runs"][0]["disable"]["collapses"], 2);
+}
+
+#[test]
+fn every_pattern_leaves_a_copy_that_is_what_is_there() {
+    for pattern in ["seq", "random", "zipf"] {
+        for args in ["", "--vcpus 2 --harts 2 --tlb adversarial", "--pages 4K --manual-clear"] {
+            let args = format!("--working-set 2M --write-pattern {pattern} {args}");
+            let report = dirty_log(&args);
+            for run in report["runs"].as_array().unwrap() {
+                assert_eq!(run["lost"], 0, "{args}: {run}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_report_is_one_html_file_with_charts() {
+    let html = TempFile::new("");
+    let mut command = nestwalk();
+    command.args(["hyp", "dirty-log", "--working-set", "1M", "--html"]).arg(html.path());
+    let ended = ended(command.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("written pages that no log named"), "{}", ended.stdout);
+    let text = std::fs::read_to_string(html.path()).unwrap();
+    assert!(text.contains("<svg") && text.contains("no-split") && !text.contains("http"));
+}
+
 #[test]
 fn what_guests_do_not_have_is_refused() {
     let guest = elf(SBI);

@@ -29,6 +29,10 @@ pub(crate) struct GuestOptions {
     /// How long a vCPU keeps its hart while others wait for one
     #[arg(long, value_name = "SECONDS", default_value = "0.001")]
     pub(crate) slice: Seconds,
+    /// Switches dirty logging on and off every so often, and checks each log against a copy of the memory: pages that
+    /// changed and were not in it make the exit code 1
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) dirty_log_every: Option<Seconds>,
     /// Guests have no Sstc: their timers are SBI's, and the hypervisor makes the interrupt pending
     #[arg(long)]
     pub(crate) no_guest_sstc: bool,

@@ -6,6 +6,7 @@
 mod check;
 mod choices;
 mod dialect;
+mod dirty;
 mod guests;
 mod keys;
 mod nearest;
@@ -17,6 +18,7 @@ mod values;
 
 pub(crate) use check::{CheckArgs, KillTableArgs};
 pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
+pub(crate) use dirty::{DirtyLogArgs, Pattern};
 pub(crate) use guests::GuestOptions;
 pub(crate) use options::{Clock, LogFormat, MachineOptions, Misaligned, RunOptions};
 pub(crate) use settings::print as print_settings;
@@ -62,6 +64,8 @@ pub(crate) enum HypCommand {
     /// Boot a kernel or run a bare ELF file in VS-mode, alone or several times; --memory is a guest's, and so
     /// is the console (SBI's DBCN: earlycon=sbi console=hvc0)
     Run(Box<HypRunArgs>),
+    /// Compare policies of dirty logging: the same guest under each, brought up to date in rounds as a migration does
+    DirtyLog(Box<DirtyLogArgs>),
     /// Run random schedules of guests, hypervisor and harts, and check each against the others
     Check(CheckArgs),
     /// Put in one fault after the other, on either side, and print what notices (needs a build with faults)
@@ -199,7 +203,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Refusal> {
     let run = match &mut command {
         Command::Run(run) => Some(&mut **run),
         Command::Hyp(HypCommand::Run(args)) => Some(&mut args.run),
-        Command::Test(_) | Command::Disasm(_) => None,
+        Command::Hyp(HypCommand::DirtyLog(_)) | Command::Test(_) | Command::Disasm(_) => None,
     };
     if let Some(run) = run
         && let Some(path) = &run.config

@@ -42,6 +42,11 @@ pub const STORIES: &[Story] = &[
             hypervised(nestwalk, &words.split(' ').collect::<Vec<_>>())
         },
     },
+    Story {
+        name: "Linux under the embedded hypervisor, dirty log on and off, every policy",
+        long: true,
+        play: dirty_logs,
+    },
     Story { name: "disks and a network under Linux", long: true, play: disks_and_network },
     Story {
         name: "U-Boot, builtin firmware",
@@ -144,6 +149,20 @@ set -e
 [ \"$(nproc)\" = \"$vcpus\" ]
 dd if=/dev/zero bs=1M count=3 2>/dev/null | md5sum | grep -q d1dd210d6b1312cb342b56d02bd5e651
 ";
+
+/// The same with dirty logging on and off every 100 ms, under each policy; nestwalk itself compares logs and memory.
+fn dirty_logs(nestwalk: &Path) -> Result<Duration> {
+    let mut all = Duration::ZERO;
+    for policy in ["split-on-fault", "eager-enable", "eager-clear", "no-split", "dbit"] {
+        for recovery in ["", "+recover-lazy", "+recover-eager"] {
+            let policy = format!("{policy}{recovery}");
+            let words =
+                ["--vcpus", "2", "--memory", "256M", "--dirty-log-every", "0.1", "--policy"];
+            all += hypervised(nestwalk, &[&words[..], &[&policy]].concat()).context(policy)?;
+        }
+    }
+    Ok(all)
+}
 
 /// Linux boots with no software in HS-mode, computes, and powers off.
 fn hypervised(nestwalk: &Path, words: &[&str]) -> Result<Duration> {

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use isa::field::mip;
 use isa::{Cause, Exception, Interrupt, csr};
 
+use crate::cost::{Costs, Work};
 use crate::exit::Then;
 use crate::memory::Env;
 use crate::placement::Placement;
@@ -104,6 +105,8 @@ pub struct Hypervisor {
     vmids: Option<VmidAllocator>,
     slice_ticks: u64,
     pub(crate) counts: Counts,
+    costs: Costs,
+    spent: u64,
     pub(crate) decoder: isa::Decoder,
 }
 
@@ -150,6 +153,8 @@ impl Hypervisor {
             vmids: VmidAllocator::new(vmid_bits).filter(|_| (1 << vmid_bits) > count),
             slice_ticks: slice_ticks.max(1),
             counts: Counts::default(),
+            costs: Costs::NONE,
+            spent: 0,
             decoder: isa::Decoder::new(exts),
         }
     }
@@ -165,6 +170,21 @@ impl Hypervisor {
     pub fn start(&mut self, parts: &mut Parts<'_>, id: VcpuId, pc: u64, opaque: u64) {
         self.vms[id.vm].vcpus[id.vcpu].start_at(id.vcpu, pc, opaque);
         self.make_ready(parts, id);
+    }
+
+    /// From now on each exit takes its hart as many cycles as these costs come to.
+    pub fn set_costs(&mut self, costs: Costs) {
+        self.costs = costs;
+    }
+
+    /// What things cost.
+    pub fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    /// What exits have cost so far.
+    pub fn spent(&self) -> u64 {
+        self.spent
     }
 
     /// What happened so far.
@@ -198,11 +218,18 @@ impl Hypervisor {
         counts[(cause & 63) as usize] += 1;
         let gone = self.vms[id.vm].end.is_some() || self.vms[id.vm].paused;
         let is_interrupt = cause >> 63 != 0;
+        let before = Work::of(&self.vms[id.vm]);
         let then = match (gone, is_interrupt) {
             (true, _) => Then::Yield,
             (false, true) => self.interrupt(parts, hart, cause),
             (false, false) => self.exception(parts, hart, id, cause),
         };
+        let work = Work::of(&self.vms[id.vm]).since(&before);
+        let cost = self.costs.exit + self.costs.of(&work);
+        if cost != 0 {
+            self.spent += cost;
+            parts.harts.spend(hart, cost);
+        }
         match then {
             Then::Resume => {
                 parts.harts.sret(hart);

@@ -126,6 +126,9 @@ pub trait Harts {
     /// Sends a supervisor software interrupt.
     fn interrupt(&mut self, hart: usize);
 
+    /// Lets virtual time pass on a hart: what the hypervisor's own work costs.
+    fn spend(&mut self, hart: usize, cycles: u64);
+
     /// What HLVX.HU reads at this privilege in the guest whose state the hart has; `None` where it traps.
     fn read_guest_code(&mut self, hart: usize, va: Va, privilege: Privilege) -> Option<u16>;
 }

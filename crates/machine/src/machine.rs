@@ -23,7 +23,7 @@ use crate::config::Boot;
 use crate::device_tree::BoardTree;
 use crate::events::{Counts, HartStats, Observing, SharedRecorder, Stats, Translation};
 use crate::firmware::{End, Firmware, Outcome};
-use crate::guests::{self, GuestSetup, Hosted, Surroundings};
+use crate::guests::{self, GuestSetup, Hosted, Surroundings, ToggleCounts};
 use crate::load::{HtifWords, LoadError, Loaded, Start, load};
 use crate::sbi_port::SbiPort;
 use crate::turns::{After, Call, Log, Round, SOLO_TURN_INSNS, State, TURN_INSNS, Turns};
@@ -327,6 +327,41 @@ impl Machine {
         Some(hosted.as_mut()?.with(Surroundings { turns, bus, ram, input, sstc }, act))
     }
 
+    /// Runs until `cycle` of virtual time; `Some` if the run ended before.
+    ///
+    /// # Errors
+    /// As for [`Machine::run`].
+    pub fn run_until(
+        &mut self,
+        cycle: u64,
+        stop: &AtomicBool,
+        input: &mut dyn Input,
+    ) -> Result<Option<Stop>, LoadError> {
+        while self.turns.cycle < cycle {
+            let harts = self.turns.harts.len() as u64;
+            let left = (cycle - self.turns.cycle).saturating_mul(harts);
+            let limits = Limits { insns: self.turns.retired().saturating_add(left), stop };
+            match self.run_round(&limits, input)? {
+                ControlFlow::Break(stop) => return Ok(Some(stop)),
+                ControlFlow::Continue(Round::Idle { next }) => {
+                    self.turns.skip_to(next.unwrap_or(cycle).min(cycle));
+                }
+                ControlFlow::Continue(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The moment up to which all harts have run, in cycles of virtual time.
+    pub fn now(&self) -> u64 {
+        self.turns.cycle
+    }
+
+    /// What switching dirty logs on and off found, where guests were to have that.
+    pub fn toggle_counts(&self) -> Option<ToggleCounts> {
+        self.hosted.as_ref()?.toggle_counts()
+    }
+
     /// What the guests were made of.
     pub fn guests(&self) -> Option<&GuestSetup> {
         self.hosted.as_ref().map(|hosted| hosted.setup())
@@ -460,6 +495,12 @@ impl Machine {
                 return ended(Stop::Limit);
             }
             self.feed(input);
+            let sstc = self.exts.contains(Ext::Sstc);
+            let Self { turns, bus, ram, hosted, input, .. } = self;
+            if let Some(hosted) = hosted {
+                let cycle = turns.cycle;
+                hosted.toggle(Surroundings { turns, bus, ram, input, sstc }, cycle);
+            }
             let behind = self.pace.caught_up(self.turns.cycle);
             if behind > self.turns.cycle {
                 self.turns.skip_to(behind);

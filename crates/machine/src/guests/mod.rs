@@ -7,8 +7,10 @@ mod console;
 mod heap;
 mod port;
 mod setup;
+mod toggle;
 
 pub use setup::{GUEST_BASE, GuestSetup};
+pub use toggle::ToggleCounts;
 
 use std::collections::VecDeque;
 
@@ -33,6 +35,7 @@ use crate::turns::{After, Turns};
 use console::Console;
 use heap::Heap;
 use port::{HartsPort, IoPort, Physical};
+use toggle::Toggle;
 
 pub(crate) use console::{UART_BASE, UART_BYTES};
 pub(crate) use port::GuestWindow;
@@ -48,6 +51,7 @@ pub(crate) struct Hosted {
     setup: GuestSetup,
     /// Where each guest's memory lies.
     memories: Vec<Pa>,
+    toggle: Option<Toggle>,
 }
 
 /// What the hypervisor reaches of the machine.
@@ -90,11 +94,14 @@ impl Hosted {
             vm.vcpus.iter_mut().for_each(|vcpu| prepare(vcpu, setup.sstc, time));
             let vm = hypervisor.add(vm);
             let id = hyp::hypervisor::VcpuId { vm, vcpu: 0 };
-            parts.with(|parts| hypervisor.start(parts, id, pc.0, tree.0));
+            if !setup.bare {
+                parts.with(|parts| hypervisor.start(parts, id, pc.0, tree.0));
+            }
         }
         let MachineParts { heap, consoles, .. } = parts;
         let memories = places.memories;
-        Some(Self { hypervisor, heap, consoles, setup: setup.clone(), memories })
+        let toggle = setup.toggle_cycles.map(Toggle::new);
+        Some(Self { hypervisor, heap, consoles, setup: setup.clone(), memories, toggle })
     }
 
     /// How it ended, once every VM has: badly if one did.
@@ -132,6 +139,18 @@ impl Hosted {
         let mut parts =
             Parts { memory: &memory, frames: &mut frames, harts: &mut harts, io: &mut io };
         act(&mut self.hypervisor, &mut parts)
+    }
+
+    /// Switches dirty logs if the moment has come.
+    pub(crate) fn toggle(&mut self, around: Surroundings<'_>, cycle: u64) {
+        let Some(mut toggle) = self.toggle.take_if(|toggle| toggle.is_due(cycle)) else { return };
+        self.with(around, |hypervisor, parts| toggle.switch(hypervisor, parts, cycle));
+        self.toggle = Some(toggle);
+    }
+
+    /// What switching dirty logs found.
+    pub(crate) fn toggle_counts(&self) -> Option<ToggleCounts> {
+        self.toggle.as_ref().map(|toggle| toggle.counts)
     }
 
     /// A hart has trapped to HS-mode, or woken there.
@@ -194,5 +213,8 @@ pub fn load(guests: &GuestSetup, setup: &Setup) -> Result<Loaded, LoadError> {
         timebase_hz: u32::try_from(setup.clock.timebase_hz()).unwrap_or(u32::MAX),
         seed: setup.seed,
     };
+    if guests.bare {
+        return Ok(Loaded::nothing(GUEST_BASE, guests.memory_bytes));
+    }
     load_guest(&setup.boot, &tree)
 }

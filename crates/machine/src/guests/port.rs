@@ -111,6 +111,11 @@ impl Harts for HartsPort<'_> {
         self.turns.harts[hart].set_pending(Interrupt::SupervisorSoftware, true);
     }
 
+    fn spend(&mut self, hart: usize, cycles: u64) {
+        let hart = &mut self.turns.harts[hart];
+        hart.set_cycle(hart.cycle().saturating_add(cycles));
+    }
+
     fn read_guest_code(&mut self, hart: usize, va: Va, privilege: Privilege) -> Option<u16> {
         self.turns.harts[hart].read_guest_code(va, privilege)
     }

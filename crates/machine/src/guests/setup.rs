@@ -26,6 +26,10 @@ pub struct GuestSetup {
     pub memory: MemoryConfig,
     /// Whether they have Sstc.
     pub sstc: bool,
+    /// Nothing is loaded and no vCPU starts: who builds the machine sees to both.
+    pub bare: bool,
+    /// Dirty logging goes on and off, and is checked, each time so many cycles have passed.
+    pub toggle_cycles: Option<u64>,
     /// How long a vCPU keeps its hart while others wait, in ticks.
     pub slice_ticks: u64,
 }

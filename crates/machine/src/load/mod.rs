@@ -100,6 +100,21 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
+impl Loaded {
+    /// Nothing, for memory of this place and size.
+    pub(crate) fn nothing(start: Pa, bytes: u64) -> Self {
+        Self {
+            layout: Layout::new(Range { start, bytes }),
+            rom: Vec::new(),
+            start: Start::Supervisor { pc: start, tree: start },
+            htif: None,
+            symbols: Symbols::default(),
+            tree: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// Loads what `boot` asks for onto the board that `own` describes.
 ///
 /// # Errors
