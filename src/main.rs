@@ -13,6 +13,7 @@ mod gdb;
 mod guests;
 mod log;
 mod run;
+mod signature;
 mod stop;
 mod terminal;
 mod test;

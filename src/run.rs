@@ -4,6 +4,7 @@ use crate::cli::{Console, GuestOptions, RunArgs, print_settings};
 use crate::console::{Input, Output};
 use crate::events::Records;
 use crate::log::CommitLog;
+use crate::signature::Signature;
 use crate::stop::{Requester, StopRequest};
 use crate::terminal::Raw;
 use crate::{build, diagnostics, exit, gdb, guests};
@@ -50,6 +51,10 @@ pub(crate) fn run(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<ExitC
         machine.observe(observing);
     }
 
+    let granularity = args.run.signature_granularity;
+    let signature = args.run.signature.as_deref();
+    let signature = signature.map(|file| Signature::of(&machine, file, granularity)).transpose()?;
+
     stop.on_signals().context("signal handlers")?;
     let _watchdog = args.machine.timeout.map(|limit| stop.after(limit.0)).transpose()?;
     let raw = match args.run.console() {
@@ -78,6 +83,7 @@ pub(crate) fn run(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<ExitC
     let stats = machine.stats();
     let toggled = machine.toggle_counts();
     let told = machine.hypervisor().map(|hypervisor| guests::tell(hypervisor, toggled));
+    let signed = signature.map_or(Ok(()), |signature| signature.write(&machine));
     // Dropping the machine makes its disks durable; only then is the run over.
     drop(machine);
     output.flush();
@@ -85,6 +91,7 @@ pub(crate) fn run(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<ExitC
     if let Some(log) = &log {
         log.finish().context("the commit log is not complete")?;
     }
+    signed?;
     let ended = ended.map(|how| {
         let how = match how {
             debug::End::Stop(how) => how,

@@ -60,6 +60,44 @@ pub(crate) fn elf_with_labels(source: &str) -> (TempFile, BTreeMap<String, u64>)
     assembled(BASE, source)
 }
 
+/// An ELF file with these symbols: (name, address). They may say anything.
+pub(crate) fn elf_with_symbols(source: &str, symbols: &[(&str, u64)]) -> TempFile {
+    let program = isa::asm::Program::assemble(BASE, source).expect("the guest assembles");
+    let mut file = wrap(BASE, &program.bytes);
+    let (mut names, mut table) = (vec![0], vec![0; 24]);
+    for (name, address) in symbols {
+        // A global symbol without a type or size, in some section.
+        table.extend((names.len() as u32).to_le_bytes());
+        table.extend([0x10, 0, 1, 0]);
+        table.extend(address.to_le_bytes());
+        table.extend([0; 8]);
+        names.extend(name.bytes().chain([0]));
+    }
+    let table_at = file.len() as u64;
+    file.extend(&table);
+    let names_at = file.len() as u64;
+    file.extend(&names);
+    let sections_at = file.len() as u64;
+    // Nothing; the symbols (SHT_SYMTAB), whose names are in section 2 and whose first global one is 1; their names.
+    file.extend([0; 64]);
+    let rows = [
+        (2u32, table_at, table.len() as u64, 2u32, 1u32, 24u64),
+        (3, names_at, names.len() as u64, 0, 0, 0),
+    ];
+    for (kind, at, bytes, link, info, entry) in rows {
+        file.extend([0; 4]);
+        file.extend(kind.to_le_bytes());
+        file.extend([0; 16]);
+        file.extend([at, bytes].map(u64::to_le_bytes).concat());
+        file.extend([link, info].map(u32::to_le_bytes).concat());
+        file.extend([1, entry].map(u64::to_le_bytes).concat());
+    }
+    file[40..48].copy_from_slice(&sections_at.to_le_bytes());
+    // How many sections there are; the second one's names are as good as any.
+    file[60..64].copy_from_slice(&[3, 0, 2, 0]);
+    TempFile::new(file)
+}
+
 fn assembled(base: u64, source: &str) -> (TempFile, BTreeMap<String, u64>) {
     let program = isa::asm::Program::assemble(base, source).expect("the guest assembles");
     (TempFile::new(wrap(base, &program.bytes)), program.labels)

@@ -10,6 +10,7 @@ mod guests;
 mod ins;
 mod lockstep;
 mod run;
+mod signature;
 mod suite;
 mod terminal;
 mod tidy;

@@ -50,6 +50,11 @@ impl Translation {
         self.words.push(word);
     }
 
+    /// Adds our word `--name=value` for the case that nothing else says what it is.
+    pub(crate) fn put_default(&mut self, name: &str, value: &str) {
+        self.words.insert(0, format!("{name}={value}").into());
+    }
+
     /// Adds our word `--name`.
     pub(crate) fn put_flag(&mut self, name: &str) {
         self.words.push(name.into());
@@ -77,12 +82,12 @@ pub(crate) fn translate(
             operands.extend(rest);
             break;
         }
-        if text.starts_with('+') {
+        if text.starts_with('+') && foreign_word(text).is_none() {
             return Err(ValueError(format!(
-                "'{text}' is a plus-argument of Spike's; none is built yet (a file of that name is ./{text})"
+                "'{text}' is a plus-argument of Spike's that is not known here (a file of that name is ./{text})"
             )));
         }
-        if !text.starts_with('-') || text == "-" {
+        if !text.starts_with(['-', '+']) || text == "-" {
             to.words.push(arg);
         } else if let Some(own) = own_option(command, text) {
             put_own(&mut to, own, &arg, text, &mut rest)?;
@@ -153,9 +158,9 @@ fn put_own(
 }
 
 /// The word of another emulator that `text` is, with the value that is written in the same
-/// argument: after `=` for Spike's long words, directly for its letters.
+/// argument: after `=` for Spike's long words and plus-arguments, directly for its letters.
 fn foreign_word(text: &str) -> Option<(&'static Word, Option<&str>)> {
-    if text.starts_with("--") {
+    if text.starts_with("--") || text.starts_with('+') {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),

@@ -128,6 +128,13 @@ pub(crate) struct TestArgs {
     /// Programs to run at the same time [default: number of processors]
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<usize>,
+    /// Folder for each program's signature, as PROGRAM.signature: what it left between its symbols
+    /// begin_signature and end_signature. Programs without them leave none
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) signature: Option<PathBuf>,
+    /// Bytes in a line of a signature [default: 4]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) signature_granularity: Option<u8>,
     #[command(flatten)]
     pub(crate) machine: MachineOptions,
 }

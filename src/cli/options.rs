@@ -3,6 +3,7 @@
 
 use super::choices::{Bios, Console, Disk, EventKinds, Net, Rtc, Tlb};
 use super::values::{Address, Count, Hertz, Listen, Seconds, Size};
+use crate::signature::LINE_BYTES;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -187,6 +188,13 @@ options! {
         /// File for statistics in JSON, written when the run ends
         #[arg(long, value_name = "FILE", help_heading = "Output")]
         stats: Option<PathBuf>,
+        /// File for what the program left between its symbols begin_signature and end_signature,
+        /// as riscv-arch-test compares it; written however the run ends
+        #[arg(long, value_name = "FILE", help_heading = "Output")]
+        signature: Option<PathBuf>,
+        /// Bytes in a line of the signature [default: 4]
+        #[arg(long, value_name = "BYTES", help_heading = "Output")]
+        signature_granularity: Option<u8>,
         /// Says nothing on standard error but errors
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
               default_missing_value = "true", hide_possible_values = true, help_heading = "Output")]
@@ -302,6 +310,7 @@ impl RunOptions {
             bios: Some(self.bios()),
             console: Some(self.console()),
             log_format: Some(self.log_format.unwrap_or_default()),
+            signature_granularity: Some(self.signature_granularity.unwrap_or(LINE_BYTES)),
             ..self.clone()
         }
     }
@@ -317,6 +326,7 @@ impl RunOptions {
             &mut self.dtb,
             &mut self.log,
             &mut self.stats,
+            &mut self.signature,
         ]
         .into_iter()
         .filter_map(Option::as_mut)

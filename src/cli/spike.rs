@@ -52,7 +52,21 @@ pub(crate) const WORDS: &[Word] = &[
         becomes: Refused("cache models are not built yet"),
     },
     Word { word: "--triggers", value: "N", becomes: Refused("debug triggers are not built yet") },
-    Word { word: "--signature", value: "FILE", becomes: Refused("signatures are not built yet") },
+    Word {
+        word: "+signature",
+        value: "FILE",
+        becomes: Built(|to, file| {
+            to.put("--signature", file);
+            // Spike's lines have 16 bytes unless the other word says otherwise, before this one or after it.
+            to.put_default("--signature-granularity", "16");
+            Ok(())
+        }),
+    },
+    Word {
+        word: "+signature-granularity",
+        value: "BYTES",
+        becomes: Ours("--signature-granularity"),
+    },
     Word { word: "--varch", value: "V", becomes: Refused("the vector extension is not built yet") },
     Word {
         word: "--extension",

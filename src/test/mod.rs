@@ -4,16 +4,19 @@ mod discover;
 mod report;
 
 use crate::cli::TestArgs;
+use crate::signature::Signature;
 use crate::stop::StopRequest;
 use crate::{build, diagnostics, exit};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use devices::Sink;
 use discover::Program;
 use machine::config::Boot;
 use machine::{Limits, Machine, NoInput, Stop};
 use report::{Outcome, Reporter, Verdict};
+use std::fs;
 use std::io;
 use std::num::NonZero;
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -108,11 +111,24 @@ fn verdict(
     let boot = Boot { program: Some(program.path.clone()), ..Boot::default() };
     let setup = build::setup(&args.machine, boot)?;
     let mut machine = Machine::new(setup, &|| sink(output))?;
+    let signature_file = args.signature.as_deref().map(|folder| signature_file(folder, program));
+    let signature = match &signature_file {
+        Some(file) if machine.signature().is_some() => {
+            Some(Signature::of(&machine, file, args.signature_granularity)?)
+        }
+        _ => None,
+    };
     let stop = StopRequest::default();
     let timeout = args.machine.timeout.map_or(TIMEOUT, |timeout| timeout.0);
     let _watchdog = stop.after(timeout)?;
     let insns = args.machine.max_insns.map_or(u64::MAX, |count| count.0);
     let ended = machine.run(&Limits { insns, stop: &stop.flag() }, &mut NoInput)?;
+    if let Some((signature, folder)) =
+        signature.zip(signature_file.as_deref().and_then(Path::parent))
+    {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        signature.write(&machine)?;
+    }
     let verdict = match ended {
         Stop::Exit { code: 0 } => Verdict::Passed,
         Stop::Exit { code } => Verdict::Failed(format!("exit code {code}")),
@@ -127,6 +143,19 @@ fn verdict(
         }
     };
     Ok((verdict, machine.retired()))
+}
+
+/// Where a program's signature goes: below `folder` as the program is below the folder that was searched for it, or
+/// below the root.
+fn signature_file(folder: &Path, program: &Program) -> PathBuf {
+    let parts = Path::new(&program.name).components();
+    let parts = parts.filter_map(|part| match part {
+        Component::Normal(part) => Some(part),
+        _ => None,
+    });
+    let mut file = folder.join(parts.collect::<PathBuf>()).into_os_string();
+    file.push(".signature");
+    file.into()
 }
 
 /// Keeps the end of what a program prints.

@@ -24,7 +24,7 @@ use crate::device_tree::BoardTree;
 use crate::events::{Counts, HartStats, Observing, SharedRecorder, Stats, Translation};
 use crate::firmware::{End, Firmware, Outcome};
 use crate::guests::{self, GuestSetup, Hosted, Surroundings, ToggleCounts};
-use crate::load::{HtifWords, LoadError, Loaded, Start, load};
+use crate::load::{HtifWords, LoadError, Loaded, SignatureArea, Start, load};
 use crate::sbi_port::SbiPort;
 use crate::turns::{After, Call, Log, Round, SOLO_TURN_INSNS, State, TURN_INSNS, Turns};
 
@@ -181,6 +181,7 @@ pub struct Machine {
     ram: Arc<Ram>,
     boot: Boot,
     htif: Option<(HtifWords, Htif)>,
+    signature: Option<SignatureArea>,
     /// The built-in firmware, where it is used.
     firmware: Option<Firmware>,
     /// The embedded hypervisor, where guests run without HS software.
@@ -252,6 +253,7 @@ impl Machine {
             ram,
             boot: setup.boot,
             htif,
+            signature: loaded.signature,
             firmware: None,
             hosted: None,
             sbi_console: console(),
@@ -729,6 +731,11 @@ impl Machine {
     /// The board.
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Where the program leaves its signature, if its file says.
+    pub fn signature(&self) -> Option<SignatureArea> {
+        self.signature
     }
 
     /// Main memory.

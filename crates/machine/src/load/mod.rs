@@ -81,6 +81,16 @@ pub struct HtifWords {
     pub fromhost: Option<Pa>,
 }
 
+/// What a program of an architecture test leaves behind: the bytes from `begin_signature` to `end_signature`. The file
+/// may say anything: they need not be in main memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SignatureArea {
+    /// The first byte.
+    pub start: Pa,
+    /// How many there are.
+    pub bytes: u64,
+}
+
 /// A machine ready to start.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -92,6 +102,8 @@ pub struct Loaded {
     pub start: Start,
     /// Where HTIF is, if the program has its symbols.
     pub htif: Option<HtifWords>,
+    /// Where the program, or a kernel in ELF form, leaves its signature, if it has the symbols.
+    pub signature: Option<SignatureArea>,
     /// The symbols of the program, the kernel and the files given for their symbols.
     pub symbols: Symbols,
     /// The device tree as the guest gets it.
@@ -138,8 +150,12 @@ pub fn load_guest(boot: &Boot, own: &GuestTree<'_>) -> Result<Loaded, LoadError>
 }
 
 fn load_into(boot: &Boot, ram: Range, rom_base: Pa, own: &DeviceTree) -> Result<Loaded, LoadError> {
-    let mut loader =
-        Loader { layout: Layout::new(ram), symbols: Symbols::default(), notes: Vec::new() };
+    let mut loader = Loader {
+        layout: Layout::new(ram),
+        symbols: Symbols::default(),
+        signature: None,
+        notes: Vec::new(),
+    };
     check_command_line(boot.append.as_deref().unwrap_or_default())?;
     let stages = loader.stages(boot)?;
     let (tree, tree_at) = loader.tree_and_initrd(boot, own)?;
@@ -167,9 +183,9 @@ fn load_into(boot: &Boot, ram: Range, rom_base: Pa, own: &DeviceTree) -> Result<
         })?;
         loader.symbols.merge(symbols, 0);
     }
-    let Loader { layout, symbols, notes } = loader;
+    let Loader { layout, symbols, signature, notes } = loader;
     tracing::debug!("main memory:\n{}", layout.map());
-    Ok(Loaded { layout, rom, start, htif: stages.htif, symbols, tree, notes })
+    Ok(Loaded { layout, rom, start, htif: stages.htif, signature, symbols, tree, notes })
 }
 
 /// The longest kernel command line, in bytes; Linux keeps 1024 of them.
@@ -208,6 +224,7 @@ struct Program {
 struct Loader {
     layout: Layout,
     symbols: Symbols,
+    signature: Option<SignatureArea>,
     notes: Vec<String>,
 }
 
@@ -277,6 +294,12 @@ impl Loader {
                 };
                 htif =
                     word("tohost").map(|tohost| HtifWords { tohost, fromhost: word("fromhost") });
+                let begin = symbols.address("begin_signature");
+                self.signature =
+                    begin.zip(symbols.address("end_signature")).and_then(|(begin, end)| {
+                        let start = elf.physical(begin).unwrap_or(begin).wrapping_add(placed.bias);
+                        Some(SignatureArea { start: Pa(start), bytes: end.checked_sub(begin)? })
+                    });
                 self.symbols.merge(symbols, placed.bias);
             }
             Err(error) => {

@@ -189,7 +189,8 @@ fn a_linked_program_has_symbols_and_htif() {
     let source = folder.file(
         "a.S",
         b".globl _start, tohost, fromhost\n_start: j _start\n.globl f\n.type f, @function\nf: ret\n.size f, 4\n\
-          .data\n.balign 64\ntohost: .dword 0\nfromhost: .dword 0\n",
+          .data\n.balign 64\ntohost: .dword 0\nfromhost: .dword 0\n\
+          .globl begin_signature\nbegin_signature: .word 1, 2, 3\n.globl end_signature\nend_signature:\n",
     );
     let elf = folder.0.join("a.elf");
     let linked = std::process::Command::new("riscv64-linux-gnu-gcc")
@@ -209,6 +210,8 @@ fn a_linked_program_has_symbols_and_htif() {
     let loaded = load_with(&Boot { program: Some(elf), ..Boot::default() }, MIB).unwrap();
     let fromhost = Some(Pa(0x8000_1008));
     assert_eq!(loaded.htif, Some(HtifWords { tohost: Pa(0x8000_1000), fromhost }));
+    let signature = SignatureArea { start: Pa(0x8000_1010), bytes: 12 };
+    assert_eq!(loaded.signature, Some(signature));
     assert_eq!(loaded.symbols.at(0x8000_0006), Some(("f", 2)));
     assert!(loaded.notes.is_empty());
 }
