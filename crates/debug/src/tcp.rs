@@ -136,17 +136,18 @@ fn read_pieces(mut from: TcpStream, to: Sender<Vec<u8>>, bell: &AtomicBool) {
 impl Line for Tcp {
     fn receive(&mut self, patience: Duration) -> Result<Vec<u8>, LineClosed> {
         match self.pieces.recv_timeout(patience) {
-            Ok(mut bytes) => loop {
-                match self.pieces.try_recv() {
-                    Ok(piece) => bytes.extend(piece),
-                    Err(TryRecvError::Empty) => return Ok(bytes),
-                    Err(TryRecvError::Disconnected) => {
-                        // For the next look.
-                        self.bell.store(true, Ordering::Release);
-                        return Ok(bytes);
+            Ok(mut bytes) => {
+                // A sender may be as fast as we are: what is left then waits for the next look.
+                for _ in 1..PIECES_MAX {
+                    match self.pieces.try_recv() {
+                        Ok(piece) => bytes.extend(piece),
+                        Err(TryRecvError::Empty) => return Ok(bytes),
+                        Err(TryRecvError::Disconnected) => break,
                     }
                 }
-            },
+                self.bell.store(true, Ordering::Release);
+                Ok(bytes)
+            }
             Err(RecvTimeoutError::Timeout) => Ok(Vec::new()),
             Err(RecvTimeoutError::Disconnected) => Err(LineClosed),
         }

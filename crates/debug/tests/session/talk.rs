@@ -10,7 +10,7 @@ fn packets(texts: &[&str]) -> Vec<Say> {
 }
 
 /// 64 bits as they are sent: the low byte first.
-fn word(value: u64) -> String {
+pub(crate) fn word(value: u64) -> String {
     value.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
