@@ -210,7 +210,9 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Refusal> {
     let run = match &mut command {
         Command::Run(run) => Some(&mut **run),
         Command::Hyp(HypCommand::Run(args)) => Some(&mut args.run),
-        Command::Hyp(HypCommand::DirtyLog(_)) | Command::Test(_) | Command::Disasm(_) => None,
+        Command::Hyp(HypCommand::DirtyLog(_) | HypCommand::Check(_) | HypCommand::KillTable(_))
+        | Command::Test(_)
+        | Command::Disasm(_) => None,
     };
     if let Some(run) = run
         && let Some(path) = &run.config

@@ -121,6 +121,7 @@ impl Loaded {
             start: Start::Supervisor { pc: start, tree: start },
             htif: None,
             symbols: Symbols::default(),
+            signature: None,
             tree: Vec::new(),
             notes: Vec::new(),
         }
