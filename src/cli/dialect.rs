@@ -346,7 +346,7 @@ mod tests {
         assert!(refusal(&["-d", "int"]).contains("--trace-filter"));
         assert!(refusal(&["-gdb", "stdio"]).contains("tcp::1234"));
         assert!(refusal(&["--ic=64:4:64"]).contains("not built yet"));
-        assert!(refusal(&["+signature=x"]).contains("none is built"));
+        assert!(refusal(&["+verbose"]).contains("not known here"));
         assert!(refusal(&["-M", "spike"]).contains("virt"));
         assert!(refusal(&["-cpu", "sifive-u54"]).contains("rv64"));
         assert!(refusal(&["-device", "virtio-blk-pci,drive=a"]).contains("virtio-blk-device"));

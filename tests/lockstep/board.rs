@@ -129,13 +129,18 @@ impl Rig {
         step
     }
 
-    /// Runs `insns` instructions as a machine does: block by block.
-    pub(crate) fn run(&mut self, insns: u64) -> Result<()> {
+    /// Runs for `cycles`, one for an instruction and one for a trap, as a machine does: block by block.
+    pub(crate) fn run(&mut self, cycles: u64) -> Result<()> {
         self.stand.device = Some(0);
-        match self.hart.run(&mut self.stand, insns) {
+        match self.hart.run(&mut self.stand, cycles) {
             Exit::Budget => Ok(()),
             exit => bail!("the hart stops at {:#x}: {exit:?}", self.hart.pc()),
         }
+    }
+
+    /// The time that has passed, whatever the program made of its counters.
+    pub(crate) fn cycles(&self) -> u64 {
+        self.hart.cycle()
     }
 
     /// Everything software could find out: registers, and a sum over each page of the first

@@ -170,10 +170,10 @@ fn ends_alike(isa: &str, elf: &Path) -> Result<Counts> {
             bail!(Endless(LIMIT));
         }
     }
-    let expected = rig.state(MEMORY_BYTES);
+    let (cycles, expected) = (rig.cycles(), rig.state(MEMORY_BYTES));
     for preset in mmu::PRESETS {
         let mut rig = Rig::new(isa, &(preset.shape)(), elf)?;
-        rig.run(counts.insns).with_context(|| format!("--tlb {}", preset.name))?;
+        rig.run(cycles).with_context(|| format!("--tlb {}", preset.name))?;
         let state = rig.state(MEMORY_BYTES);
         let different: Vec<String> = expected
             .iter()
