@@ -137,19 +137,25 @@ fn a_pmp_change_reaches_the_native_tlb() {
 // norm: sfence_vma_mode_effect
 #[test]
 fn switching_paging_off_and_on_takes_effect_at_once() {
-    let mut b = bench(Shape::adversarial());
-    b.map(DATA, OTHER, RW);
-    let mode = (Privilege::S, false);
-    b.mmu.set_effective(mode, mode);
-    let satp = b.mmu.csrs().satp;
-    for _ in 0..2 {
-        assert_eq!(goes_to(&mut b.mmu, DATA, STORE), Ok(OTHER));
-        assert_eq!(b.mmu.writable::<u64>(DATA), Some(Pa(OTHER)));
-        set(&mut b.mmu, |csrs| csrs.satp = 0);
-        assert_ne!(b.mmu.writable::<u64>(DATA), Some(Pa(OTHER)));
-        assert_eq!(goes_to(&mut b.mmu, DATA, STORE), Ok(DATA));
-        set(&mut b.mmu, |csrs| csrs.satp = satp);
-        assert_ne!(b.mmu.writable::<u64>(DATA), Some(Pa(DATA)));
+    for store in [STORE, GUEST_STORE] {
+        let mut b = bench(Shape::adversarial());
+        b.map(DATA, OTHER, RW);
+        b.map_vs(DATA, OTHER, RW);
+        for page in [DATA, OTHER] {
+            b.map_g(page, page, RW | U);
+        }
+        let mode = (Privilege::S, store.v);
+        b.mmu.set_effective(mode, mode);
+        let (satp, vsatp) = (b.mmu.csrs().satp, b.mmu.csrs().vsatp);
+        for _ in 0..2 {
+            assert_eq!(goes_to(&mut b.mmu, DATA, store), Ok(OTHER));
+            assert_eq!(b.mmu.writable::<u64>(DATA), Some(Pa(OTHER)));
+            set(&mut b.mmu, |csrs| (csrs.satp, csrs.vsatp) = (0, 0));
+            assert_ne!(b.mmu.writable::<u64>(DATA), Some(Pa(OTHER)));
+            assert_eq!(goes_to(&mut b.mmu, DATA, store), Ok(DATA));
+            set(&mut b.mmu, |csrs| (csrs.satp, csrs.vsatp) = (satp, vsatp));
+            assert_ne!(b.mmu.writable::<u64>(DATA), Some(Pa(DATA)));
+        }
     }
 }
 
