@@ -40,8 +40,6 @@ pub enum Reason {
     Rv32,
     /// It permits something we do not do; the note says what we do.
     Permission,
-    /// It says that something is reserved or unspecified.
-    Unspecified,
     /// It forbids what cannot happen here: harts run in turn, memory is coherent and in order, nothing runs ahead.
     Unobservable,
 }

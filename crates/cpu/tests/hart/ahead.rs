@@ -102,7 +102,7 @@ fn a_fault_of_the_fetch_comes_first() {
 }
 
 /// Either order is allowed; here an atomic access is found misaligned before its address is translated.
-// norm: nw:priority_misaligned, mcause_exccode_pri2
+// norm: nw:priority_misaligned, mcause_exccode_pri2, pma_mag_exc
 #[test]
 fn a_misaligned_atomic_is_found_before_its_page() {
     // amoadd.w a0, a1, (s0); lr.w a0, (s0).

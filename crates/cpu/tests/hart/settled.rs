@@ -5,6 +5,19 @@ use isa::{Mode, Pa, csr};
 
 use crate::rig::{BASE, DATA, Empty, hart, next_trap};
 
+// norm: nw:satp_bare_nonzero
+#[test]
+fn a_bare_satp_keeps_its_other_fields_and_translates_nothing() {
+    let fields = 0x123 << 44 | 0x4_5678;
+    let mut hart = hart("ld a0, 0(s0)");
+    hart.set_csr(csr::SATP, fields);
+    assert_eq!(hart.csr(csr::SATP), Some(fields));
+    hart.ram().write(Pa(DATA), 0x1234u64).expect("RAM");
+    hart.set_mode(Mode::S);
+    assert_eq!(next_trap(&mut hart, &mut Empty), None);
+    assert_eq!(hart.x(10), 0x1234);
+}
+
 // norm: xret_clr_lr_resv
 #[test]
 fn a_return_keeps_the_reservation() {

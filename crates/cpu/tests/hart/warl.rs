@@ -354,6 +354,7 @@ fn delegation_registers_hold_the_traps_that_can_be_delegated() {
     check(|number| [csr::MEDELEG, csr::MIDELEG, csr::HEDELEG, csr::HIDELEG].contains(&number));
 }
 
+// norm: mip_msip_mie_msie_maybe_rdonly0
 // norm: mie_sz_acc, mie_bits_wr, mie_bits_rdonly0, mip_sxip_mie_sxie_rdonly0, mip_lcofip_mie_lcofie_rdonly0
 // norm: hvip_sz_op, hvip_acc, hip_hie_sz_acc, hie_acc, hip_sgeip_sgeie_acc_op, geilen, hgeie_sz_acc_op, hgeip_sz_acc_op
 // norm: mie_enc_img, mie_std_enc_img, hie_img, hvip_img, hgeie_img
@@ -382,7 +383,7 @@ fn state_enables_exist_for_the_state_that_is_built() {
 }
 
 // norm: mcounteren_sz, mcounteren_flds_mandatory_warl, scounteren, scounteren_acc, hcounteren_sz, hcounteren_warl
-// norm: mcountinhibit_sz_warl_op1, mhpmevent_sz_warl_op
+// norm: mcountinhibit_sz_warl_op1, mhpmevent_sz_warl_op, mcounteren_flds_rdonly0
 #[test]
 fn counter_registers_hold_a_bit_for_each_counter() {
     check(|number| {
@@ -410,7 +411,7 @@ fn address_translation_registers_hold_the_modes_that_are_built() {
 // norm: mtinst_val, stvec, stvec_op, sscratch, sepc, sepc_acc_invalid_addr, stval, stval_acc, H_mtval_nrz
 // norm: htval_sz_acc_op, htval_val, htinst_sz_acc_op, htinst_val, htimedelta_sz_acc_op, vstvec_sz_acc_op
 // norm: vsscratch_sz_acc_op, vspec_sz_acc_op, vsepc_warl, vstval_sz_acc_op, vstval_warl, vstimecmp_sz
-// norm: mtvec_base_align_func_mode, mepc_inv_addr_conv, mtval_inv_addr_conv
+// norm: mtvec_base_align_func_mode, mtvec_rdonly, mepc_inv_addr_conv, mtval_inv_addr_conv, mtval_rdonly0
 // norm: mscratch_enc_img, mepc_enc_img, mtval_enc_img, stvec_img, vstvec_img, mtvec_enc, mtvec_mandatory
 #[test]
 fn trap_registers_hold_any_address_that_may_be_written_to_them() {

@@ -319,7 +319,7 @@ fn the_interrupt_of_highest_priority_is_taken_by_whom_it_is_delegated_to() {
     });
 }
 
-// norm: wfi_op, wfi_unaffected_conditions, wfi_intr_dis, wfi_no_intr_pc
+// norm: wfi_resume_reason, wfi_op, wfi_unaffected_conditions, wfi_intr_dis, wfi_no_intr_pc
 #[test]
 fn waiting_ends_by_what_is_pending_and_enabled_by_itself() {
     tell(Story::wait_somewhere);
