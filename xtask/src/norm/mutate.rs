@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Deserialize;
 
 use crate::inputs;
@@ -88,24 +88,36 @@ pub fn run(coverage: &Coverage, sample: Sample, only: Option<&str>) -> Result<Ex
             bail!("`{test}` fails without a mutation");
         }
     }
-    let (mut killed, mut survived) = (0, Vec::new());
-    for (mutation, tests) in chosen {
-        scratch.mutate(mutation)?;
-        for test in tests {
-            let fate = scratch
-                .fate(test)
-                .with_context(|| format!("{} broken in {}", mutation.rule, mutation.file))?;
-            let line = format!("{}: {test}", mutation.rule);
+    let (mut killed, mut survived, mut unfit) = (0, 0, 0);
+    println!("| rule | broken in | test | fate |\n| --- | --- | --- | --- |");
+    for (mutation, tests) in &chosen {
+        let original = scratch.mutate(mutation)?;
+        for test in *tests {
+            let fate = scratch.fate(test);
+            let word = match fate {
+                Ok(Fate::Killed) => "killed",
+                Ok(Fate::Survived) => "SURVIVED",
+                Err(_) => "DOES NOT RUN",
+            };
+            let Mutation { rule, file, .. } = mutation;
+            println!("| {rule} | {file} | {test} | {word} |");
             match fate {
-                Fate::Killed => killed += 1,
-                Fate::Survived => survived.push(line.clone()),
+                Ok(Fate::Killed) => killed += 1,
+                Ok(Fate::Survived) => survived += 1,
+                Err(error) => {
+                    eprintln!("{rule}: {error:#}");
+                    unfit += 1;
+                }
             }
-            println!("{} {line}", if fate == Fate::Killed { "killed  " } else { "SURVIVED" });
         }
-        scratch.restore(mutation)?;
+        scratch.restore(mutation, &original)?;
     }
-    println!("{killed} killed, {} survived; {} s", survived.len(), start.elapsed().as_secs());
-    Ok(if survived.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let (count, seconds) = (chosen.len(), start.elapsed().as_secs());
+    println!(
+        "\n{count} mutations: {killed} times noticed, {survived} times not, {unfit} do not run; {seconds} s"
+    );
+    let good = survived == 0 && unfit == 0;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Finds the tests of each mutation; its text must occur once, and its tests cite its rule.
@@ -199,15 +211,15 @@ impl Scratch {
         Ok(())
     }
 
-    fn mutate(&self, mutation: &Mutation) -> Result<()> {
+    /// Breaks a rule; what the file said before.
+    fn mutate(&self, mutation: &Mutation) -> Result<String> {
         let path = self.tree.join(&mutation.file);
-        let text = fs::read_to_string(&path)?.replacen(&mutation.old, &mutation.new, 1);
-        fs::write(path, text)?;
-        Ok(())
+        let original = fs::read_to_string(&path)?;
+        fs::write(path, original.replacen(&mutation.old, &mutation.new, 1))?;
+        Ok(original)
     }
 
-    fn restore(&self, mutation: &Mutation) -> Result<()> {
-        let original = fs::read(inputs::workspace().join(&mutation.file))?;
+    fn restore(&self, mutation: &Mutation, original: &str) -> Result<()> {
         fs::write(self.tree.join(&mutation.file), original)?;
         Ok(())
     }
