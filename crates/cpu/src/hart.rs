@@ -65,6 +65,14 @@ pub enum Exit {
 const M_TRAP_LOOP: u32 = 16;
 const TRAP_LOOP: u32 = 10_000_000;
 
+/// Why there is no block to run at `pc`.
+enum Outside {
+    /// Something else was done: a trap was taken, or a debugger halts here.
+    Done(Option<Exit>),
+    /// The instruction cannot live in a block.
+    Uncached,
+}
+
 /// A hart. See the crate's documentation for how a machine drives it.
 pub struct Hart {
     core: Core,
@@ -213,22 +221,36 @@ impl Hart {
         if self.core.cycle >= end {
             return Some(Exit::Budget);
         }
-        let insn = self.next_instruction(port);
-        recorder.before(&mut self.core, insn);
-        let exit = self.advance(port, 1);
+        recorder.before(&mut self.core, None);
+        let exit = self.advance_recorded(port, recorder);
         recorder.after(&mut self.core).into_iter().for_each(log);
         exit
     }
 
-    /// The instruction at `pc`; `None` where fetching or decoding it will trap.
-    fn next_instruction(&mut self, port: &mut dyn Platform) -> Option<Insn> {
-        let pc = self.core.pc;
-        let low = self.fetch_parcel(port, pc).ok()?;
-        if low & 3 != 3 {
-            return self.decoder.decode(low);
+    /// [`Hart::advance`] for one instruction, which `recorder` is told between its fetch and its execution.
+    /// It is fetched only once, because a fetch can be counted.
+    fn advance_recorded(
+        &mut self,
+        port: &mut dyn Platform,
+        recorder: &mut Recorder,
+    ) -> Option<Exit> {
+        let end = self.core.retired + 1;
+        match self.enter() {
+            Ok(index) => {
+                let bits = self.blocks.get(index)?.bits.first().copied();
+                let insn = bits.and_then(|bits| self.decoder.decode(bits));
+                recorder.before(&mut self.core, insn);
+                self.run_block(port, index, end).and_then(|trap| self.trap(trap))
+            }
+            Err(Outside::Done(exit)) => exit,
+            Err(Outside::Uncached) => match self.fetch_uncached(port) {
+                Ok(insn) => {
+                    recorder.before(&mut self.core, Some(insn));
+                    self.run_uncached(port, &insn)
+                }
+                Err(trap) => self.trap(trap),
+            },
         }
-        let high = self.fetch_parcel(port, pc.wrapping_add(2)).ok()?;
-        self.decoder.decode(low | high << 16)
     }
 
     /// Exchanges wires and time with the machine.
@@ -277,20 +299,14 @@ impl Hart {
 
     /// Runs blocks until `room` instructions are used up or something asks for attention.
     fn advance(&mut self, port: &mut dyn Platform, room: u64) -> Option<Exit> {
-        let (before, end) = (self.core.retired, self.core.retired + room);
+        let end = self.core.retired + room;
         loop {
-            let index = match self.enter(port) {
+            let index = match self.enter() {
                 Ok(index) => index,
-                Err(exit) => return exit,
+                Err(Outside::Done(exit)) => return exit,
+                Err(Outside::Uncached) => return self.advance_uncached(port),
             };
-            let bounds = Bounds { end, pages_seen: self.pages_seen.count() };
-            let Self { core, decoder, blocks, .. } = self;
-            let block = blocks.get(index)?;
-            let trap = chain::run(core, decoder, port, blocks, block, bounds);
-            if self.core.retired != before {
-                self.barren_traps = 0;
-            }
-            if let Some(trap) = trap {
+            if let Some(trap) = self.run_block(port, index, end) {
                 return self.trap(trap);
             }
             if self.core.recheck
@@ -302,8 +318,21 @@ impl Hart {
         }
     }
 
-    /// The block at `pc`, decoded if need be; `Err` where something else was done instead.
-    fn enter(&mut self, port: &mut dyn Platform) -> Result<u32, Option<Exit>> {
+    /// Runs a block and what follows it; the trap that ended it is still to be taken.
+    #[inline(always)]
+    fn run_block(&mut self, port: &mut dyn Platform, index: u32, end: u64) -> Option<Trap> {
+        let before = self.core.retired;
+        let bounds = Bounds { end, pages_seen: self.pages_seen.count() };
+        let Self { core, decoder, blocks, .. } = self;
+        let trap = chain::run(core, decoder, port, blocks, blocks.get(index)?, bounds);
+        if self.core.retired != before {
+            self.barren_traps = 0;
+        }
+        trap
+    }
+
+    /// The block at `pc`, decoded if need be.
+    fn enter(&mut self) -> Result<u32, Outside> {
         let pc = self.core.pc;
         let (pa, whole) = match self.core.mmu.fetch_page(pc) {
             Some(pa) => (pa, true),
@@ -311,17 +340,17 @@ impl Hart {
                 Ok(Place::Ram { pa }) => {
                     (pa, self.core.mmu.pmp_is_uniform(pa, self.core.mode.privilege()))
                 }
-                Ok(Place::Mmio { .. }) => return Err(self.advance_uncached(port)),
-                Err(trap) => return Err(self.trap(trap)),
+                Ok(Place::Mmio { .. }) => return Err(Outside::Uncached),
+                Err(trap) => return Err(Outside::Done(self.trap(trap))),
             },
         };
         let hidden = self.debug.is_some() && self.may_halt_at(pc);
         if hidden && self.breaks_at(pc) {
-            return Err(Some(Exit::Halted));
+            return Err(Outside::Done(Some(Exit::Halted)));
         }
         if !whole {
             // PMP may deny any parcel behind the first.
-            return Err(self.advance_uncached(port));
+            return Err(Outside::Uncached);
         }
         let key = block::key(pa, hidden);
         if let Some(index) = self.blocks.find(key) {
@@ -336,7 +365,7 @@ impl Hart {
                 block.pa = key;
                 Ok(self.blocks.insert(block))
             }
-            None => Err(self.advance_uncached(port)),
+            None => Err(Outside::Uncached),
         }
     }
 
@@ -355,23 +384,26 @@ impl Hart {
     /// One instruction that cannot live in a block: it straddles two pages, is not in RAM, or lies where PMP divides a
     /// page.
     fn advance_uncached(&mut self, port: &mut dyn Platform) -> Option<Exit> {
-        let pc = self.core.pc;
-        let parcels = self.fetch_parcel(port, pc).and_then(|low| {
-            if low & 3 != 3 {
-                return Ok(low);
-            }
-            let high = self.fetch_parcel(port, pc.wrapping_add(2))?;
-            Ok(low | high << 16)
-        });
-        let word = match parcels {
-            Ok(word) => word,
+        match self.fetch_uncached(port) {
+            Ok(insn) => self.run_uncached(port, &insn),
             // `pc` stays; `tval` names the parcel that failed.
-            Err(trap) => return self.trap(trap),
+            Err(trap) => self.trap(trap),
+        }
+    }
+
+    fn fetch_uncached(&mut self, port: &mut dyn Platform) -> Result<Insn, Trap> {
+        let pc = self.core.pc;
+        let low = self.fetch_parcel(port, pc)?;
+        let word = match low & 3 {
+            3 => low | self.fetch_parcel(port, pc.wrapping_add(2))? << 16,
+            _ => low,
         };
-        let Some(insn) = self.decoder.decode(word) else {
-            return self.trap(Trap::new(Exception::IllegalInstruction, u64::from(word)));
-        };
-        let block = Block::single(&insn);
+        let illegal = Trap::new(Exception::IllegalInstruction, u64::from(word));
+        self.decoder.decode(word).ok_or(illegal)
+    }
+
+    fn run_uncached(&mut self, port: &mut dyn Platform, insn: &Insn) -> Option<Exit> {
+        let block = Block::single(insn);
         let before = self.core.retired;
         let bounds = Bounds { end: before + 1, pages_seen: self.pages_seen.count() };
         let Self { core, decoder, blocks, .. } = self;

@@ -1,11 +1,15 @@
 //! Programmable counters count what they are told, in the modes they are told, and say when they
 //! overflow [priv: machine, "Hardware Performance Monitor"; Sscofpmf].
 
-use cpu::{EVENTS, Exit};
-use isa::field::mhpmevent::{MINH, OF};
-use isa::{Interrupt, csr};
+use std::sync::Arc;
 
-use crate::rig::{Empty, hart};
+use cpu::{EVENTS, Exit, Hart, HartConfig, Requests};
+use isa::asm::Program;
+use isa::field::mhpmevent::{MINH, OF};
+use isa::{ExtSet, Interrupt, Pa, csr};
+use mmu::{PmaMap, Ram, Shape};
+
+use crate::rig::{BASE, Empty, hart};
 
 fn code(name: &str) -> u64 {
     1 + EVENTS.iter().position(|row| row.name == name).expect("a known event") as u64
@@ -95,4 +99,61 @@ fn a_run_takes_the_time_it_was_given_whatever_traps() {
     }
     // Three instructions to begin with; then each sixth cycle is a trap.
     assert_eq!(hart.retired(), 100 - (100 - 3_u64).div_ceil(6));
+}
+
+/// A hart in S-mode whose code lies in a 4 KiB page of Sv39, three levels deep, and whose walks are counted.
+fn translated(shape: &str, source: &str) -> Hart {
+    let ram = Arc::new(Ram::new(Pa(BASE), 1 << 20).expect("memory"));
+    let program = Program::assemble(BASE, source).expect("the program assembles");
+    ram.write_bytes(Pa(BASE), &program.bytes).expect("the program fits");
+    for (table, next, flags) in [
+        (BASE + 0x1000, BASE + 0x2000, 1),
+        (BASE + 0x2000, BASE + 0x3000, 1),
+        (BASE + 0x3000, BASE, 0xcf),
+    ] {
+        // Index 0 at every level but the root, where BASE has index 2.
+        let index = if table == BASE + 0x1000 { 2 } else { 0 };
+        ram.write(Pa(table + 8 * index), (next >> 12) << 10 | flags).expect("memory");
+    }
+    let shape = Shape::preset(shape).expect("a preset");
+    let config = HartConfig { shape, ..HartConfig::new(0, ExtSet::default_set()) };
+    let mut hart = Hart::new(&config, ram, Arc::new(PmaMap::default()));
+    for (number, value) in [
+        (csr::PMPADDR0, u64::MAX),
+        (csr::PMPCFG0, 0x1f),
+        (csr::SATP, 8 << 60 | (BASE + 0x1000) >> 12),
+        (csr::MHPMEVENT3, code("s-stage-ptes")),
+        (csr::MEPC, BASE),
+        (csr::MSTATUS, 1 << isa::field::mstatus::MPP_SHIFT),
+    ] {
+        hart.set_csr(number, value);
+    }
+    hart.mret();
+    hart
+}
+
+#[test]
+fn walks_are_counted_alike_whoever_looks_on_and_however_turns_are_cut() {
+    let source = "loop: nop; nop; addi a0, a0, 1; nop; bnez zero, loop; nop; j loop";
+    // A TLB that keeps nothing walks for each block that is entered.
+    for shape in ["default", "adversarial"] {
+        let count = |run: &mut dyn FnMut(&mut Hart)| {
+            let mut hart = translated(shape, source);
+            while hart.cycle() < 60 {
+                run(&mut hart);
+            }
+            (hart.retired(), hart.csr(csr::MHPMCOUNTER3))
+        };
+        let whole = count(&mut |hart| _ = hart.run(&mut Empty, 60));
+        let cut = count(&mut |hart| _ = hart.run(&mut Empty, 7.min(60 - hart.cycle())));
+        let logged = count(&mut |hart| _ = hart.run_logged(&mut Empty, 60, &mut |_| {}));
+        let debugged = count(&mut |hart| {
+            let breakpoints = vec![BASE + 2, BASE + 4, BASE + 8];
+            hart.set_requests(Some(&Requests { breakpoints, ..Requests::default() }));
+            hart.run(&mut Empty, 60 - hart.cycle());
+            hart.take_halt();
+        });
+        assert_eq!(whole, (60, Some(3)), "{shape}");
+        assert_eq!([cut, logged, debugged], [whole; 3], "{shape}");
+    }
 }

@@ -99,6 +99,8 @@ pub(crate) struct Guest {
     /// Which of the driver's draws comes next.
     rng: Rng,
     firmware: bool,
+    /// Its TLB keeps anything.
+    keeps: bool,
 }
 
 impl Guest {
@@ -116,13 +118,15 @@ impl Guest {
             1 => Clock::new(1_500_000_001, 10_000_000),
             _ => Ok(Clock::default()),
         };
+        let shape = Shape::preset(rng.pick(&["none", "default", "adversarial"])).expect("a preset");
+        let keeps = shape != Shape::none();
         let setup = Setup {
             harts: rng.pick(&[1, 1, 2, 3, 8]),
             ram_bytes: place::RAM_BYTES,
             exts,
             clock: clock.expect("frequencies of a clock"),
             follow: Follow::Cycles,
-            shape: Shape::preset(rng.pick(&["none", "default", "adversarial"])).expect("a preset"),
+            shape,
             pmp_entries: rng.pick(&[0, 16, 64]),
             geilen: rng.pick(&[0, 1, 31, 63]),
             misaligned: rng.pick(&[cpu::Misaligned::Handle, cpu::Misaligned::Trap]),
@@ -143,7 +147,7 @@ impl Guest {
             ],
         };
         let machine = Machine::new(setup, &|| console(&printed)).expect("a machine");
-        let guest = Self { machine, printed, rng, firmware };
+        let guest = Self { machine, printed, rng, firmware, keeps };
         // A guest that reboots is loaded again.
         guest.fill_memory(&mut Rng::new(!seed));
         guest
@@ -205,7 +209,7 @@ impl Guest {
     /// Turns the guest's hart somewhere else, as no guest could all at once: other registers, other
     /// CSRs, another mode, another place in the code.
     pub(crate) fn stir(&mut self) {
-        let Self { machine, rng, firmware, .. } = self;
+        let Self { machine, rng, firmware, keeps, .. } = self;
         let board = machine.board().clone();
         for hart in machine.harts_mut() {
             if !rng.chance(60) {
@@ -250,6 +254,13 @@ impl Guest {
                     (csr::MCOUNTEREN, u64::MAX),
                 ] {
                     hart.set_csr(number, value);
+                }
+            }
+            // All that can be counted is, but for walks where each block of code that is entered makes one.
+            hart.set_csr(csr::MCOUNTINHIBIT, 0);
+            for (event, row) in (1..).zip(cpu::EVENTS) {
+                if *keeps || !row.name.ends_with("-ptes") {
+                    hart.set_csr(csr::MHPMEVENT3 + event, event.into());
                 }
             }
             // Firmware that runs outside the guest leaves nothing for M-mode to run.
