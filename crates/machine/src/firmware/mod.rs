@@ -60,6 +60,8 @@ struct PerHart {
     counters: Counters,
     /// `PTE_AD_HW_UPDATING` may not be changed any more.
     ad_updating_locked: bool,
+    /// `MISALIGNED_EXC_DELEG` may not be.
+    misaligned_locked: bool,
 }
 
 impl Firmware {

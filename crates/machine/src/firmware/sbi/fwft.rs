@@ -2,23 +2,24 @@
 
 use super::{Answer, Call, Done, SbiError};
 use isa::field::{get, menvcfg, set};
-use isa::{Ext, csr};
+use isa::{Exception, Ext, csr};
 
 const MISALIGNED_EXC_DELEG: u32 = 0;
 const LANDING_PAD: u32 = 1;
 const PTE_AD_HW_UPDATING: u32 = 4;
 const POINTER_MASKING_PMLEN: u32 = 5;
 const LOCK: u64 = 1;
+/// In `medeleg`.
+const MISALIGNED: u64 = Exception::LoadMisaligned.bit() | Exception::StoreMisaligned.bit();
 
 pub(super) fn call(call: &mut Call<'_>) -> Answer {
     let feature = call.args[0] as u32;
     match (call.function, feature) {
-        (0, MISALIGNED_EXC_DELEG) => {
-            let (value, _) = call.value_and_lock()?;
-            // Always on: with nothing here to emulate an access there is no off.
-            if value { Ok(Done::OK) } else { Err(SbiError::Denied) }
+        (0, MISALIGNED_EXC_DELEG) => set_misaligned_delegation(call),
+        (1, MISALIGNED_EXC_DELEG) => {
+            let delegated = call.port.csr(call.hart, csr::MEDELEG) & MISALIGNED != 0;
+            Ok(Done::value(delegated.into()))
         }
-        (1, MISALIGNED_EXC_DELEG) => Ok(Done::value(1)),
         (0, PTE_AD_HW_UPDATING) => set_ad_updating(call),
         (1, PTE_AD_HW_UPDATING) => {
             call.needs_svadu()?;
@@ -31,20 +32,34 @@ pub(super) fn call(call: &mut Call<'_>) -> Answer {
     }
 }
 
+/// Whether misaligned accesses trap to the supervisor or to us. Nothing here emulates one: what a hart does not
+/// perform itself comes to the supervisor either way, in the end from us.
+fn set_misaligned_delegation(call: &mut Call<'_>) -> Answer {
+    let (on, lock) = call.value_and_lock()?;
+    let hart = call.hart;
+    unlocked(&mut call.firmware.harts[hart].misaligned_locked, lock)?;
+    let others = call.port.csr(hart, csr::MEDELEG) & !MISALIGNED;
+    call.port.set_csr(hart, csr::MEDELEG, others | if on { MISALIGNED } else { 0 });
+    Ok(Done::OK)
+}
+
 fn set_ad_updating(call: &mut Call<'_>) -> Answer {
     call.needs_svadu()?;
     let (on, lock) = call.value_and_lock()?;
     let hart = call.hart;
+    unlocked(&mut call.firmware.harts[hart].ad_updating_locked, lock)?;
     let environment = call.port.csr(hart, csr::MENVCFG);
-    let changed = set(environment, menvcfg::ADUE, u64::from(on));
-    if changed != environment {
-        if call.firmware.harts[hart].ad_updating_locked {
-            return Err(SbiError::DeniedLocked);
-        }
-        call.port.set_csr(hart, csr::MENVCFG, changed);
-    }
-    call.firmware.harts[hart].ad_updating_locked |= lock;
+    call.port.set_csr(hart, csr::MENVCFG, set(environment, menvcfg::ADUE, u64::from(on)));
     Ok(Done::OK)
+}
+
+/// A locked feature cannot be set, not even to what it is; else it is locked if that is asked for.
+fn unlocked(locked: &mut bool, lock: bool) -> Result<(), SbiError> {
+    if *locked {
+        return Err(SbiError::DeniedLocked);
+    }
+    *locked = lock;
+    Ok(())
 }
 
 impl Call<'_> {
@@ -87,17 +102,27 @@ mod tests {
     fn a_locked_feature_stays() {
         let mut bench = Bench::new(1);
         assert_eq!(bench.call(FWFT, 0, &[4, 1, 1]), (0, 0));
-        assert_eq!(bench.call(FWFT, 0, &[4, 0, 0]).0, -14);
-        assert_eq!(bench.call(FWFT, 0, &[4, 1, 0]), (0, 0));
+        for (value, flags) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            assert_eq!(bench.call(FWFT, 0, &[4, value, flags]).0, -14);
+        }
         assert_eq!(bench.call(FWFT, 1, &[4]), (0, 1));
     }
 
     #[test]
-    fn misaligned_accesses_are_the_supervisors() {
-        let mut bench = Bench::new(1);
-        assert_eq!(bench.call(FWFT, 1, &[0]), (0, 1));
-        assert_eq!(bench.call(FWFT, 0, &[0, 1, 0]), (0, 0));
-        assert_eq!(bench.call(FWFT, 0, &[0, 0, 0]).0, -4);
+    fn misaligned_accesses_are_the_supervisors_until_it_gives_them_away() {
+        let mut bench = Bench::new(2);
+        let all = bench.port.csr(0, csr::MEDELEG);
+        let delegated = |bench: &mut Bench| bench.call(FWFT, 1, &[0]);
+        assert_eq!(delegated(&mut bench), (0, 1));
+        assert_eq!(bench.call(FWFT, 0, &[0, 0, 0]), (0, 0));
+        assert_eq!(delegated(&mut bench), (0, 0));
+        // Load and store, on the calling hart.
+        assert_eq!(bench.port.csr(0, csr::MEDELEG), all & !(1 << 4 | 1 << 6));
+        assert_eq!(bench.port.csr(1, csr::MEDELEG), all);
+        assert_eq!(bench.call(FWFT, 0, &[0, 1, 1]), (0, 0));
+        assert_eq!(bench.call(FWFT, 0, &[0, 0, 0]).0, -14);
+        assert_eq!(delegated(&mut bench), (0, 1));
+        assert_eq!(bench.port.csr(0, csr::MEDELEG), all);
     }
 
     #[test]
