@@ -276,6 +276,11 @@ mod tests {
         let expected = ["--isa=rv64gc", "--memory=2048M", "--misaligned", "--max-insns=5", "a.elf"];
         assert_eq!(ours(&line).unwrap(), expected);
         assert_eq!(ours(&["--bootargs", "a b"]).unwrap(), ["--append=a b"]);
+        let signature = ["+signature-granularity=4", "+signature=f"];
+        let granularity = "--signature-granularity";
+        let expected =
+            [format!("{granularity}=16"), format!("{granularity}=4"), "--signature=f".into()];
+        assert_eq!(ours(&signature).unwrap(), expected);
     }
 
     #[test]
@@ -346,7 +351,7 @@ mod tests {
         assert!(refusal(&["-d", "int"]).contains("--trace-filter"));
         assert!(refusal(&["-gdb", "stdio"]).contains("tcp::1234"));
         assert!(refusal(&["--ic=64:4:64"]).contains("not built yet"));
-        assert!(refusal(&["+verbose"]).contains("not known here"));
+        assert!(refusal(&["+vcd=x"]).contains("not known here"));
         assert!(refusal(&["-M", "spike"]).contains("virt"));
         assert!(refusal(&["-cpu", "sifive-u54"]).contains("rv64"));
         assert!(refusal(&["-device", "virtio-blk-pci,drive=a"]).contains("virtio-blk-device"));
