@@ -77,12 +77,15 @@ pub(crate) fn kill_table(args: &KillTableArgs) -> Result<ExitCode> {
     if !args.json {
         written = line(&mut out, &head.map(str::to_owned));
     }
-    let rows = kill::table(bounds, |row| {
+    let rows = kill::table(bounds, args.fault.as_deref(), |row| {
         if !args.json && written.is_ok() {
             written = line(&mut out, &cells(row));
         }
     });
     written?;
+    if rows.is_empty() {
+        anyhow::bail!("no fault has this name; without --fault all are listed");
+    }
     let is_good = |row: &Row| row.caught.as_ref().is_some_and(|caught| caught.clean_without);
     let good = rows.iter().filter(|row| is_good(row)).count();
     if args.json {

@@ -106,6 +106,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mmu", &["isa"]),
     ("devices", &["isa", "mmu"]),
     ("cpu", &["isa", "fp", "mmu", "timing"]),
+    ("hyp-check", &["isa", "mmu", "cpu", "hyp"]),
     ("machine", &["isa", "mmu", "timing", "cpu", "devices", "hyp"]),
     ("debug", &["isa", "mmu", "cpu", "machine"]),
 ];

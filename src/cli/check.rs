@@ -25,6 +25,9 @@ pub(crate) struct CheckArgs {
 /// `nestwalk hyp kill-table`.
 #[derive(Args, Debug)]
 pub(crate) struct KillTableArgs {
+    /// Only this fault
+    #[arg(long, value_name = "NAME")]
+    pub(crate) fault: Option<String>,
     /// Seed of the first schedule for each fault
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,

@@ -57,9 +57,9 @@ pub struct Bounds {
     pub shrinks: bool,
 }
 
-/// Tries one fault after the other, and hands over each row as soon as it is known.
+/// Tries one fault after the other, or the one of this name, and hands over each row as soon as it is known.
 #[cfg(feature = "faults")]
-pub fn table(bounds: Bounds, mut tell: impl FnMut(&Row)) -> Vec<Row> {
+pub fn table(bounds: Bounds, only: Option<&str>, mut tell: impl FnMut(&Row)) -> Vec<Row> {
     let software = hyp::faults::Fault::ALL
         .iter()
         .map(|&fault| (Side::Software, fault.name(), fault.doc(), "", Injected::Software(fault)));
@@ -67,7 +67,9 @@ pub fn table(bounds: Bounds, mut tell: impl FnMut(&Row)) -> Vec<Row> {
         let (name, doc, source) = (erratum.name(), erratum.doc(), erratum.source());
         (Side::Hardware, name, doc, source, Injected::Hardware(erratum))
     });
-    let rows = software.chain(hardware).map(|(side, name, doc, source, injected)| {
+    let wanted = |name| only.is_none_or(|only| only == name);
+    let all = software.chain(hardware).filter(|row| wanted(row.1));
+    let rows = all.map(|(side, name, doc, source, injected)| {
         let row = Row { side, name, doc, source, caught: catch(bounds, injected) };
         tell(&row);
         row

@@ -65,6 +65,8 @@ impl Setup {
         let tlb = TLBS.into_iter().find(|name| tlb == Some(*name));
         let tlb = tlb.unwrap_or_else(|| TLBS[[0, 0, 0, 1, 1, 2][random.below(6) as usize]]);
         let largest = random.pick(&sizes);
+        // A write that marks all of a large leaf is what fills a ring beyond its reserve.
+        let fills_rings = policy.split == Split::Never && largest >= Size::Mega;
         Self {
             policy,
             clearing: random.pick(&clearings),
@@ -76,7 +78,7 @@ impl Setup {
             vs_adue: random.one_in(2),
             vmid_bits: 2 + random.below(3) as u32,
             rubbish: random.one_in(2),
-            rings: random.one_in(4),
+            rings: random.one_in(4) != fills_rings,
             aux_writable: !random.one_in(3),
             shift: [0, 0, 0, 0x1000, 0x1_0000][random.below(5) as usize],
             // Where all of a slot is split at once, 1 GiB takes too many tables.

@@ -6,7 +6,7 @@ use hyp_check::kill::{Bounds, Side, table};
 #[test]
 fn every_fault_is_noticed_and_its_schedule_is_clean_without_it() {
     let bounds = Bounds { seed: 1, schedules: 1000, shrinks: false };
-    let rows = table(bounds, |_| ());
+    let rows = table(bounds, None, |_| ());
     let missed: Vec<_> = rows
         .iter()
         .filter(|row| !row.caught.as_ref().is_some_and(|caught| caught.clean_without))
