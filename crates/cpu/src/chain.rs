@@ -41,15 +41,16 @@ pub(crate) fn run<'a>(
             return complete(core, decoder, block.bits.get(retired).copied().unwrap_or(0));
         }
         core.settle_block(retired);
+        // An interrupt comes before the next instruction, and a store may have made it a legal one.
+        if core.recheck || core.ram.page_events() != bounds.pages_seen {
+            return None;
+        }
         let left = bounds.end - core.retired;
         if let Some(bits) = block.illegal
             && left != 0
             && retired == block.ops.len()
         {
             return Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)));
-        }
-        if core.recheck || core.ram.page_events() != bounds.pages_seen {
-            return None;
         }
         block = blocks.successor(block, pc, core.pc, &core.mmu)?;
         if block.ops.len() as u64 >= left {

@@ -330,3 +330,22 @@ handler: csrr t2, mepc; addi t2, t2, 4; csrw mepc, t2
         }
     }
 }
+
+#[test]
+fn a_store_to_the_next_instruction_is_seen_however_the_hart_runs() {
+    // No FENCE.I asks for it, but then a log must not change it either.
+    for (before, after) in [("0, 0, 0, 0", 0x13), ("19, 0, 0, 0", 0x0050_0513)] {
+        let source = format!(
+            "la t0, patch; li t1, {after}; sw t1, 0(t0)
+             patch: .byte {before}
+             addi a0, a0, 7
+             stay: j stay"
+        );
+        let mut plain = hart(&source);
+        plain.run(&mut Empty, 100);
+        let mut logged = hart(&source);
+        logged.run_logged(&mut Empty, 100, &mut |_| {});
+        let expected = if after == 0x0050_0513 { 12 } else { 7 };
+        assert_eq!((plain.x(10), logged.x(10)), (expected, expected), "{before}");
+    }
+}
