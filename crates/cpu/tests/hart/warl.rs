@@ -485,6 +485,10 @@ fn henvcfg_enables_only_what_menvcfg_does() {
             hart.set_csr(csr::MENVCFG, on);
             hart.set_csr(csr::HENVCFG, ALL);
             assert_eq!(hart.csr(csr::HENVCFG), Some(own | on & there), "{name} {on:#x}");
+            // What is taken away later goes, too.
+            hart.set_csr(csr::MENVCFG, 0);
+            assert_eq!(hart.csr(csr::HENVCFG), Some(own), "{name} {on:#x}");
+            hart.set_csr(csr::MENVCFG, on);
             hart.set_csr(csr::HENVCFG, 0);
             assert_eq!(hart.csr(csr::HENVCFG), Some(0), "{name}");
         }
