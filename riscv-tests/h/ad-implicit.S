@@ -127,6 +127,23 @@ BEGIN
     CHECK(t0, 0)
     sd s6, (s2)
 
+    // An update of a table that the G-stage does not let be written: the access's own cause, and a write.
+    LEAVES(0, 0, AD)
+    ld s6, (s3)
+    andi t0, s6, ~PTE_W
+    sd t0, (s3)
+    hfence.gvma
+    li s7, (GPA + PAGE + ((VA >> 12) & 0x1ff) * 8) >> 2
+    mv a0, s5
+    TRAPS(LOAD_GUEST_PAGE, VS, ld a1, (a0))
+    TVAL2_IS(s7)
+    TINST(0x3020)
+    TRAPS(STORE_GUEST_PAGE, VS, sd a1, (a0))
+    TVAL2_IS(s7)
+    TINST(0x3020)
+    sd s6, (s3)
+    hfence.gvma
+
     // henvcfg.ADUE = 0: the VS-stage's clear A is its page fault, and nothing is written but A at the G-stage.
     csrw henvcfg, zero
     LEAVES(0, 0, 0)
