@@ -13,13 +13,14 @@ use isa::{Decoder, Insn, Op as Code, PAGE_BYTES, Pa};
 use mmu::{Mmu, Ram};
 
 use crate::state::X_SINK;
+use crate::thread::Thread;
 
 /// One instruction, ready to run. The operands mean what the arms of `exec` make of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Op {
     /// Immediate, sign-extended; for a jump, branch or AUIPC relative to the block's start; a CSR
     /// number; the third source of a fused multiply-add.
-    pub(crate) imm: i64,
+    pub(crate) imm: i32,
     /// Which instruction.
     pub(crate) code: Code,
     /// Bytes from the block's start.
@@ -32,12 +33,12 @@ pub(crate) struct Op {
     pub(crate) aux: u8,
 }
 
-const _: () = assert!(size_of::<Op>() == 16);
+const _: () = assert!(size_of::<Op>() <= 16);
 
 impl Op {
     /// Prepares `insn`, `offset` bytes into its block.
     pub(crate) fn new(insn: &Insn, offset: u16) -> Self {
-        let mut imm = i64::from(insn.imm);
+        let mut imm = insn.imm;
         match insn.op {
             Code::Jal
             | Code::Auipc
@@ -46,8 +47,8 @@ impl Op {
             | Code::Blt
             | Code::Bge
             | Code::Bltu
-            | Code::Bgeu => imm += i64::from(offset),
-            op if shape(op).reads_rs3 => imm = i64::from(insn.rs3),
+            | Code::Bgeu => imm += i32::from(offset),
+            op if shape(op).reads_rs3 => imm = i32::from(insn.rs3),
             _ => {}
         }
         let rd = if insn.rd == 0 && !shape(insn.op).writes_f { X_SINK } else { insn.rd };
@@ -141,9 +142,9 @@ const MAX_OPS: usize = 64;
 pub(crate) struct Block {
     /// Its [`key`].
     pub(crate) pa: u64,
-    pub(crate) ops: Box<[Op]>,
-    /// The instructions as fetched, for reports.
-    pub(crate) bits: Box<[u32]>,
+    /// Its operations as they run, one behind the other.
+    pub(crate) thread: Thread,
+    listing: Box<Listing>,
     /// What stands behind the last operation cannot be decoded.
     pub(crate) illegal: Option<u32>,
     /// Which blocks came next, last time: behind the last operation, and elsewhere. Only a hint: a
@@ -158,13 +159,22 @@ pub(crate) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 64);
 
+/// What of a block is not needed while it runs.
+#[derive(Debug, Default)]
+struct Listing {
+    ops: Box<[Op]>,
+    /// The instructions as fetched, for reports.
+    bits: Box<[u32]>,
+}
+
 impl Block {
     /// A block of one instruction that is not kept.
     pub(crate) fn single(insn: &Insn) -> Self {
+        let (ops, end) = (Box::new([Op::new(insn, 0)]), u16::from(insn.len));
         Self {
-            ops: Box::new([Op::new(insn, 0)]),
-            bits: Box::new([insn.bits]),
-            end: u16::from(insn.len),
+            thread: Thread::new(&*ops, end, false),
+            listing: Box::new(Listing { ops, bits: Box::new([insn.bits]) }),
+            end,
             ..Self::vacant()
         }
     }
@@ -173,8 +183,8 @@ impl Block {
     fn vacant() -> Self {
         Self {
             pa: NO_BLOCK,
-            ops: Box::default(),
-            bits: Box::default(),
+            thread: Thread::new(&[], 0, false),
+            listing: Box::default(),
             illegal: None,
             links: Default::default(),
             end: 0,
@@ -182,13 +192,24 @@ impl Block {
         }
     }
 
-    /// The first operations, at most `room` of them, and the offset behind the last one.
-    #[inline]
-    pub(crate) fn first(&self, room: u64) -> (&[Op], u16) {
-        match usize::try_from(room).ok().and_then(|room| self.ops.split_at_checked(room)) {
-            Some((first, [next, ..])) => (first, next.offset),
-            _ => (&self.ops, self.end),
+    /// How many operations there are.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.thread.len()
+    }
+
+    /// The operations from number `first` on, at most `room` of them, and the offset behind the last one.
+    pub(crate) fn part(&self, first: usize, room: usize) -> (&[Op], u16) {
+        let ops = self.listing.ops.get(first..).unwrap_or_default();
+        match ops.split_at_checked(room) {
+            Some((part, [next, ..])) => (part, next.offset),
+            _ => (ops, self.end),
         }
+    }
+
+    /// The instruction with that number, as fetched.
+    pub(crate) fn bits(&self, number: usize) -> u32 {
+        self.listing.bits.get(number).copied().unwrap_or(0)
     }
 }
 
@@ -232,13 +253,14 @@ pub(crate) fn decode(
     if ops.is_empty() && illegal.is_none() {
         return None;
     }
+    let end = (at - pa.0) as u16;
     Some(Block {
         pa: pa.0,
-        ops: ops.into(),
-        bits: bits.into(),
+        thread: Thread::new(&ops, end, illegal.is_some()),
+        listing: Box::new(Listing { ops: ops.into(), bits: bits.into() }),
         illegal,
         links: Default::default(),
-        end: (at - pa.0) as u16,
+        end,
         chains,
     })
 }
@@ -278,7 +300,7 @@ pub(crate) fn key(pa: Pa, hidden: bool) -> u64 {
 
 const JUMP_SLOTS: usize = 1 << 15;
 /// Operations kept at most; then everything is dropped and decoded anew as needed.
-const MAX_CACHED_OPS: usize = 4 << 20;
+const MAX_CACHED_OPS: usize = 2 << 20;
 /// No physical address: it is odd.
 const NO_BLOCK: u64 = u64::MAX;
 const PAGE: u64 = !(PAGE_BYTES - 1);
@@ -338,7 +360,7 @@ impl BlockCache {
     pub(crate) fn successor(&self, from: &Block, at: u64, pc: u64, mmu: &Mmu) -> Option<&Block> {
         let pa = if from.chains && (at ^ pc) & PAGE == 0 {
             // Both lie in one page of either address space.
-            from.pa & PAGE | pc & !PAGE
+            from.pa.wrapping_add(pc.wrapping_sub(at)) & !1
         } else {
             mmu.fetch_page(pc)?.0
         };
@@ -353,10 +375,10 @@ impl BlockCache {
     }
 
     pub(crate) fn insert(&mut self, block: Block) -> u32 {
-        if self.cached_ops + block.ops.len() > MAX_CACHED_OPS {
+        if self.cached_ops + block.len() > MAX_CACHED_OPS {
             self.clear();
         }
-        self.cached_ops += block.ops.len();
+        self.cached_ops += block.len();
         let pa = block.pa;
         let index = match self.free.pop() {
             Some(index) => {
@@ -378,7 +400,7 @@ impl BlockCache {
     pub(crate) fn remove_page(&mut self, page: Pa) {
         for index in self.by_page.remove(&page.0).unwrap_or_default() {
             let block = std::mem::replace(&mut self.blocks[index as usize], Block::vacant());
-            self.cached_ops -= block.ops.len();
+            self.cached_ops -= block.len();
             self.by_pa.remove(&block.pa);
             self.free.push(index);
         }

@@ -31,33 +31,98 @@ pub(crate) fn run<'a>(
     mut block: &'a Block,
     bounds: Bounds,
 ) -> Option<Trap> {
-    let (mut ops, mut end) = block.first(bounds.end - core.retired);
+    let mut left = bounds.end - core.retired;
+    if block.len() as u64 > left {
+        let (ops, end) = block.part(0, left as usize);
+        let ran = exec::run(core, port, core.pc, 0, ops, u64::from(end));
+        return part_done(core, decoder, block, ran, bounds);
+    }
+    // The counters are behind by what `left` has lost, while blocks are done by their threads alone.
+    let mut counted = left;
     loop {
         let pc = core.pc;
-        let Ran { retired, faulted } = exec::run(core, port, pc, ops, u64::from(end));
-        if faulted {
-            // Said on either side, so that a block without a fault runs on without asking again.
-            core.settle_block(retired);
-            return complete(core, decoder, block.bits.get(retired).copied().unwrap_or(0));
+        let stopped = block.thread.run(core, 0, pc);
+        if stopped != block.len() {
+            count(core, counted - left);
+            let ran = interrupted(core, port, pc, block, stopped);
+            if ran.faulted || block.illegal.is_some() {
+                return part_done(core, decoder, block, ran, bounds);
+            }
+            core.settle_block(ran.retired);
+            left = bounds.end - core.retired;
+            counted = left;
+            // A thread alone changes neither.
+            if core.recheck || core.ram.page_events() != bounds.pages_seen {
+                return None;
+            }
+        } else {
+            left -= stopped as u64;
         }
-        core.settle_block(retired);
-        // An interrupt comes before the next instruction, and a store may have made it a legal one.
-        if core.recheck || core.ram.page_events() != bounds.pages_seen {
-            return None;
+        match blocks.successor(block, pc, core.pc, &core.mmu) {
+            // Where there is room for a part of it only, the caller runs that.
+            Some(next) if (next.len() as u64) < left => block = next,
+            _ => break,
         }
-        let left = bounds.end - core.retired;
-        if let Some(bits) = block.illegal
-            && left != 0
-            && retired == block.ops.len()
-        {
-            return Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)));
+    }
+    count(core, counted - left);
+    None
+}
+
+/// So many instructions retired that had nothing to do with time.
+#[inline(always)]
+fn count(core: &mut Core, instructions: u64) {
+    core.retired += instructions;
+    core.cycle += instructions;
+}
+
+/// A block was left for good; the trap that follows, if any.
+#[cold]
+fn part_done(
+    core: &mut Core,
+    decoder: &Decoder,
+    block: &Block,
+    ran: Ran,
+    bounds: Bounds,
+) -> Option<Trap> {
+    let Ran { retired, faulted } = ran;
+    core.settle_block(retired);
+    if faulted {
+        return complete(core, decoder, block.bits(retired));
+    }
+    // An interrupt comes before the next instruction, and a store may have made it a legal one.
+    if core.recheck || core.ram.page_events() != bounds.pages_seen {
+        return None;
+    }
+    let left = bounds.end - core.retired;
+    let bits = block.illegal.filter(|_| left != 0 && retired == block.len())?;
+    Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)))
+}
+
+/// Goes on with `block` at the operation with that number, which does more than a thread can.
+#[inline(never)]
+fn interrupted(
+    core: &mut Core,
+    port: &mut dyn Platform,
+    pc: u64,
+    block: &Block,
+    mut number: usize,
+) -> Ran {
+    loop {
+        if number > block.len() {
+            // What stands behind the last operation cannot be decoded.
+            return Ran { retired: block.len(), faulted: false };
         }
-        block = blocks.successor(block, pc, core.pc, &core.mmu)?;
-        if block.ops.len() as u64 >= left {
-            // The caller runs the part of it that there is room for.
-            return None;
+        let (op, end) = block.part(number, 1);
+        let ran = exec::run(core, port, pc, number, op, u64::from(end));
+        if ran.faulted || core.recheck || ran.retired == block.len() {
+            return ran;
         }
-        (ops, end) = (&block.ops, block.end);
+        // Inside a block it stays where the block begins.
+        core.pc = pc;
+        number = block.thread.run(core, ran.retired, pc);
+        if number == block.len() {
+            return Ran { retired: number, faulted: false };
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod interrupts;
 mod memory;
 mod platform;
 mod state;
+mod thread;
 mod transform;
 mod trap;
 mod watch;

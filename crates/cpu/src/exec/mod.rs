@@ -4,25 +4,25 @@
 //! An operation either completes, or leaves a fault and no change.
 
 mod float;
+pub(crate) mod pure;
 mod system;
 
 pub(crate) use system::BLOCK_BYTES;
 
 use isa::{Exception, Op as Insn};
 
-use crate::bits;
+use crate::bits::sext32;
 use crate::block::Op;
 use crate::core::Core;
 use crate::csr::Denied;
 use crate::memory::DataFault;
 use crate::platform::Platform;
 use crate::state::X_SINK;
-use bits::sext32;
 
 /// How far a run of operations got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ran {
-    /// Operations retired.
+    /// Operations retired since the block's first.
     pub(crate) retired: usize,
     /// The next one faulted; the fault is in the core and `pc` at the instruction.
     pub(crate) faulted: bool,
@@ -38,18 +38,23 @@ pub(crate) fn denied(why: Denied) -> DataFault {
     DataFault::plain(exception, 0)
 }
 
-/// Executes `ops`, the first of which is at `pc`; `end` is the offset behind the last one.
-/// On return `core.pc` is the next instruction, or the one that faulted.
-///
-/// Inlined into its one caller, so that it costs no entry and exit for each block.
-#[inline(always)]
-pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op], end: u64) -> Ran {
+/// Executes `ops` of a block that begins at `pc`, the first of which has the number `first` in it; `end` is the offset behind
+/// the last one. On return `core.pc` is the next instruction, or the one that faulted.
+#[inline(never)]
+pub(crate) fn run(
+    core: &mut Core,
+    port: &mut dyn Platform,
+    pc: u64,
+    first: usize,
+    ops: &[Op],
+    end: u64,
+) -> Ran {
     let mut rest = ops.iter();
     while let Some(op) = rest.next() {
         // The number of this operation: counted from what is left, only where it is needed.
         macro_rules! index {
             () => {
-                ops.len() - rest.len() - 1
+                first + ops.len() - rest.len() - 1
             };
         }
         // Brings the counters and the place to this instruction, for what can observe them.
@@ -94,24 +99,6 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                     done_at!(next_pc!());
                 }
             };
-        }
-        macro_rules! rr {
-            ($f:expr) => {{
-                let f: fn(u64, u64) -> u64 = $f;
-                core.set_x(op.rd, f(core.x(op.rs1), core.x(op.rs2)));
-            }};
-        }
-        macro_rules! ri {
-            ($f:expr) => {{
-                let f: fn(u64, u64) -> u64 = $f;
-                core.set_x(op.rd, f(core.x(op.rs1), op.imm as u64));
-            }};
-        }
-        macro_rules! unary {
-            ($f:expr) => {{
-                let f: fn(u64) -> u64 = $f;
-                core.set_x(op.rd, f(core.x(op.rs1)));
-            }};
         }
         macro_rules! branch {
             ($test:expr) => {{
@@ -245,104 +232,10 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
             Insn::Sh => store!(u16, core.x(op.rs2)),
             Insn::Sw => store!(u32, core.x(op.rs2)),
             Insn::Sd => store!(u64, core.x(op.rs2)),
-            Insn::Addi => ri!(u64::wrapping_add),
-            Insn::Slti => ri!(|a, b| u64::from((a as i64) < b as i64)),
-            Insn::Sltiu => ri!(|a, b| u64::from(a < b)),
-            Insn::Xori => ri!(|a, b| a ^ b),
-            Insn::Ori => ri!(|a, b| a | b),
-            Insn::Andi => ri!(|a, b| a & b),
-            Insn::Slli => ri!(|a, b| a << (b & 63)),
-            Insn::Srli => ri!(|a, b| a >> (b & 63)),
-            Insn::Srai => ri!(|a, b| (a as i64 >> (b & 63)) as u64),
-            Insn::Add => rr!(u64::wrapping_add),
-            Insn::Sub => rr!(u64::wrapping_sub),
-            Insn::Sll => rr!(|a, b| a << (b & 63)),
-            Insn::Slt => rr!(|a, b| u64::from((a as i64) < b as i64)),
-            Insn::Sltu => rr!(|a, b| u64::from(a < b)),
-            Insn::Xor => rr!(|a, b| a ^ b),
-            Insn::Srl => rr!(|a, b| a >> (b & 63)),
-            Insn::Sra => rr!(|a, b| (a as i64 >> (b & 63)) as u64),
-            Insn::Or => rr!(|a, b| a | b),
-            Insn::And => rr!(|a, b| a & b),
-            Insn::Addiw => ri!(|a, b| sext32(a.wrapping_add(b))),
-            Insn::Slliw => ri!(|a, b| sext32(a << (b & 31))),
-            Insn::Srliw => ri!(|a, b| sext32(u64::from(a as u32 >> (b & 31)))),
-            Insn::Sraiw => ri!(|a, b| (a as i32 >> (b & 31)) as u64),
-            Insn::Addw => rr!(|a, b| sext32(a.wrapping_add(b))),
-            Insn::Subw => rr!(|a, b| sext32(a.wrapping_sub(b))),
-            Insn::Sllw => rr!(|a, b| sext32(a << (b & 31))),
-            Insn::Srlw => rr!(|a, b| sext32(u64::from(a as u32 >> (b & 31)))),
-            Insn::Sraw => rr!(|a, b| (a as i32 >> (b & 31)) as u64),
             // Harts run in turn and each is sequentially consistent: nothing to order.
             Insn::Fence | Insn::Pause => {}
 
-            // M, Zmmul
-            Insn::Mul => rr!(u64::wrapping_mul),
-            Insn::Mulh => rr!(bits::mulh),
-            Insn::Mulhsu => rr!(bits::mulhsu),
-            Insn::Mulhu => rr!(bits::mulhu),
-            Insn::Div => rr!(bits::div),
-            Insn::Divu => rr!(bits::divu),
-            Insn::Rem => rr!(bits::rem),
-            Insn::Remu => rr!(bits::remu),
-            Insn::Mulw => rr!(|a, b| sext32(a.wrapping_mul(b))),
-            Insn::Divw => rr!(bits::divw),
-            Insn::Divuw => rr!(bits::divuw),
-            Insn::Remw => rr!(bits::remw),
-            Insn::Remuw => rr!(bits::remuw),
-
-            // Zba, Zbb, Zbs, Zbc, Zbkb, Zbkx, Zicond
-            Insn::AddUw => rr!(|a, b| (a & 0xffff_ffff).wrapping_add(b)),
-            Insn::Sh1add => rr!(|a, b| (a << 1).wrapping_add(b)),
-            Insn::Sh2add => rr!(|a, b| (a << 2).wrapping_add(b)),
-            Insn::Sh3add => rr!(|a, b| (a << 3).wrapping_add(b)),
-            Insn::Sh1addUw => rr!(|a, b| ((a & 0xffff_ffff) << 1).wrapping_add(b)),
-            Insn::Sh2addUw => rr!(|a, b| ((a & 0xffff_ffff) << 2).wrapping_add(b)),
-            Insn::Sh3addUw => rr!(|a, b| ((a & 0xffff_ffff) << 3).wrapping_add(b)),
-            Insn::SlliUw => ri!(|a, b| (a & 0xffff_ffff) << (b & 63)),
-            Insn::Andn => rr!(|a, b| a & !b),
-            Insn::Orn => rr!(|a, b| a | !b),
-            Insn::Xnor => rr!(|a, b| !(a ^ b)),
-            Insn::Clz => unary!(|a| u64::from(a.leading_zeros())),
-            Insn::Ctz => unary!(|a| u64::from(a.trailing_zeros())),
-            Insn::Cpop => unary!(|a| u64::from(a.count_ones())),
-            Insn::Clzw => unary!(|a| u64::from((a as u32).leading_zeros())),
-            Insn::Ctzw => unary!(|a| u64::from((a as u32).trailing_zeros())),
-            Insn::Cpopw => unary!(|a| u64::from((a as u32).count_ones())),
-            Insn::Max => rr!(|a, b| (a as i64).max(b as i64) as u64),
-            Insn::Maxu => rr!(u64::max),
-            Insn::Min => rr!(|a, b| (a as i64).min(b as i64) as u64),
-            Insn::Minu => rr!(u64::min),
-            Insn::SextB => unary!(|a| a as i8 as u64),
-            Insn::SextH => unary!(|a| a as i16 as u64),
-            Insn::ZextH => unary!(|a| a & 0xffff),
-            Insn::Rol => rr!(|a, b| a.rotate_left(b as u32 & 63)),
-            Insn::Ror => rr!(|a, b| a.rotate_right(b as u32 & 63)),
-            Insn::Rori => ri!(|a, b| a.rotate_right(b as u32 & 63)),
-            Insn::Rolw => rr!(|a, b| sext32(u64::from((a as u32).rotate_left(b as u32 & 31)))),
-            Insn::Rorw => rr!(|a, b| sext32(u64::from((a as u32).rotate_right(b as u32 & 31)))),
-            Insn::Roriw => ri!(|a, b| sext32(u64::from((a as u32).rotate_right(b as u32 & 31)))),
-            Insn::OrcB => unary!(bits::orc_b),
-            Insn::Rev8 => unary!(u64::swap_bytes),
-            Insn::Bclr => rr!(|a, b| a & !(1 << (b & 63))),
-            Insn::Bext => rr!(|a, b| a >> (b & 63) & 1),
-            Insn::Binv => rr!(|a, b| a ^ 1 << (b & 63)),
-            Insn::Bset => rr!(|a, b| a | 1 << (b & 63)),
-            Insn::Bclri => ri!(|a, b| a & !(1 << (b & 63))),
-            Insn::Bexti => ri!(|a, b| a >> (b & 63) & 1),
-            Insn::Binvi => ri!(|a, b| a ^ 1 << (b & 63)),
-            Insn::Bseti => ri!(|a, b| a | 1 << (b & 63)),
-            Insn::Clmul => rr!(bits::clmul),
-            Insn::Clmulh => rr!(bits::clmulh),
-            Insn::Clmulr => rr!(bits::clmulr),
-            Insn::Pack => rr!(bits::pack),
-            Insn::Packh => rr!(bits::packh),
-            Insn::Packw => rr!(bits::packw),
-            Insn::Brev8 => unary!(bits::brev8),
-            Insn::Xperm4 => rr!(bits::xperm4),
-            Insn::Xperm8 => rr!(bits::xperm8),
-            Insn::CzeroEqz => rr!(|a, b| if b == 0 { 0 } else { a }),
-            Insn::CzeroNez => rr!(|a, b| if b != 0 { 0 } else { a }),
+            // Zimop
             Insn::MopR | Insn::MopRr => core.set_x(op.rd, 0),
 
             // A: LR/SC, AMO; Zacas, Zabha
@@ -491,14 +384,17 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                     _ => store!(u64, value),
                 }
             }
-            _ => {
-                if core.fp_is_off() {
-                    fault!(denied(Denied::Illegal));
+            code => match pure::result(code, core.x(op.rs1), core.x(op.rs2), op.imm as u64) {
+                Some(value) => core.set_x(op.rd, value),
+                None => {
+                    if core.fp_is_off() {
+                        fault!(denied(Denied::Illegal));
+                    }
+                    attempt!(float::execute(core, op).map_err(denied));
                 }
-                attempt!(float::execute(core, op).map_err(denied));
-            }
+            },
         }
     }
     core.pc = pc.wrapping_add(end);
-    Ran { retired: ops.len(), faulted: false }
+    Ran { retired: first + ops.len(), faulted: false }
 }

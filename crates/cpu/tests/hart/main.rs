@@ -9,6 +9,7 @@ mod debug;
 mod devices;
 mod double_trap;
 mod effective;
+mod forms;
 mod guest_traps;
 mod interrupts;
 mod pmp;
