@@ -17,6 +17,8 @@ use isa::Op as Insn;
 use crate::bits::{self, sext32};
 use crate::block::Op;
 use crate::core::Core;
+use crate::csr::set_fs_dirty;
+use crate::exec::float;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
 
 /// Runs a link of the block at the address given, and those behind it; returns the link it stopped before.
@@ -60,14 +62,22 @@ impl Thread {
     /// Prepares the operations of a block, `bytes` long; `illegal` if what follows cannot be decoded.
     pub(crate) fn new(ops: &[Op], bytes: u16, illegal: bool) -> Self {
         let behind = |number: usize| ops.get(number + 1).map_or(bytes, |next| next.offset);
-        let link = |(number, op): (usize, &Op)| Link {
-            run: run_of(op),
-            imm: op.imm,
-            rd: op.rd,
-            rs1: op.rs1,
-            rs2: op.rs2,
+        let link = |(number, op): (usize, &Op)| {
+            let run = run_of(op);
+            let &Op { code, imm, rd, rs1, rs2, aux, .. } = op;
+            if std::ptr::fn_addr_eq(run, floating as Run) {
+                // The immediate is a fourth register at most.
+                return Link {
+                    run,
+                    imm: (code as i32) << 8 | imm & 0xff,
+                    rd,
+                    rs1,
+                    rs2,
+                    behind: aux,
+                };
+            }
             // At most 64 operations of four bytes.
-            behind: (behind(number) / 2) as u8,
+            Link { run, imm, rd, rs1, rs2, behind: (behind(number) / 2) as u8 }
         };
         let run: Run = if illegal { end_illegal } else { end };
         let last = Link { run, imm: i32::from(bytes), rd: 0, rs1: 0, rs2: 0, behind: 0 };
@@ -172,6 +182,23 @@ link!(jalr, |core, link, pc, at| {
     leave!(core, at, target)
 });
 
+// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and `behind` the
+// rounding mode.
+link!(floating, |core, link, pc, at| {
+    if core.fp_is_off() {
+        return at;
+    }
+    // SAFETY: these bits were made from a code by `Thread::new`, and it is two bytes long.
+    let code = unsafe { std::mem::transmute::<u16, Insn>((link.imm >> 8) as u16) };
+    let Link { rd, rs1, rs2, .. } = *link;
+    let op = Op { imm: link.imm & 0xff, code, offset: 0, rd, rs1, rs2, aux: link.behind };
+    // What is not permitted changed nothing.
+    if float::execute(core, op).is_err() {
+        return at;
+    }
+    next!(core, at, pc)
+});
+
 /// How an operation runs.
 fn run_of(op: &Op) -> Run {
     macro_rules! two {
@@ -252,6 +279,35 @@ fn run_of(op: &Op) -> Run {
             run
         }};
     }
+    macro_rules! float_load {
+        ($t:ty, $boxed:expr) => {{
+            link!(run, |core, link, pc, at| {
+                let va = core.x(link.rs1).wrapping_add(link.imm());
+                if core.fp_is_off() {
+                    return at;
+                }
+                let Some(value) = core.load::<$t>(va) else { return at };
+                core.f[usize::from(link.rd & 31)] = u64::from(value) | $boxed;
+                set_fs_dirty(core);
+                next!(core, at, pc)
+            });
+            run
+        }};
+    }
+    macro_rules! float_store {
+        ($t:ty) => {{
+            link!(run, |core, link, pc, at| {
+                let va = core.x(link.rs1).wrapping_add(link.imm());
+                if core.fp_is_off()
+                    || !core.store::<$t>(va, core.f[usize::from(link.rs2 & 31)] as $t)
+                {
+                    return at;
+                }
+                next!(core, at, pc)
+            });
+            run
+        }};
+    }
     match op.code {
         Insn::Addi if op.rs1 == 0 => return constant,
         Insn::Addi if op.imm == 0 => return copy,
@@ -282,7 +338,15 @@ fn run_of(op: &Op) -> Run {
         Insn::Sh => store!(u16),
         Insn::Sw => store!(u32),
         Insn::Sd => store!(u64),
+        Insn::Flw => float_load!(u32, 0xffff_ffff << 32),
+        Insn::Fld => float_load!(u64, 0),
+        Insn::Fsw => float_store!(u32),
+        Insn::Fsd => float_store!(u64),
         Insn::Fence | Insn::Pause => nothing,
+        Insn::Flh | Insn::Fsh => not_here,
+        code if code.row().operands.contains("frd") || code.row().operands.contains("frs1") => {
+            floating
+        }
         _ => not_here,
     }
 }

@@ -83,7 +83,10 @@ pub(super) fn load(
 }
 
 /// Everything between `f` registers, and between `f` and `x`.
-pub(super) fn execute(core: &mut Core, op: &Op) -> Result<(), Denied> {
+///
+/// The operation comes by value, so that it needs no place in memory.
+pub(crate) fn execute(core: &mut Core, op: Op) -> Result<(), Denied> {
+    let op = &op;
     macro_rules! binary {
         ($t:ty, $f:path) => {{
             let rm = rounding(core, op)?;

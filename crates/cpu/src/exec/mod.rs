@@ -3,7 +3,7 @@
 //!
 //! An operation either completes, or leaves a fault and no change.
 
-mod float;
+pub(crate) mod float;
 pub(crate) mod pure;
 mod system;
 
@@ -390,7 +390,7 @@ pub(crate) fn run(
                     if core.fp_is_off() {
                         fault!(denied(Denied::Illegal));
                     }
-                    attempt!(float::execute(core, op).map_err(denied));
+                    attempt!(float::execute(core, *op).map_err(denied));
                 }
             },
         }
