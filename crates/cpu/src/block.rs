@@ -207,9 +207,9 @@ impl Block {
         }
     }
 
-    /// The instruction with that number, as fetched.
-    pub(crate) fn bits(&self, number: usize) -> u32 {
-        self.listing.bits.get(number).copied().unwrap_or(0)
+    /// The instruction with that number, as fetched, if there is one.
+    pub(crate) fn bits(&self, number: usize) -> Option<u32> {
+        self.listing.bits.get(number).copied()
     }
 }
 

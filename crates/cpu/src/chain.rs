@@ -87,7 +87,7 @@ fn part_done(
     let Ran { retired, faulted } = ran;
     core.settle_block(retired);
     if faulted {
-        return complete(core, decoder, block.bits(retired));
+        return complete(core, decoder, block.bits(retired).unwrap_or(0));
     }
     // An interrupt comes before the next instruction, and a store may have made it a legal one.
     if core.recheck || core.ram.page_events() != bounds.pages_seen {

@@ -237,7 +237,7 @@ impl Hart {
         let end = self.core.retired + 1;
         match self.enter() {
             Ok(index) => {
-                let bits = self.blocks.get(index)?.bits.first().copied();
+                let bits = self.blocks.get(index)?.bits(0);
                 let insn = bits.and_then(|bits| self.decoder.decode(bits));
                 recorder.before(&mut self.core, insn);
                 self.run_block(port, index, end).and_then(|trap| self.trap(trap))
