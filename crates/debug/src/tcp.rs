@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
@@ -15,6 +15,8 @@ use crate::session::{Door, Line, LineClosed};
 const PIECES_MAX: usize = 16;
 /// The longest piece, in bytes.
 const PIECE_BYTES_MAX: usize = 4096;
+/// How long a debugger waits for the one before it to be gone.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a debugger may take to read what it is sent.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -70,7 +72,14 @@ fn take_calls(
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if busy.swap(true, Ordering::AcqRel) {
+        // Who comes back at once may be faster than the news that it has left.
+        let since = Instant::now();
+        let mut turned_away = busy.swap(true, Ordering::AcqRel);
+        while turned_away && since.elapsed() < FAREWELL {
+            std::thread::sleep(Duration::from_millis(10));
+            turned_away = busy.swap(true, Ordering::AcqRel);
+        }
+        if turned_away {
             tracing::warn!("a second debugger was turned away");
             continue;
         }
@@ -163,5 +172,64 @@ impl Drop for Tcp {
         // The reader's clone would keep the connection open.
         let _ = self.stream.shutdown(Shutdown::Both);
         self.busy.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn server() -> Server {
+        Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port")
+    }
+
+    #[test]
+    fn a_debugger_that_comes_back_at_once_is_served() {
+        let mut server = server();
+        for _ in 0..5 {
+            let first = TcpStream::connect(server.address()).expect("it listens");
+            let line = server.answer(LONG).expect("it is served");
+            drop(first);
+            let _again = TcpStream::connect(server.address()).expect("it listens");
+            // The news of the end arrives late.
+            std::thread::sleep(Duration::from_millis(30));
+            drop(line);
+            assert!(server.answer(LONG).is_some());
+        }
+    }
+
+    #[test]
+    fn a_second_debugger_is_turned_away_and_the_first_one_still_served() {
+        let mut server = server();
+        let mut first = TcpStream::connect(server.address()).expect("it listens");
+        let mut line = server.answer(LONG).expect("it is served");
+        let mut second = TcpStream::connect(server.address()).expect("it listens");
+        second.set_read_timeout(Some(LONG)).expect("a limit");
+        let ended = second.read(&mut [0; 1]);
+        assert!(
+            matches!(ended, Ok(0))
+                || ended.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
+        );
+        first.write_all(b"+").expect("it is open");
+        assert_eq!(line.receive(LONG), Ok(b"+".to_vec()));
+    }
+
+    #[test]
+    fn one_look_takes_in_a_bounded_piece_of_an_endless_stream() {
+        let mut server = server();
+        let mut client = TcpStream::connect(server.address()).expect("it listens");
+        let mut line = server.answer(LONG).expect("it is served");
+        let sender = std::thread::spawn(move || {
+            // Until the other side has had enough.
+            while client.write_all(&[b'+'; PIECE_BYTES_MAX]).is_ok() {}
+        });
+        for _ in 0..100 {
+            let taken = line.receive(LONG).expect("it is open");
+            assert!(!taken.is_empty() && taken.len() <= PIECES_MAX * PIECE_BYTES_MAX);
+        }
+        drop(line);
+        assert!(sender.join().is_ok());
     }
 }
