@@ -5,7 +5,7 @@ use hyp_check::kill::{Bounds, Side, table};
 
 #[test]
 fn every_fault_is_noticed_and_its_schedule_is_clean_without_it() {
-    let bounds = Bounds { seed: 1, schedules: 1000, shrinks: false };
+    let bounds = Bounds { seed: 1, schedules: 6000, shrinks: false };
     let rows = table(bounds, None, |_| ());
     let missed: Vec<_> = rows
         .iter()
