@@ -43,10 +43,16 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
     let cpu_hz = options.cpu_hz();
     let clock = Clock::new(cpu_hz.0, Clock::default().timebase_hz())
         .with_context(|| format!("--cpu-hz {cpu_hz}"))?;
+    let core = core(options)?;
+    let isa = match (&options.isa, &core) {
+        (None, Some((core, _))) => core.isa.clone(),
+        _ => options.isa(),
+    };
     Ok(Setup {
         harts,
         ram_bytes: options.memory().0,
-        exts: ExtSet::parse(&options.isa()).context("--isa")?,
+        exts: ExtSet::parse(&isa).context("--isa")?,
+        core,
         clock,
         follow: match options.clock() {
             cli::Clock::Virtual => Follow::Cycles,
@@ -69,8 +75,29 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
     })
 }
 
-/// The largest file of a shape that is read, in bytes.
+/// The largest file of a shape or a core that is read, in bytes.
 const SHAPE_BYTES_MAX: u64 = 1 << 16;
+
+/// The core whose cycles are counted, and the latency of its memory.
+fn core(options: &MachineOptions) -> Result<Option<(timing::Core, Option<u64>)>> {
+    /// Far more than any memory takes.
+    const LATENCY_MAX: u64 = 1 << 20;
+    let latency = options.mem_latency.map(|count| count.0);
+    ensure!(latency.is_none_or(|cycles| cycles <= LATENCY_MAX), "--mem-latency: too long");
+    let Some(name) = &options.core else {
+        ensure!(latency.is_none(), "--mem-latency needs a --core");
+        return Ok(None);
+    };
+    let core = if name.ends_with(".toml") {
+        let mut text = String::new();
+        let file = File::open(name).with_context(|| format!("--core {name}"))?;
+        file.take(SHAPE_BYTES_MAX).read_to_string(&mut text)?;
+        timing::Core::parse(&text)
+    } else {
+        timing::Core::preset(name)
+    };
+    Ok(Some((core.with_context(|| format!("--core {name}"))?, latency)))
+}
 
 fn shape(tlb: &Tlb) -> Result<Shape> {
     match tlb {

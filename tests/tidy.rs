@@ -103,7 +103,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("isa", &[]),
     ("hyp", &["isa"]),
     ("fp", &[]),
-    ("timing", &[]),
+    ("timing", &["isa"]),
     ("mmu", &["isa"]),
     ("devices", &["isa", "mmu"]),
     ("cpu", &["isa", "fp", "mmu", "timing"]),

@@ -12,8 +12,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/timing")
 }
 
-/// The lines `name,ops,cycles,instret` of a program: instret by name.
-fn instret_of(program: &str, words: &str) -> BTreeMap<String, u64> {
+/// One column of the lines `name,ops,cycles,instret` that a program prints, by name.
+fn column_of(program: &str, words: &str, column: usize) -> BTreeMap<String, u64> {
     let mut command = nestwalk();
     command.args(["run", "--quiet", "--test-device"]).args(words.split_whitespace());
     let output = command.arg(folder().join(format!("{program}.elf"))).output().unwrap();
@@ -22,7 +22,7 @@ fn instret_of(program: &str, words: &str) -> BTreeMap<String, u64> {
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     rows.map(|line| {
         let fields: Vec<&str> = line.split(',').collect();
-        (fields[0].to_owned(), fields[3].parse().unwrap())
+        (fields[0].to_owned(), fields[column].parse().unwrap())
     })
     .collect()
 }
@@ -40,7 +40,7 @@ fn program_of(group: &str, benchmark: &str, core: &str) -> String {
 #[test]
 fn instret_is_that_of_the_measured_cores_on_every_row() {
     let ours: BTreeMap<&str, _> =
-        PROGRAMS.iter().map(|&program| (program, instret_of(program, ""))).collect();
+        PROGRAMS.iter().map(|&program| (program, column_of(program, "", 3))).collect();
     let csv = std::fs::read_to_string(folder().join("reference_cycles.csv")).unwrap();
     let mut compared = 0;
     for line in csv.lines().skip(1) {
@@ -59,6 +59,48 @@ fn instret_is_that_of_the_measured_cores_on_every_row() {
         compared += 1;
     }
     assert!(compared > 500, "{compared}");
+}
+
+/// The relative errors of cycles on a core, over all programs of the reference at this memory latency.
+fn errors(core: &str, measured_core: &str, latency: &str) -> Vec<(String, f64)> {
+    let csv = std::fs::read_to_string(folder().join("reference_cycles.csv")).unwrap();
+    let mut ran: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for line in csv.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let [group, benchmark, of, at, _, cycles, _] = fields[..] else { panic!("{line}") };
+        if of != measured_core || at != latency {
+            continue;
+        }
+        let program = program_of(group, benchmark, of);
+        let words = format!("--core {core} --mem-latency {latency}");
+        let rows = ran.entry(program.clone()).or_insert_with(|| column_of(&program, &words, 2));
+        let (ours, measured) = (rows[benchmark] as f64, cycles.parse::<f64>().unwrap());
+        errors.push((benchmark.to_owned(), (ours - measured) / measured));
+    }
+    errors
+}
+
+#[test]
+fn cycles_of_cva6_are_near_those_of_its_rtl() {
+    let errors = errors("cva6", "cva6-imafdch", "10");
+    assert!(errors.len() > 250);
+    let mean = errors.iter().map(|(_, e)| e.abs()).sum::<f64>() / errors.len() as f64;
+    let near = errors.iter().filter(|(_, e)| e.abs() <= 0.05).count() as f64 / errors.len() as f64;
+    assert!(mean <= 0.05 && near >= 0.8, "mean {mean:.4}, within 5 %: {near:.3}");
+    // The two-dimensional walk: 15 reads at three cycles, three for the walk, three for the load that hits.
+    let walks = errors.iter().filter(|(name, _)| name.contains("chase_4k_g4k_"));
+    for (name, error) in walks {
+        assert!(error.abs() <= 0.03, "{name}: {error:.4}");
+    }
+}
+
+#[test]
+fn rocket_counts_calls_as_retired() {
+    let counted = column_of("micro_m", "--core rocket", 3);
+    let plain = column_of("micro_m", "", 3);
+    assert_eq!(counted["ecall_m_m"], plain["ecall_m_m"] + 128);
+    assert_eq!(counted["alu_dep"], plain["alu_dep"]);
 }
 
 /// The bytes of each loadable segment, with where they go and how much room they take.

@@ -81,6 +81,13 @@ options! {
         /// Cycles in a second of virtual time [default: 1GHz]
         #[arg(long, value_name = "HZ")]
         cpu_hz: Option<Hertz>,
+        /// The core whose cycles the harts take, approximately: rocket, cva6, or FILE.toml; it sets the
+        /// default of --isa too. Without it an instruction is a cycle
+        #[arg(long, value_name = "CORE")]
+        core: Option<String>,
+        /// Cycles until memory delivers the first bytes of a line, in place of the core's own
+        #[arg(long, value_name = "CYCLES")]
+        mem_latency: Option<Count>,
         /// What virtual time follows: cycles (repeatable; waiting takes no time), or the wall clock
         /// (for people at the console) [default: virtual]
         #[arg(long, value_name = "virtual|native", hide_possible_values = true)]
@@ -282,6 +289,8 @@ impl MachineOptions {
             pmp_entries: Some(self.pmp_entries()),
             geilen: Some(self.geilen()),
             cpu_hz: Some(self.cpu_hz()),
+            core: self.core.clone(),
+            mem_latency: self.mem_latency,
             clock: Some(self.clock()),
             rtc: Some(self.rtc()),
             seed: Some(self.seed()),

@@ -97,11 +97,11 @@ pub enum Event<'a> {
 
 /// An access that the instruction about to execute will make.
 #[derive(Clone, Copy, Debug)]
-struct Planned {
-    va: u64,
+pub(crate) struct Planned {
+    pub(crate) va: u64,
     bytes: u8,
-    kind: Kind,
-    manner: Manner,
+    pub(crate) kind: Kind,
+    pub(crate) manner: Manner,
     store: Store,
 }
 
@@ -262,7 +262,7 @@ impl Recorder {
     }
 }
 
-fn traps(core: &Core) -> u64 {
+pub(crate) fn traps(core: &Core) -> u64 {
     core.counters.events.exceptions.wrapping_add(core.counters.events.interrupts)
 }
 
@@ -288,7 +288,7 @@ fn truncated(value: u64, bytes: u8) -> u64 {
 
 /// The access that `insn` makes, from its encoding [unpriv: "RISC-V Base Instruction Formats"; A;
 /// priv: hypervisor, "Hypervisor Virtual-Machine Load and Store Instructions"].
-fn plan(core: &Core, insn: &Insn) -> Option<Planned> {
+pub(crate) fn plan(core: &Core, insn: &Insn) -> Option<Planned> {
     let word = insn.expanded();
     let (funct3, funct5) = (word >> 12 & 7, word >> 27);
     let base = core.x(insn.rs1);

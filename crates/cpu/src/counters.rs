@@ -115,6 +115,14 @@ impl Core {
         self.counters.all[index].read(self.event_count(index))
     }
 
+    /// Counts an instruction in `instret` that did not retire, as some cores do.
+    pub(crate) fn count_unretired(&mut self) {
+        let value = self.counter(INSTRET).wrapping_add(1);
+        let count = self.event_count(INSTRET);
+        self.counters.all[INSTRET].write(value, count);
+        self.arm(INSTRET);
+    }
+
     /// Writes counter `index` from a CSR instruction.
     pub(crate) fn write_counter(&mut self, index: usize, value: u64) {
         let count = self.count_behind(index);

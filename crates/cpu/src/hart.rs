@@ -2,6 +2,7 @@
 
 mod debug;
 mod hypervisor;
+mod timed;
 
 pub use debug::{Catches, Caught, Explained, Halt, Requests, Step};
 
@@ -92,6 +93,8 @@ pub struct Hart {
     tripwire: Option<Pa>,
     /// What a debugger asks of it, while one is there.
     debug: Option<Box<debug::Debug>>,
+    /// What its runs cost, while that is asked for.
+    timed: Option<Box<timed::Timed>>,
 }
 
 impl Hart {
@@ -121,6 +124,7 @@ impl Hart {
             first_barren: (Exception::InstructionMisaligned, 0),
             tripwire: None,
             debug: None,
+            timed: None,
         }
     }
 
@@ -155,6 +159,9 @@ impl Hart {
         self.meet(port);
         if self.debug.is_some() {
             return self.run_debugged(port, end);
+        }
+        if self.timed.is_some() {
+            return self.run_timed(port, end);
         }
         loop {
             if self.core.ram.page_events() != self.pages_seen.count() && self.read_page_events() {
@@ -561,6 +568,7 @@ impl Hart {
     pub fn fence(&mut self, fence: Fence) {
         self.core.offset = 0;
         self.core.fence(fence, None);
+        self.forget_timed_translations();
     }
 
     /// Instructions retired since power-on.

@@ -52,6 +52,9 @@ pub struct Setup {
     pub seed: u64,
     /// What the real-time clock shows at power-on, in nanoseconds since 1970.
     pub power_on_ns: u64,
+    /// The core whose cycles the harts take, and the memory's latency where it is not the core's own; without one
+    /// an instruction is a cycle.
+    pub core: Option<(timing::Core, Option<u64>)>,
     /// The test-only output page.
     pub test_device: bool,
     /// What is loaded.
@@ -229,7 +232,11 @@ impl Machine {
                 seed: setup.seed,
                 ..HartConfig::new(id as u64, setup.exts)
             };
-            Hart::new(&config, Arc::clone(&ram), Arc::clone(&pma))
+            let mut hart = Hart::new(&config, Arc::clone(&ram), Arc::clone(&pma));
+            if let Some((core, memory_latency)) = &setup.core {
+                hart.set_model(core, *memory_latency);
+            }
+            hart
         });
         let turn_insns = if setup.harts == 1 { SOLO_TURN_INSNS } else { TURN_INSNS };
         let turns = Turns::new(harts.collect(), turn_insns);

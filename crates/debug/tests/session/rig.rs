@@ -62,6 +62,7 @@ pub(crate) fn machine(source: &str, harts: usize) -> Machine {
         misaligned: cpu::Misaligned::Handle,
         seed: 0,
         power_on_ns: 0,
+        core: None,
         test_device: false,
         boot: Boot { bios: Bios::File(file.0.clone()), ..Boot::default() },
         reboots: false,

@@ -133,6 +133,7 @@ impl Guest {
             seed: rng.next(),
             power_on_ns: rng.number(),
             guests: None,
+            core: None,
             test_device: true,
             boot: Boot {
                 program: Some(file.clone()),

@@ -30,6 +30,7 @@ fn machine(name: &str, harts: usize, clock: Clock, source: &str) -> Machine {
         seed: 1,
         power_on_ns: 0,
         guests: None,
+        core: None,
         test_device: false,
         boot: Boot { program: Some(file), ..Boot::default() },
         reboots: false,

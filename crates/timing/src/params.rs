@@ -1,0 +1,371 @@
+//! What a core is made of, as its preset says: every number is a size, a depth or a latency of some piece of
+//! hardware. A user can copy a preset, change it and pass the file.
+
+use crate::cache::Geometry;
+use crate::predictor::PredictorParams;
+use crate::stores::StoreParams;
+use crate::tlb::TlbParams;
+use serde::{Deserialize, Serialize};
+
+/// A core.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Core {
+    /// Its name.
+    pub name: String,
+    /// The harts' ISA string.
+    pub isa: String,
+    /// Whether an ECALL or EBREAK counts in `instret`, against the manual.
+    #[serde(default)]
+    pub calls_retire: bool,
+    /// The memory behind the caches.
+    pub memory: Memory,
+    /// The front-end.
+    pub fetch: Fetch,
+    /// Branch prediction.
+    pub predictor: PredictorParams,
+    /// Issue and integer units.
+    pub integer: Integer,
+    /// The FP unit.
+    pub float: Float,
+    /// Loads.
+    pub load: Load,
+    /// Stores of a write-through core; without it stores go to a write-back cache.
+    #[serde(default)]
+    pub store: Option<StoreParams>,
+    /// Atomics.
+    pub atomic: Atomic,
+    /// CSRs, fences and traps.
+    pub system: System,
+    /// The instruction cache.
+    pub icache: Geometry,
+    /// The data cache.
+    pub dcache: Geometry,
+    /// Translation.
+    pub translation: Translation,
+}
+
+/// Memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Cycles to the first beat of a line.
+    pub latency: u64,
+}
+
+/// The front-end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    /// Bytes that are fetched in a cycle, from an address aligned to them.
+    pub bytes: u64,
+    /// Packets that can wait for issue.
+    pub queue: usize,
+    /// Cycles lost on a transfer that the target buffer knew.
+    pub early_bubble: u64,
+    /// Cycles lost on a transfer that decoding found.
+    pub late_bubble: u64,
+    /// Cycles lost on a transfer that was guessed wrong, from its issue to the next.
+    pub mispredict: u64,
+    /// Cycles of a miss of the instruction cache beyond the memory's latency.
+    pub miss: u64,
+}
+
+/// Issue and integer units: cycles from issue to that of a dependent instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Integer {
+    /// Instructions that may be issued and not committed.
+    pub window: usize,
+    /// Whether an instruction waits for an earlier one that writes the same register.
+    #[serde(default)]
+    pub orders_writes: bool,
+    /// Multiplication.
+    pub multiplier: Multiplier,
+    /// Division.
+    pub divider: Divider,
+    /// Whether arithmetic waits while a division is under way.
+    pub divide_blocks: bool,
+}
+
+/// A multiplier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "style", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Multiplier {
+    /// One product a cycle.
+    Pipelined {
+        /// Cycles.
+        latency: u64,
+    },
+    /// So many bits of the first operand a cycle, ending early where the rest is zero; one product at a time.
+    Iterative {
+        /// Bits a cycle.
+        bits: u64,
+        /// Cycles beside the iterations.
+        overhead: u64,
+    },
+}
+
+/// A divider: a bit of the quotient a cycle, one division at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "style", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Divider {
+    /// Aligns the operands first; a divisor that is zero or larger than the dividend ends at once.
+    Aligning {
+        /// Cycles beside the bits.
+        overhead: u64,
+        /// Cycles of a division that ends at once.
+        trivial: u64,
+    },
+    /// Skips leading zeros of the quotient by the difference of the operands' highest bits, modulo 64; negative
+    /// operands and results cost a cycle each; a zero divisor runs through.
+    Skipping {
+        /// Cycles beside the bits.
+        overhead: u64,
+    },
+}
+
+/// The FP unit: cycles from issue to that of a dependent instruction, single and double precision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Float {
+    /// Addition, product, fused product: pipelined.
+    pub arithmetic: [u64; 2],
+    /// Quotient, one at a time.
+    pub divide: [u64; 2],
+    /// Quotient that comes out exact early, where the unit ends then; 0 where it does not.
+    #[serde(default)]
+    pub divide_exact: [u64; 2],
+    /// Square root, one at a time.
+    pub root: [u64; 2],
+    /// Signs, minimum, maximum.
+    pub select: u64,
+    /// Comparisons, into an `x` register.
+    pub compare: u64,
+    /// Conversions.
+    pub convert: u64,
+    /// Bits to an `x` register.
+    pub to_int: u64,
+    /// Bits from an `x` register.
+    pub from_int: u64,
+    /// A load into an `f` register beyond one into an `x` register.
+    pub load_extra: u64,
+}
+
+/// Loads: cycles from issue to that of a dependent instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// A hit.
+    pub hit: u64,
+    /// A hit of 1 or 2 bytes.
+    pub narrow: u64,
+    /// A miss, beyond the memory's latency.
+    pub miss: u64,
+    /// After a miss, from its issue until the cache takes another access, beyond the memory's latency.
+    pub busy: u64,
+    /// Loads that wait behind a miss without holding up issue.
+    pub queue: usize,
+    /// Writing a changed line back, beyond the memory's latency.
+    #[serde(default)]
+    pub write_back: u64,
+    /// Where stores go to a write-back cache: from a store's issue until a load of its word can issue.
+    #[serde(default)]
+    pub after_store: u64,
+    /// A device, beyond the memory's latency where it counts.
+    pub device: u64,
+    /// Whether a device costs the memory's latency too.
+    pub device_latency: bool,
+    /// A store to a device, likewise; 0 where it is posted.
+    pub device_store: u64,
+}
+
+/// Atomics: cycles until the next instruction can issue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Atomic {
+    /// Read-modify-write.
+    pub amo: u64,
+    /// LR.
+    pub load_reserved: u64,
+    /// SC.
+    pub store_conditional: u64,
+    /// They are made by the memory: its latency counts too, and earlier stores are written out first.
+    pub in_memory: bool,
+}
+
+/// CSRs, fences and traps: cycles from issue to that of the next instruction.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// A CSR access: until the next one or the next arithmetic.
+    pub csr: u64,
+    /// A CSR's value, to a dependent instruction.
+    pub csr_result: u64,
+    /// A CSR write that flushes the pipeline.
+    pub csr_flush: u64,
+    /// The CSRs whose write flushes.
+    pub flushing: Csrs,
+    /// FENCE, once stores are written.
+    pub fence: u64,
+    /// FENCE.I.
+    pub fence_i: u64,
+    /// A memory-management fence.
+    pub fence_translation: u64,
+    /// After it, until a walk can begin.
+    #[serde(default)]
+    pub walker_busy: u64,
+    /// A trap: from the issue of what trapped to that of the handler.
+    pub trap: u64,
+    /// More for one that a memory access raises.
+    pub access_trap: u64,
+    /// MRET and SRET.
+    pub trap_return: u64,
+}
+
+/// A set of CSRs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Csrs {
+    /// These.
+    Listed(Vec<u16>),
+    /// All but these.
+    Except(Vec<u16>),
+}
+
+impl Csrs {
+    /// Whether it has a CSR.
+    pub fn has(&self, csr: u16) -> bool {
+        match self {
+            Self::Listed(list) => list.contains(&csr),
+            Self::Except(list) => !list.contains(&csr),
+        }
+    }
+}
+
+/// TLBs and walks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Translation {
+    /// For fetches.
+    pub instruction: TlbParams,
+    /// For data.
+    pub data: TlbParams,
+    /// Tables that the walker remembers, so that it reads the last PTE alone; 0 for none.
+    #[serde(default)]
+    pub tables: usize,
+    /// Whether a fence with an address or an address space leaves the others alone.
+    pub precise_fences: bool,
+    /// After a walk, until the next access is translated.
+    #[serde(default)]
+    pub replay: u64,
+    /// A walk, beside its reads.
+    pub walk: u64,
+    /// A read that hits the data cache.
+    pub read: u64,
+    /// A read that misses, beyond the memory's latency.
+    pub read_miss: u64,
+}
+
+/// Why a core cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// No preset has this name.
+    #[error("no core is called '{0}'; there are: {known}", known = names())]
+    Unknown(String),
+    /// The text is no core.
+    #[error("not the description of a core: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// Something in it cannot be built.
+    #[error("{0} cannot be built like that")]
+    Unsound(&'static str),
+}
+
+/// The presets: names and texts.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("cva6", include_str!("../presets/cva6.toml")),
+    ("rocket", include_str!("../presets/rocket.toml")),
+];
+
+fn names() -> String {
+    PRESETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+impl Core {
+    /// The preset of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn preset(name: &str) -> Result<Self, CoreError> {
+        let preset = PRESETS.iter().find(|(known, _)| *known == name);
+        let (_, text) = preset.ok_or_else(|| CoreError::Unknown(name.into()))?;
+        Self::parse(text)
+    }
+
+    /// A core from its description in TOML.
+    ///
+    /// # Errors
+    /// It is not one, or could not be built.
+    pub fn parse(text: &str) -> Result<Self, CoreError> {
+        let core: Self = toml::from_str(text)?;
+        core.check()?;
+        Ok(core)
+    }
+
+    fn check(&self) -> Result<(), CoreError> {
+        const CYCLES_MAX: u64 = 1 << 20;
+        let sound = [
+            ("icache", self.icache.is_sound()),
+            ("dcache", self.dcache.is_sound()),
+            ("predictor", self.predictor.is_sound()),
+            ("translation.instruction", self.translation.instruction.is_sound()),
+            ("translation.data", self.translation.data.is_sound()),
+            ("translation.tables", self.translation.tables <= 1024),
+            ("memory", self.memory.latency <= CYCLES_MAX),
+            ("fetch.bytes", self.fetch.bytes.is_power_of_two() && self.fetch.bytes <= 64),
+            ("fetch.queue", (1..=64).contains(&self.fetch.queue)),
+            ("integer.window", (1..=1024).contains(&self.integer.window)),
+            ("load.queue", (1..=64).contains(&self.load.queue)),
+            (
+                "store",
+                self.store.is_none_or(|store| {
+                    (1..=64).contains(&store.queue)
+                        && (1..=64).contains(&store.words)
+                        && (1..=64).contains(&store.outstanding)
+                }),
+            ),
+            (
+                "integer.multiplier",
+                match self.integer.multiplier {
+                    Multiplier::Pipelined { .. } => true,
+                    Multiplier::Iterative { bits, .. } => (1..=64).contains(&bits),
+                },
+            ),
+        ];
+        match sound.iter().find(|(_, sound)| !sound) {
+            Some((what, _)) => Err(CoreError::Unsound(what)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_a_core_of_its_name() {
+        for (name, _) in PRESETS {
+            assert_eq!(Core::preset(name).unwrap().name, *name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_core_is_said() {
+        assert!(matches!(Core::preset("cva7"), Err(CoreError::Unknown(_))));
+        assert!(matches!(Core::parse("name = 3"), Err(CoreError::Syntax(_))));
+        let text = PRESETS[0].1.replace("bytes = 4 ", "bytes = 3 ");
+        assert_ne!(text, PRESETS[0].1);
+        assert!(matches!(Core::parse(&text), Err(CoreError::Unsound("fetch.bytes"))));
+    }
+}

@@ -1,0 +1,444 @@
+//! Branch prediction: where the front-end goes on after a control transfer, and how it learns.
+//!
+//! Two styles. *Counters*: direction from two-bit counters without tags, targets of direct transfers from decoding
+//! what was fetched, targets of indirect ones from a table without tags. *Buffer*: a fully associative
+//! target buffer decides that there is a transfer at all; one-bit directions hashed with the global history.
+
+use crate::work::Flow;
+use serde::{Deserialize, Serialize};
+
+/// How prediction is built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "style", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PredictorParams {
+    /// Two-bit counters without tags; an entry that was never trained says backward taken, forward not. Traps
+    /// and returns from them clear everything.
+    Counters {
+        /// Two-bit counters, a power of two, one for each 2 bytes of code.
+        counters: usize,
+        /// Targets of indirect jumps, a power of two, one for each 2 bytes.
+        targets: usize,
+        /// Return addresses.
+        returns: usize,
+    },
+    /// A target buffer, one-bit directions and the global history.
+    Buffer {
+        /// Bits of direction, a power of two, one for each fetch packet.
+        directions: usize,
+        /// Outcomes in the history, at most 16.
+        history: u32,
+        /// Bits that the history is hashed to.
+        hashed: u32,
+        /// Entries of the target buffer.
+        targets: usize,
+        /// Return addresses.
+        returns: usize,
+    },
+}
+
+impl PredictorParams {
+    /// Whether this can be built.
+    pub fn is_sound(&self) -> bool {
+        const MAX: usize = 1 << 16;
+        match *self {
+            Self::Counters { counters, targets, returns } => {
+                let powers = counters.is_power_of_two() && targets.is_power_of_two();
+                powers && counters.max(targets) <= MAX && returns <= MAX
+            }
+            Self::Buffer { directions, history, hashed, targets, returns } => {
+                directions.is_power_of_two()
+                    && directions <= MAX
+                    && (1..=16).contains(&history)
+                    && hashed <= history
+                    && hashed <= directions.trailing_zeros()
+                    && (1..=1024).contains(&targets)
+                    && (1..=MAX).contains(&returns)
+            }
+        }
+    }
+}
+
+/// A control transfer as the front-end sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Transfer {
+    /// Its address.
+    pub(crate) pc: u64,
+    /// Its length in bytes.
+    pub(crate) len: u64,
+    /// What it is.
+    pub(crate) flow: Flow,
+    /// Where a direct one goes when taken.
+    pub(crate) target: u64,
+}
+
+/// Where the front-end goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Guess {
+    /// The address.
+    pub(crate) next: u64,
+    /// Known before the packet was decoded: by the target buffer.
+    pub(crate) early: bool,
+}
+
+/// The tables.
+#[derive(Clone, Debug)]
+pub(crate) enum Predictor {
+    /// See [`PredictorParams::Counters`].
+    Counters(Counters),
+    /// See [`PredictorParams::Buffer`].
+    Buffer(Buffer),
+}
+
+impl Predictor {
+    /// Untrained tables. The parameters must be [sound](PredictorParams::is_sound).
+    pub(crate) fn new(params: PredictorParams) -> Self {
+        match params {
+            PredictorParams::Counters { counters, targets, returns } => Self::Counters(Counters {
+                // Out of reset the counters say strongly not taken.
+                counters: vec![(false, 0); counters],
+                targets: vec![None; targets],
+                returns: vec![None; returns],
+            }),
+            PredictorParams::Buffer { directions, history, hashed, targets, returns } => {
+                Self::Buffer(Buffer {
+                    directions: vec![false; directions],
+                    history: 0,
+                    history_bits: history,
+                    hashed_bits: hashed,
+                    entries: vec![None; targets],
+                    tree: PseudoLru::new(targets),
+                    returns: vec![0; returns],
+                    top: 0,
+                    depth: 0,
+                })
+            }
+        }
+    }
+
+    /// What the front-end guesses, and everything that guessing and the outcome (`next`, `taken`) change.
+    #[inline]
+    pub(crate) fn follow(&mut self, transfer: &Transfer, next: u64, taken: bool) -> Guess {
+        match self {
+            Self::Counters(counters) => counters.follow(transfer, next, taken),
+            Self::Buffer(buffer) => buffer.follow(transfer, next, taken),
+        }
+    }
+
+    /// A trap or a return from one.
+    pub(crate) fn trapped(&mut self) {
+        if let Self::Counters(counters) = self {
+            counters.counters.fill((false, 2));
+            counters.targets.fill(None);
+            counters.returns.fill(None);
+        }
+    }
+}
+
+/// Untagged tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters {
+    /// Whether it was trained, and the counter.
+    counters: Vec<(bool, u8)>,
+    targets: Vec<Option<u64>>,
+    /// The top first.
+    returns: Vec<Option<u64>>,
+}
+
+impl Counters {
+    fn follow(&mut self, transfer: &Transfer, next: u64, taken: bool) -> Guess {
+        let &Transfer { pc, len, flow, target } = transfer;
+        let (after, half) = (pc.wrapping_add(len), (pc >> 1) as usize);
+        let (counter, slot) = (half & (self.counters.len() - 1), half & (self.targets.len() - 1));
+        let next_guessed = match flow {
+            Flow::Branch => {
+                let (trained, count) = self.counters[counter];
+                let guess = if trained { count >= 2 } else { target < pc };
+                let count = if taken { (count + 1).min(3) } else { count.saturating_sub(1) };
+                self.counters[counter] = (true, count);
+                if guess { target } else { after }
+            }
+            Flow::Jump | Flow::Call => target,
+            Flow::Return => match self.pop() {
+                Some(address) => address,
+                // No guess: whatever is fetched is wrong.
+                None => !next,
+            },
+            Flow::Indirect | Flow::IndirectCall => {
+                let guess = self.targets[slot];
+                if guess != Some(next) {
+                    self.targets[slot] = Some(next);
+                }
+                guess.unwrap_or(!next)
+            }
+        };
+        if matches!(flow, Flow::Call | Flow::IndirectCall) && !self.returns.is_empty() {
+            self.returns.rotate_right(1);
+            self.returns[0] = Some(after);
+        }
+        Guess { next: next_guessed, early: false }
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        let top = self.returns.first_mut()?.take()?;
+        self.returns.rotate_left(1);
+        Some(top)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    packet: u64,
+    target: u64,
+    flow: Flow,
+}
+
+/// A tagged target buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    directions: Vec<bool>,
+    history: u64,
+    history_bits: u32,
+    hashed_bits: u32,
+    entries: Vec<Option<Entry>>,
+    tree: PseudoLru,
+    returns: Vec<u64>,
+    top: usize,
+    depth: usize,
+}
+
+impl Buffer {
+    /// The direction that stands for a packet with a history.
+    fn index(&self, packet: u64) -> usize {
+        let bits = self.directions.len().trailing_zeros();
+        let mask = (1 << self.history_bits) - 1;
+        // Rocket multiplies by sqrt(3)/2 of the history's range and takes the high bits.
+        let factor = (0.866_025_403_784_438_6 * (1u64 << self.history_bits) as f64) as u64;
+        let hash = ((factor * self.history) & mask) >> (self.history_bits - self.hashed_bits);
+        let high = packet >> 2;
+        let address = high & ((1 << bits) - 1) ^ high >> bits & 3;
+        (address ^ hash << (bits - self.hashed_bits)) as usize
+    }
+
+    fn follow(&mut self, transfer: &Transfer, next: u64, taken: bool) -> Guess {
+        let &Transfer { pc, len, flow, target } = transfer;
+        let after = pc.wrapping_add(len);
+        // The packet that holds the last two bytes.
+        let packet = (after.wrapping_sub(2)) & !3;
+        let slot = self.entries.iter().position(|e| e.is_some_and(|e| e.packet == packet));
+        let entry = slot.and_then(|slot| self.entries[slot]);
+        let index = self.index(packet);
+        let direction = self.directions[index];
+        let returns_to = (self.depth != 0).then(|| self.returns[self.top]);
+        // What the buffer alone says, a cycle earlier than decoding.
+        let early = entry.and_then(|entry| match entry.flow {
+            Flow::Branch => direction.then_some(entry.target),
+            Flow::Return => Some(returns_to.unwrap_or(entry.target)),
+            _ => Some(entry.target),
+        });
+        let late = match flow {
+            Flow::Branch => direction.then_some(target),
+            Flow::Jump | Flow::Call => Some(target),
+            Flow::Return => returns_to,
+            Flow::Indirect | Flow::IndirectCall => None,
+        };
+        let guess = Guess { next: early.or(late).unwrap_or(after), early: early.is_some() };
+        let wrong = guess.next != next;
+
+        if flow == Flow::Branch {
+            let guessed_taken = early.is_some() || late.is_some();
+            self.directions[index] = taken;
+            self.push_history(if wrong { taken } else { guessed_taken });
+        }
+        match flow {
+            Flow::Call | Flow::IndirectCall => {
+                self.top = (self.top + 1) % self.returns.len();
+                self.returns[self.top] = after;
+                self.depth = (self.depth + 1).min(self.returns.len());
+            }
+            Flow::Return if self.depth != 0 => {
+                self.depth -= 1;
+                self.top = (self.top + self.returns.len() - 1) % self.returns.len();
+            }
+            _ => {}
+        }
+        // It learns what was wrong, and what decoding found that it did not know.
+        let learns = wrong && taken || entry.is_none() && late.is_some();
+        if learns {
+            let slot = slot.unwrap_or_else(|| self.tree.victim());
+            self.entries[slot] = Some(Entry { packet, target: next, flow });
+            self.tree.touch(slot);
+        } else if let Some(slot) = slot.filter(|_| early.is_some()) {
+            self.tree.touch(slot);
+        }
+        guess
+    }
+
+    fn push_history(&mut self, taken: bool) {
+        self.history = self.history >> 1 | u64::from(taken) << (self.history_bits - 1);
+    }
+}
+
+/// A tree of bits over a number of ways that need not be a power of two.
+#[derive(Clone, Debug)]
+pub(crate) struct PseudoLru {
+    ways: usize,
+    /// Node 1 is the root; a set bit says that the upper half was used longer ago.
+    bits: Vec<bool>,
+}
+
+impl PseudoLru {
+    pub(crate) fn new(ways: usize) -> Self {
+        Self { ways, bits: vec![false; ways.next_power_of_two().max(2)] }
+    }
+
+    /// The way was used.
+    pub(crate) fn touch(&mut self, way: usize) {
+        let (mut node, mut half) = (1, self.bits.len() / 2);
+        while half > 0 {
+            let upper = way & half != 0;
+            self.bits[node] = !upper;
+            node = 2 * node + usize::from(upper);
+            half /= 2;
+        }
+    }
+
+    /// The way that the tree gives up.
+    pub(crate) fn victim(&self) -> usize {
+        let (mut node, mut half, mut way) = (1, self.bits.len() / 2, 0);
+        while half > 0 {
+            // Where there is no upper half, the lower one.
+            let upper = self.bits[node] && way + half < self.ways;
+            way += if upper { half } else { 0 };
+            node = 2 * node + usize::from(upper);
+            half /= 2;
+        }
+        way
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BRANCH: Transfer = Transfer { pc: 0x1008, len: 4, flow: Flow::Branch, target: 0x1000 };
+
+    fn counters() -> Predictor {
+        Predictor::new(PredictorParams::Counters { counters: 128, targets: 32, returns: 2 })
+    }
+
+    fn buffer() -> Predictor {
+        Predictor::new(PredictorParams::Buffer {
+            directions: 512,
+            history: 8,
+            hashed: 3,
+            targets: 28,
+            returns: 6,
+        })
+    }
+
+    /// How many of `outcomes` are guessed wrong.
+    fn wrong(predictor: &mut Predictor, transfer: Transfer, outcomes: &[bool]) -> usize {
+        let mut wrong = 0;
+        for &taken in outcomes {
+            let next = if taken { transfer.target } else { transfer.pc + transfer.len };
+            wrong += usize::from(predictor.follow(&transfer, next, taken).next != next);
+        }
+        wrong
+    }
+
+    #[test]
+    fn a_counter_needs_two_outcomes_to_turn() {
+        let mut predictor = counters();
+        predictor.trapped();
+        // Backward and never trained: taken, and it stays with that over one exception.
+        assert_eq!(
+            wrong(&mut predictor, BRANCH, &[true, true, false, true, false, false, true]),
+            4
+        );
+    }
+
+    #[test]
+    fn counters_of_branches_256_bytes_apart_are_one() {
+        let mut predictor = counters();
+        predictor.trapped();
+        wrong(&mut predictor, BRANCH, &[false, false, false]);
+        let far = Transfer { pc: BRANCH.pc + 256, ..BRANCH };
+        assert_eq!(wrong(&mut predictor, far, &[true]), 1);
+        let near = Transfer { pc: BRANCH.pc + 2, ..BRANCH };
+        assert_eq!(wrong(&mut predictor, near, &[true]), 0);
+    }
+
+    /// Calls `depth` deep and returns: how many returns are guessed wrong.
+    fn nested(predictor: &mut Predictor, depth: u64) -> usize {
+        let call = |level| 0x1000 + level * 0x100;
+        for level in 0..depth {
+            let target = call(level + 1);
+            let transfer = Transfer { pc: call(level), len: 4, flow: Flow::Call, target };
+            predictor.follow(&transfer, target, true);
+        }
+        let mut wrong = 0;
+        for level in (0..depth).rev() {
+            let pc = call(level + 1) + 8;
+            let transfer = Transfer { pc, len: 4, flow: Flow::Return, target: 0 };
+            let next = call(level) + 4;
+            wrong += usize::from(predictor.follow(&transfer, next, true).next != next);
+        }
+        wrong
+    }
+
+    #[test]
+    fn returns_are_known_as_deep_as_the_stack() {
+        assert_eq!([1, 2, 3, 5].map(|depth| nested(&mut counters(), depth)), [0, 0, 1, 3]);
+        let mut predictor = buffer();
+        assert_eq!(nested(&mut predictor, 6), 0);
+    }
+
+    #[test]
+    fn a_trap_clears_counters() {
+        let mut predictor = counters();
+        wrong(&mut predictor, BRANCH, &[false; 4]);
+        predictor.trapped();
+        assert_eq!(wrong(&mut predictor, BRANCH, &[true]), 0);
+    }
+
+    #[test]
+    fn a_buffer_knows_a_steady_branch_early() {
+        let mut predictor = buffer();
+        wrong(&mut predictor, BRANCH, &[true; 20]);
+        assert!(predictor.follow(&BRANCH, BRANCH.target, true).early);
+    }
+
+    #[test]
+    fn a_buffer_holds_as_many_jumps_as_it_has_entries() {
+        let mut predictor = buffer();
+        let mut early = |jumps: u64| {
+            let mut early = 0;
+            for round in 0..4 {
+                for i in 0..jumps {
+                    let pc = 0x1000 + i * 8;
+                    let transfer = Transfer { pc, len: 4, flow: Flow::Jump, target: pc + 8 };
+                    let guess = predictor.follow(&transfer, pc + 8, true);
+                    assert_eq!(guess.next, pc + 8);
+                    early += u64::from(round == 3 && guess.early);
+                }
+            }
+            early
+        };
+        assert_eq!(early(16), 16);
+        assert!(early(64) < 8);
+    }
+
+    #[test]
+    fn the_tree_gives_up_what_was_not_used() {
+        let mut tree = PseudoLru::new(28);
+        for way in 0..28 {
+            tree.touch(way);
+        }
+        assert_eq!(tree.victim(), 0);
+        for _ in 0..100 {
+            let way = tree.victim();
+            assert!(way < 28);
+            tree.touch(way);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The TLBs of a core as far as they cost time: which translations are held, what fences remove, and what a
+//! walk reads. What a guest may observe of its TLB is the MMU's affair, not this one's.
+
+use crate::predictor::PseudoLru;
+use serde::{Deserialize, Serialize};
+
+/// Under which registers an address is translated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Context {
+    /// V.
+    pub v: bool,
+    /// `satp` or `vsatp` is not Bare, and the mode heeds it.
+    pub first: bool,
+    /// `hgatp` is not Bare, and V=1.
+    pub second: bool,
+    /// Its ASID.
+    pub asid: u16,
+    /// `hgatp.VMID`.
+    pub vmid: u16,
+}
+
+impl Context {
+    /// Whether anything is translated.
+    pub fn translates(&self) -> bool {
+        self.first || self.second
+    }
+}
+
+/// A walk as memory sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Walk {
+    /// The physical address of each PTE that was read, in order, of both stages.
+    pub reads: Vec<u64>,
+    /// log2 of the size of the page: the smaller of both stages'. 0 where the walk failed.
+    pub bits: u8,
+}
+
+/// What a fence removes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flush {
+    /// SFENCE.VMA at V=0.
+    S {
+        /// One address.
+        va: Option<u64>,
+        /// One ASID.
+        asid: Option<u16>,
+    },
+    /// SFENCE.VMA at V=1, HFENCE.VVMA.
+    Vs {
+        /// One guest virtual address.
+        va: Option<u64>,
+        /// One ASID.
+        asid: Option<u16>,
+        /// The VMID that is current.
+        vmid: u16,
+    },
+    /// HFENCE.GVMA; an address removes all of a VM here.
+    G {
+        /// One VMID.
+        vmid: Option<u16>,
+    },
+}
+
+impl Flush {
+    /// The same for all addresses and address spaces.
+    pub(crate) fn widened(self) -> Self {
+        match self {
+            Self::S { .. } => Self::S { va: None, asid: None },
+            Self::Vs { vmid, .. } => Self::Vs { va: None, asid: None, vmid },
+            Self::G { .. } => Self::G { vmid: None },
+        }
+    }
+}
+
+/// How a TLB is built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlbParams {
+    /// Fully associative entries, of pages of every size unless there are some for superpages.
+    pub entries: usize,
+    /// Neighbouring pages that share an entry's tag.
+    #[serde(default = "one")]
+    pub sectors: u64,
+    /// Entries for superpages alone.
+    #[serde(default)]
+    pub superpages: usize,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+impl TlbParams {
+    /// Whether this can be built.
+    pub fn is_sound(&self) -> bool {
+        (1..=1024).contains(&self.entries)
+            && self.superpages <= 1024
+            && self.sectors.is_power_of_two()
+            && self.sectors <= 64
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    context: Context,
+    /// The address without what lies within the page, or within the group of sectors.
+    base: u64,
+    bits: u8,
+    /// Which sectors are there.
+    sectors: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Bank {
+    entries: Vec<Option<Entry>>,
+    tree: PseudoLru,
+}
+
+impl Bank {
+    fn new(entries: usize) -> Self {
+        Self { entries: vec![None; entries], tree: PseudoLru::new(entries.max(1)) }
+    }
+}
+
+/// A fully associative TLB.
+#[derive(Clone, Debug)]
+pub(crate) struct Tlb {
+    sector_bits: u32,
+    pages: Bank,
+    superpages: Bank,
+}
+
+impl Tlb {
+    /// An empty TLB.
+    pub(crate) fn new(params: TlbParams) -> Self {
+        Self {
+            sector_bits: params.sectors.trailing_zeros(),
+            pages: Bank::new(params.entries),
+            superpages: Bank::new(params.superpages),
+        }
+    }
+
+    /// Whether the translation of `va` is there; it counts as used then.
+    #[inline]
+    pub(crate) fn lookup(&mut self, context: Context, va: u64) -> bool {
+        let sector_bits = self.sector_bits;
+        for bank in [&mut self.pages, &mut self.superpages] {
+            let hit = bank.entries.iter().position(|entry| {
+                entry.is_some_and(|entry| {
+                    let shared = if entry.bits == 12 { sector_bits } else { 0 };
+                    entry.context == context
+                        && va >> entry.bits >> shared == entry.base
+                        && entry.sectors >> (va >> entry.bits & ((1 << shared) - 1)) & 1 != 0
+                })
+            });
+            if let Some(slot) = hit {
+                bank.tree.touch(slot);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Keeps the translation of `va`, in a page of 2 to the `bits` bytes.
+    pub(crate) fn fill(&mut self, context: Context, va: u64, bits: u8) {
+        let small = bits == 12 || self.superpages.entries.is_empty();
+        let shared = if bits == 12 { self.sector_bits } else { 0 };
+        let bank = if small { &mut self.pages } else { &mut self.superpages };
+        let base = va >> bits >> shared;
+        let sector = 1 << (va >> bits & ((1 << shared) - 1));
+        let same = bank
+            .entries
+            .iter_mut()
+            .flatten()
+            .find(|entry| entry.bits == bits && entry.context == context && entry.base == base);
+        if let Some(entry) = same {
+            entry.sectors |= sector;
+            return;
+        }
+        let slot = bank.tree.victim();
+        bank.entries[slot] = Some(Entry { context, base, bits, sectors: sector });
+        bank.tree.touch(slot);
+    }
+
+    /// Removes what a fence removes.
+    pub(crate) fn flush(&mut self, flush: Flush) {
+        let sector_bits = self.sector_bits;
+        for slot in self.pages.entries.iter_mut().chain(&mut self.superpages.entries) {
+            let Some(entry) = slot else { continue };
+            let context = entry.context;
+            let shared = if entry.bits == 12 { sector_bits } else { 0 };
+            let covers =
+                |va: Option<u64>| va.is_none_or(|va| va >> entry.bits >> shared == entry.base);
+            let removed = match flush {
+                Flush::S { va, asid } => {
+                    !context.v && covers(va) && asid.is_none_or(|asid| asid == context.asid)
+                }
+                Flush::Vs { va, asid, vmid } => {
+                    context.v
+                        && context.vmid == vmid
+                        && covers(va)
+                        && asid.is_none_or(|asid| asid == context.asid)
+                }
+                Flush::G { vmid } => context.second && vmid.is_none_or(|vmid| vmid == context.vmid),
+            };
+            if removed {
+                *slot = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Context = Context { v: false, first: true, second: false, asid: 1, vmid: 0 };
+    const VS: Context = Context { v: true, first: true, second: true, asid: 1, vmid: 2 };
+
+    fn tlb(entries: usize, sectors: u64, superpages: usize) -> Tlb {
+        Tlb::new(TlbParams { entries, sectors, superpages })
+    }
+
+    /// Of a few rounds over `pages` pages, how many lookups of the last one hit.
+    fn hits(tlb: &mut Tlb, pages: u64, bits: u8) -> u64 {
+        let mut hits = 0;
+        for round in 0..4 {
+            for page in 0..pages {
+                let hit = tlb.lookup(S, page << bits);
+                if !hit {
+                    tlb.fill(S, page << bits, bits);
+                }
+                hits += u64::from(hit && round == 3);
+            }
+        }
+        hits
+    }
+
+    #[test]
+    fn as_many_pages_hit_as_there_are_entries() {
+        assert_eq!(hits(&mut tlb(16, 1, 0), 16, 12), 16);
+        // The tree turns round over a few more, as an oldest-first order would: nothing hits.
+        assert_eq!(hits(&mut tlb(16, 1, 0), 32, 12), 0);
+        assert_eq!(hits(&mut tlb(8, 4, 4), 32, 12), 32);
+        assert_eq!(hits(&mut tlb(8, 4, 4), 4, 21), 4);
+        assert!(hits(&mut tlb(8, 4, 4), 8, 21) < 8);
+    }
+
+    #[test]
+    fn an_entry_serves_its_context_and_its_page() {
+        let mut tlb = tlb(16, 1, 0);
+        tlb.fill(S, 0x20_0000, 21);
+        assert!(tlb.lookup(S, 0x3f_ffff));
+        assert!(!tlb.lookup(S, 0x40_0000));
+        assert!(!tlb.lookup(VS, 0x20_0000));
+        assert!(!tlb.lookup(Context { asid: 2, ..S }, 0x20_0000));
+    }
+
+    #[test]
+    fn a_fence_removes_what_it_names() {
+        let held = |flush| {
+            let mut tlb = tlb(16, 1, 0);
+            tlb.fill(S, 0x1000, 12);
+            tlb.fill(VS, 0x2000, 12);
+            tlb.flush(flush);
+            (tlb.lookup(S, 0x1000), tlb.lookup(VS, 0x2000))
+        };
+        assert_eq!(held(Flush::S { va: None, asid: None }), (false, true));
+        assert_eq!(held(Flush::S { va: Some(0x2000), asid: None }), (true, true));
+        assert_eq!(held(Flush::S { va: None, asid: Some(7) }), (true, true));
+        assert_eq!(held(Flush::Vs { va: None, asid: None, vmid: 2 }), (true, false));
+        assert_eq!(held(Flush::Vs { va: None, asid: None, vmid: 3 }), (true, true));
+        assert_eq!(held(Flush::G { vmid: None }), (true, false));
+    }
+}
