@@ -58,6 +58,7 @@ pub(crate) fn tell(hypervisor: &Hypervisor, toggled: Option<ToggleCounts>) -> St
             Some(End::Shutdown) => "powered off".to_owned(),
             Some(End::Failure) => "powered off: it has failed".to_owned(),
             Some(End::Reboot) => "asked to start again".to_owned(),
+            Some(End::Moved) => "moved to another machine".to_owned(),
             Some(End::Broken(why)) => format!("broke: {why}"),
         };
         let (memory, tables) = (vm.memory.counts(), vm.memory.gstage().counts());

@@ -12,6 +12,7 @@ mod exit;
 mod gdb;
 mod guests;
 mod log;
+mod migrate;
 mod run;
 mod signature;
 mod stop;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Hyp(HypCommand::Check(args)) => check::run(args),
         Command::Hyp(HypCommand::KillTable(args)) => check::kill_table(args),
         Command::Hyp(HypCommand::DirtyLog(args)) => dirty::run(args),
+        Command::Hyp(HypCommand::Migrate(args)) => migrate::run(args),
         Command::Test(args) => test::run(args),
         Command::Disasm(args) => disasm::run(args).map(|()| ExitCode::SUCCESS),
     };

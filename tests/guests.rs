@@ -292,6 +292,64 @@ fn the_report_is_one_html_file_with_charts() {
     assert!(text.contains("<svg") && text.contains("no-split") && !text.contains("http"));
 }
 
+/// Writes to 600 pages over and over, one number more each time, until 20 ms have passed; then every page must hold what
+/// was written to it last. Meanwhile a timer rings each millisecond.
+const MOVED: &str = "
+            la t0, handler; csrw stvec, t0; li t0, 32; csrw sie, t0; csrwi sstatus, 2
+            csrr s0, time; li t0, 200000; add s0, s0, t0
+            call ring
+    again:  li s2, 0x80200000; li s3, 600; li s4, 4096
+    next:   addi s1, s1, 1; sd s1, 8(s2); add s2, s2, s4; addi s3, s3, -1; bnez s3, next
+            csrr t0, time; bltu t0, s0, again
+            li s3, 600
+    check:  sub s2, s2, s4; ld t0, 8(s2); bne t0, s1, fail; addi s1, s1, -1; addi s3, s3, -1; bnez s3, check
+            # About one interrupt for each millisecond.
+            li t0, 15; bltu s5, t0, fail; li t0, 21; bltu t0, s5, fail
+            j off
+    ring:   csrr a0, time; li a1, 10000; add a0, a0, a1; li a7, 0x54494d45; li a6, 0; ecall; ret
+    handler: addi s5, s5, 1; mv s6, ra; mv s7, t0; call ring; mv ra, s6; mv t0, s7; sret
+";
+
+fn migrate(args: &str) -> Ended {
+    let guest = elf(&format!("{MOVED}{SBI}"));
+    let mut command = nestwalk();
+    command.args(["hyp", "migrate", "--memory", "8M"]).args(args.split_whitespace());
+    ended(command.arg(guest.path()).output().unwrap())
+}
+
+#[test]
+fn a_guest_moves_again_and_again_and_notices_nothing() {
+    for args in [
+        "--over unix",
+        "--over tcp --policy dbit --pages 4K --throttle 50",
+        "--tlb adversarial --no-guest-sstc --policy eager-enable --few 0",
+    ] {
+        let ended = migrate(&format!("--times 4 --after 0.001 --bandwidth 64G --rounds 3 {args}"));
+        assert_eq!(ended.code, Some(0), "{args}: {}", ended.stderr);
+        assert_eq!(
+            ended.stderr.matches("both sides have state").count(),
+            4,
+            "{args}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn a_move_that_fails_leaves_the_guest_where_it_was() {
+    // Before the first page, between pages, after most of them, and on purpose.
+    for args in ["--break-after 1", "--break-after 100000", "--break-after 1e6", "--cancel-after 1"]
+    {
+        let ended = migrate(&format!("--times 2 --after 0.001 {args}"));
+        assert_eq!(ended.code, Some(0), "{args}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("the guest runs on where it was"),
+            "{args}: {}",
+            ended.stderr
+        );
+    }
+}
+
 #[test]
 fn what_guests_do_not_have_is_refused() {
     let guest = elf(SBI);

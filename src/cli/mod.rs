@@ -9,6 +9,7 @@ mod dialect;
 mod dirty;
 mod guests;
 mod keys;
+mod migrate;
 mod nearest;
 mod options;
 mod qemu;
@@ -20,6 +21,7 @@ pub(crate) use check::{CheckArgs, KillTableArgs};
 pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
 pub(crate) use dirty::{DirtyLogArgs, Pattern};
 pub(crate) use guests::GuestOptions;
+pub(crate) use migrate::{MigrateArgs, Over};
 pub(crate) use options::{Clock, LogFormat, MachineOptions, Misaligned, RunOptions};
 pub(crate) use settings::print as print_settings;
 pub(crate) use values::Hertz;
@@ -70,6 +72,8 @@ pub(crate) enum HypCommand {
     Check(CheckArgs),
     /// Put in one fault after the other, on either side, and print what notices (needs a build with faults)
     KillTable(KillTableArgs),
+    /// Move a guest from machine to machine while it runs, and compare the two sides each time
+    Migrate(Box<MigrateArgs>),
 }
 
 /// `nestwalk hyp run`.
@@ -210,6 +214,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Refusal> {
     let run = match &mut command {
         Command::Run(run) => Some(&mut **run),
         Command::Hyp(HypCommand::Run(args)) => Some(&mut args.run),
+        Command::Hyp(HypCommand::Migrate(args)) => Some(&mut args.run),
         Command::Hyp(HypCommand::DirtyLog(_) | HypCommand::Check(_) | HypCommand::KillTable(_))
         | Command::Test(_)
         | Command::Disasm(_) => None,

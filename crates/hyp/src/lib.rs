@@ -6,7 +6,7 @@
 //!
 //! A VM's memory is tables ([`gstage`]), slots ([`memslot`]), dirty logs ([`dirty`], [`policy`]) and what ties them
 //! together ([`memory`]). A VM ([`vm`]) has vCPUs ([`vcpu`]), which the hypervisor ([`hypervisor`]) puts onto harts, under
-//! VMIDs of its own ([`vmid`]) and with the fences that each place owes ([`placement`]). What a guest asks for is an SBI call ([`sbi`]) or an access to a device ([`mmio`]).
+//! VMIDs of its own ([`vmid`]) and with the fences that each place owes ([`placement`]). It can move to another machine ([`migrate`]). What a guest asks for is an SBI call ([`sbi`]) or an access to a device ([`mmio`]).
 //!
 //! Each part stands alone: who brings memory, frames and fences has the tables and the dirty log of one VM.
 //!
@@ -94,6 +94,7 @@ pub mod gstage;
 pub mod hypervisor;
 pub mod memory;
 pub mod memslot;
+pub mod migrate;
 pub mod mmio;
 pub mod placement;
 pub mod policy;

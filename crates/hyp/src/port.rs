@@ -141,6 +141,12 @@ pub trait Io {
     /// Takes waiting console input; returns how many bytes there were.
     fn console_read(&mut self, vm: usize, bytes: &mut [u8]) -> usize;
 
+    /// The state of the VM's console, as bytes for [`Io::set_console_state`] on another machine.
+    fn console_state(&self, vm: usize) -> Vec<u8>;
+
+    /// Takes a console's state over; `None` if it is malformed.
+    fn set_console_state(&mut self, vm: usize, state: &[u8]) -> Option<()>;
+
     /// A load from a device; `None` if none is there.
     fn device_read(&mut self, vm: usize, gpa: Gpa, size: u8) -> Option<u64>;
 

@@ -21,6 +21,8 @@ pub enum End {
     Failure,
     /// It asked to start again.
     Reboot,
+    /// It moved to another machine.
+    Moved,
     /// The hypervisor cannot go on with it.
     Broken(Broken),
 }

@@ -137,6 +137,22 @@ impl Uart {
         Self { state: State::default(), sink }
     }
 
+    /// Its state, without what stands behind it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes the state of another one over; `false` and nothing else if no UART can have it.
+    pub fn restore(&mut self, state: State) -> bool {
+        let fits = state.rx.len() <= FIFO_BYTES
+            && state.backlog.len() <= BACKLOG_BYTES
+            && usize::from(state.trigger) <= FIFO_BYTES;
+        if fits {
+            self.state = state;
+        }
+        fits
+    }
+
     fn transmit(&mut self, byte: u8) {
         let s = &mut self.state;
         if s.mcr & MCR_LOOP == 0 {

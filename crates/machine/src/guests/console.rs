@@ -27,6 +27,16 @@ impl Console {
         self.outlet.put(bytes);
     }
 
+    /// The UART's state.
+    pub(super) fn state(&self) -> Vec<u8> {
+        serde_json::to_vec(self.uart.state()).unwrap_or_default()
+    }
+
+    /// Takes a UART's state over.
+    pub(super) fn set_state(&mut self, state: &[u8]) -> Option<()> {
+        self.uart.restore(serde_json::from_slice(state).ok()?).then_some(())
+    }
+
     /// A load from the UART, which first takes what waits in `input`.
     pub(super) fn load(
         &mut self,

@@ -152,6 +152,14 @@ impl Io for IoPort<'_> {
         count
     }
 
+    fn console_state(&self, vm: usize) -> Vec<u8> {
+        self.consoles.get(vm).map_or(Vec::new(), Console::state)
+    }
+
+    fn set_console_state(&mut self, vm: usize, state: &[u8]) -> Option<()> {
+        self.consoles.get_mut(vm)?.set_state(state)
+    }
+
     fn device_read(&mut self, vm: usize, gpa: Gpa, size: u8) -> Option<u64> {
         let offset = uart_offset(gpa)?;
         let input = (vm == 0).then_some(&mut *self.input);

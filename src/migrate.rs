@@ -1,0 +1,281 @@
+//! `nestwalk hyp migrate`: a guest moves from one machine to another while it runs, as often as is asked for.
+//!
+//! Both machines are of this process, and the second is made when the guest comes. Between them is a socket, whose other end
+//! is read by a thread, as by another process.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use hyp::hypervisor::Hypervisor;
+use hyp::migrate::{self, Incoming, MigrateError, Subject};
+use hyp::port::Parts;
+use isa::PAGE_BYTES;
+use machine::guests::{GuestSetup, RAM_SLOT};
+use machine::{Machine, NoInput, Setup, Stop};
+
+use crate::cli::{MigrateArgs, Over};
+use crate::console::Output;
+use crate::stop::StopRequest;
+use crate::{build, diagnostics, exit, guests};
+
+/// How long one end waits for the other before it gives the migration up.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Virtual time within which a paused guest must have left its harts, in cycles.
+const PAUSE_CYCLES: u64 = 10_000_000;
+
+/// Runs `nestwalk hyp migrate`.
+///
+/// # Errors
+/// The options make no machine, a socket cannot be had, or the two sides of a move differ.
+pub(crate) fn run(args: &MigrateArgs) -> Result<ExitCode> {
+    diagnostics::start(args.run.run.trace_filter.as_deref())?;
+    ensure!(args.guests.vms == 1, "--vms: one VM moves at a time");
+    ensure!(args.how.bandwidth.0 != 0, "--bandwidth: nothing would ever leave");
+    let stop = StopRequest::default();
+    stop.on_signals().context("signal handlers")?;
+    let output = Output::stdout(stop.clone());
+    let first = setup(args, false)?;
+    let hz = first.clock.cpu_hz();
+    let mut machine = Machine::new(first, &|| output.sink())?;
+    let span = u64::try_from(args.how.after.0.as_nanos() * u128::from(hz) / 1_000_000_000)?;
+    let mut moves = 0;
+    let stopped = loop {
+        let last = moves == args.how.times;
+        let until = if last { u64::MAX } else { machine.now().saturating_add(span.max(1)) };
+        if let Some(stopped) = machine.run_until(until, &stop.flag(), &mut NoInput)? {
+            break stopped;
+        }
+        moves += 1;
+        let breaks = args.how.break_after.filter(|_| moves == 1).map(|bytes| bytes.0);
+        match (Move { args, output: &output, hz, breaks }).make(&mut machine) {
+            Ok((there, told)) => {
+                exit::say(format_args!("move {moves}: {told}"));
+                machine = there;
+            }
+            Err(error) => {
+                exit::say(format_args!("move {moves}: {error:#}; the guest runs on where it was"));
+            }
+        }
+    };
+    output.flush();
+    let told = machine.hypervisor().map(|hypervisor| guests::tell(hypervisor, None));
+    if let Some(told) = told.filter(|_| !args.run.run.quiet.unwrap_or(false)) {
+        exit::say(told);
+    }
+    Ok(match stopped {
+        Stop::Exit { code } => ExitCode::from(code as u8),
+        _ => ExitCode::from(exit::LIMIT),
+    })
+}
+
+fn setup(args: &MigrateArgs, bare: bool) -> Result<Setup> {
+    let mut setup = build::setup(&args.run.machine, build::boot(&args.run.run))?;
+    guests::set_up(&mut setup, &args.guests, &args.run.run)?;
+    setup.guests = setup.guests.map(|guests| GuestSetup { bare, ..guests });
+    Ok(setup)
+}
+
+/// A move.
+struct Move<'a> {
+    args: &'a MigrateArgs,
+    output: &'a Output,
+    hz: u64,
+    /// The stream breaks after so many bytes.
+    breaks: Option<u64>,
+}
+
+impl Move<'_> {
+    /// Makes it. Returns the machine where the guest is now, and what there is to say.
+    fn make(&self, here: &mut Machine) -> Result<(Machine, String)> {
+        let sstc = here.guests().is_some_and(|guests| guests.sstc);
+        let subject = Subject { vm: 0, slot: RAM_SLOT, sstc };
+        let moved = self.try_to(here, subject);
+        if moved.is_err() {
+            // Logging ends, and the guest runs on.
+            on(here, |hypervisor, parts| migrate::cancel(hypervisor, parts, subject))?;
+        }
+        moved
+    }
+
+    fn try_to(&self, here: &mut Machine, subject: Subject) -> Result<(Machine, String)> {
+        let (near, mut far) = pair(self.args.how.over)?;
+        let mut near = Breaking { stream: near, left: self.breaks };
+        let receiver = std::thread::Builder::new().name("destination".into()).spawn(move || {
+            let incoming = Incoming::receive(&mut far);
+            (far, incoming)
+        })?;
+        let sent = self.send(here, subject, &mut near);
+        if sent.is_err() {
+            // The destination sees the end of the stream.
+            drop(near.stream);
+            let _ = receiver.join();
+            return Err(sent.err().unwrap_or_else(|| anyhow!("given up")));
+        }
+        let (rounds, source) = sent?;
+        let received = receiver.join().map_err(|_| anyhow!("the destination's thread failed"))?;
+        let (mut far, incoming) = (received.0, received.1?);
+        let mut there = Machine::new(setup(self.args, true)?, &|| self.output.sink())?;
+        let there_hash = on(&mut there, |hypervisor, parts| {
+            incoming.settle(hypervisor, parts, subject, &mut far)
+        })?;
+        on(here, |hypervisor, parts| migrate::commit(hypervisor, parts, subject, &mut near))?;
+        on(&mut there, |hypervisor, parts| {
+            migrate::take_over(hypervisor, parts, subject, &mut far)
+        })?;
+        ensure!(source == there_hash, "the two sides differ");
+        let rounds: Vec<String> = rounds.iter().map(u64::to_string).collect();
+        let pages = rounds.join(" ");
+        Ok((there, format!("both sides have state {source:#018x}; pages by round {pages}")))
+    }
+
+    /// All that the source has to say; returns pages by round, and the hash.
+    fn send(
+        &self,
+        here: &mut Machine,
+        subject: Subject,
+        to: &mut dyn Write,
+    ) -> Result<(Vec<u64>, u64)> {
+        let how = &self.args.how;
+        let page_cycles = (PAGE_BYTES * self.hz).div_ceil(how.bandwidth.0).max(1);
+        let mut left =
+            on(here, |hypervisor, parts| migrate::begin(hypervisor, parts, subject, to))?;
+        let mut rounds = vec![left];
+        for number in 0..how.rounds {
+            if how.cancel_after.is_some_and(|rounds| number >= rounds) {
+                bail!("given up after {number} rounds");
+            }
+            let span = left.saturating_mul(page_cycles).max(self.hz / 10_000);
+            let waits = span / 100 * u64::from(how.throttle);
+            pass(here, span - waits)?;
+            if waits != 0 {
+                pause(here, subject, true)?;
+                pass(here, waits)?;
+                pause(here, subject, false)?;
+            }
+            left = on(here, |hypervisor, parts| migrate::round(hypervisor, parts, subject, to))?;
+            rounds.push(left);
+            if left <= how.few.0 {
+                break;
+            }
+        }
+        pause(here, subject, true)?;
+        let end = here.now().saturating_add(PAUSE_CYCLES);
+        while here.hypervisor().is_some_and(|hypervisor| !hypervisor.is_quiet(subject.vm)) {
+            ensure!(here.now() < end, "the guest does not leave its harts");
+            pass(here, 1)?;
+        }
+        let hash = on(here, |hypervisor, parts| migrate::finish(hypervisor, parts, subject, to))?;
+        Ok((rounds, hash))
+    }
+}
+
+/// Acts on a machine's hypervisor.
+fn on<T>(
+    machine: &mut Machine,
+    act: impl FnOnce(&mut Hypervisor, &mut Parts<'_>) -> Result<T, MigrateError>,
+) -> Result<T> {
+    Ok(machine.with_hypervisor(act).context("there is a hypervisor")??)
+}
+
+fn pause(machine: &mut Machine, subject: Subject, pause: bool) -> Result<()> {
+    on(machine, |hypervisor, parts| {
+        if pause {
+            hypervisor.pause(parts, subject.vm);
+        } else {
+            hypervisor.resume(parts, subject.vm);
+        }
+        Ok(())
+    })
+}
+
+/// Lets a machine run for so many cycles.
+fn pass(machine: &mut Machine, cycles: u64) -> Result<()> {
+    let never = AtomicBool::new(false);
+    let until = machine.now().saturating_add(cycles.max(1));
+    let stopped = machine.run_until(until, &never, &mut NoInput)?;
+    ensure!(stopped.is_none(), "the guest has ended");
+    Ok(())
+}
+
+/// Either end of a stream.
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+fn pair(over: Over) -> Result<(Stream, Stream)> {
+    match over {
+        Over::Unix => {
+            let (near, far) = UnixStream::pair()?;
+            for end in [&near, &far] {
+                end.set_read_timeout(Some(PATIENCE))?;
+            }
+            Ok((Stream::Unix(near), Stream::Unix(far)))
+        }
+        Over::Tcp => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let near = TcpStream::connect(listener.local_addr()?)?;
+            let (far, _) = listener.accept()?;
+            for end in [&near, &far] {
+                end.set_nodelay(true)?;
+                end.set_read_timeout(Some(PATIENCE))?;
+            }
+            Ok((Stream::Tcp(near), Stream::Tcp(far)))
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read(bytes),
+            Self::Tcp(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.flush(),
+            Self::Tcp(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A stream that breaks after so many bytes, if it is to.
+struct Breaking {
+    stream: Stream,
+    left: Option<u64>,
+}
+
+impl Read for Breaking {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(bytes)
+    }
+}
+
+impl Write for Breaking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::ConnectionReset)?;
+        }
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
