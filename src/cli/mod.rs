@@ -55,7 +55,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Hyp(HypCommand),
     /// Run test programs, files or folders of them, and print the results
-    Test(TestArgs),
+    Test(Box<TestArgs>),
     /// Disassemble an ELF file or hexadecimal words
     Disasm(DisasmArgs),
 }

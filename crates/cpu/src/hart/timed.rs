@@ -77,7 +77,7 @@ impl Hart {
         let mut issued = None;
         let exit = match self.enter() {
             Ok(index) => {
-                let bits = self.blocks.get(index).and_then(|block| block.bits.first().copied());
+                let bits = self.blocks.get(index).and_then(|block| block.bits(0));
                 let insn = bits.and_then(|bits| self.decoder.decode(bits));
                 issued = insn.map(|insn| self.issue(timed, &insn));
                 self.run_block(port, index, retired + 1).and_then(|trap| self.trap(trap))
