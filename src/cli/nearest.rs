@@ -9,7 +9,8 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     let bare = word.trim_start_matches('-');
     let cut_short = || {
         let longer = |known: &&str| bare.len() >= 3 && known.starts_with(bare);
-        candidates.iter().map(|known| known.trim_start_matches('-')).filter(longer).min()
+        let known = candidates.iter().map(|known| known.trim_start_matches('-'));
+        known.filter(longer).min_by_key(|known| (known.len(), *known))
     };
     let same = candidates.iter().map(|known| known.trim_start_matches('-')).find(|k| *k == bare);
     let found = same

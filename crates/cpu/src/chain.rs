@@ -89,8 +89,10 @@ fn part_done(
     if faulted {
         return complete(core, decoder, block.bits(retired).unwrap_or(0));
     }
-    // An interrupt comes before the next instruction, and a store may have made it a legal one.
-    if core.recheck || core.ram.page_events() != bounds.pages_seen {
+    // An interrupt comes before the next instruction, and a store may have made it a legal one. The block's first
+    // instruction was looked at when the hart came here.
+    let since = core.recheck || core.ram.page_events() != bounds.pages_seen;
+    if retired != 0 && since {
         return None;
     }
     let left = bounds.end - core.retired;
