@@ -36,6 +36,17 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<ExitCode> {
     diagnostics::start(args.run.run.trace_filter.as_deref())?;
     ensure!(args.guests.vms == 1, "--vms: one VM moves at a time");
     ensure!(args.how.bandwidth.0 != 0, "--bandwidth: nothing would ever leave");
+    let (run, machine) = (&args.run.run, &args.run.machine);
+    let watched = run.events.is_some() || run.stats.is_some() || run.log.is_some();
+    ensure!(
+        !watched && run.gdb.is_none() && !run.log_commits.unwrap_or(false),
+        "events, statistics, commit logs and debuggers are of one machine: leave them out"
+    );
+    ensure!(
+        machine.max_insns.is_none() && machine.timeout.is_none(),
+        "--max-insns and --timeout end one machine: leave them out"
+    );
+    ensure!(args.guests.dirty_log_every.is_none(), "--dirty-log-every: the moves have the log");
     let stop = StopRequest::default();
     stop.on_signals().context("signal handlers")?;
     let output = Output::stdout(stop.clone());
