@@ -210,6 +210,10 @@ impl std::fmt::Display for Figures {
 fn symbolic(address: u64, args: &RunArgs) -> String {
     let files = args.run.program.iter().chain(&args.run.kernel).chain(&args.run.symbols);
     for file in files {
+        // What came through a pipe cannot be read again, and waiting for more would never end.
+        if !fs::metadata(file).is_ok_and(|metadata| metadata.is_file()) {
+            continue;
+        }
         // A kernel image has no symbols, and the run is over: nothing here can be an error.
         let symbols = fs::read(file).ok().and_then(|data| Symbols::parse(&data).ok());
         match symbols.as_ref().and_then(|symbols| symbols.at(address)) {

@@ -343,3 +343,29 @@ fn harts_have_ids_from_zero_on_and_update_ptes_alike() {
         assert_eq!(ended.code, Some(0), "{isa}: {}", ended.stderr);
     }
 }
+
+#[test]
+fn a_program_that_came_through_a_pipe_is_not_read_again() {
+    // Its trap has an address, which symbols would name.
+    let bytes = std::fs::read(elf("lw a0, 0(zero)").path()).unwrap();
+    let pipe = TempFile::new("");
+    std::fs::remove_file(pipe.path()).unwrap();
+    if !std::process::Command::new("mkfifo").arg(pipe.path()).status().is_ok_and(|s| s.success()) {
+        println!("skipped: a program through a pipe: there is no mkfifo");
+        return;
+    }
+    let mut command = nestwalk();
+    command.arg("run").arg(pipe.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    std::fs::write(pipe.path(), bytes).unwrap();
+    let mut waited = 0;
+    while child.try_wait().unwrap().is_none() && waited < 600 {
+        std::thread::sleep(Duration::from_millis(50));
+        waited += 1;
+    }
+    // If it hangs, it waits for a second writer.
+    let _ = child.kill();
+    let ended = ended(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(124), "{}", ended.stderr);
+    assert!(ended.stderr.contains("traps for ever"), "{}", ended.stderr);
+}
