@@ -29,16 +29,25 @@ pub(crate) struct Op {
     pub(crate) rd: u8,
     pub(crate) rs1: u8,
     pub(crate) rs2: u8,
-    /// The rounding mode as encoded.
+    /// The rounding mode as encoded; for a jump or branch, [`CHECKS_TARGET`] or zero.
     pub(crate) aux: u8,
 }
+
+/// In a jump or branch whose target may not be a multiple of 4, on a hart where it must be.
+pub(crate) const CHECKS_TARGET: u8 = 1;
 
 const _: () = assert!(size_of::<Op>() <= 16);
 
 impl Op {
     /// Prepares `insn`, `offset` bytes into its block.
-    pub(crate) fn new(insn: &Insn, offset: u16) -> Self {
+    pub(crate) fn new(decoder: &Decoder, insn: &Insn, offset: u16) -> Self {
         let mut imm = insn.imm;
+        let mut aux = insn.rm;
+        if is_control_transfer(insn.op) {
+            let unknown = insn.op == Code::Jalr;
+            let checks = decoder.jumps_align_to_4() && (unknown || imm & 2 != 0);
+            aux = if checks { CHECKS_TARGET } else { 0 };
+        }
         match insn.op {
             Code::Jal
             | Code::Auipc
@@ -52,7 +61,7 @@ impl Op {
             _ => {}
         }
         let rd = if insn.rd == 0 && !shape(insn.op).writes_f { X_SINK } else { insn.rd };
-        Self { imm, code: insn.op, offset, rd, rs1: insn.rs1, rs2: insn.rs2, aux: insn.rm }
+        Self { imm, code: insn.op, offset, rd, rs1: insn.rs1, rs2: insn.rs2, aux }
     }
 }
 
@@ -77,7 +86,7 @@ fn shape(op: Code) -> Operands {
 }
 
 /// Jumps and branches: what they change is `pc` alone.
-fn is_control_transfer(op: Code) -> bool {
+pub(crate) fn is_control_transfer(op: Code) -> bool {
     use Code::*;
     matches!(op, Jal | Jalr | Beq | Bne | Blt | Bge | Bltu | Bgeu)
 }
@@ -169,8 +178,8 @@ struct Listing {
 
 impl Block {
     /// A block of one instruction that is not kept.
-    pub(crate) fn single(insn: &Insn) -> Self {
-        let (ops, end) = (Box::new([Op::new(insn, 0)]), u16::from(insn.len));
+    pub(crate) fn single(decoder: &Decoder, insn: &Insn) -> Self {
+        let (ops, end) = (Box::new([Op::new(decoder, insn, 0)]), u16::from(insn.len));
         Self {
             thread: Thread::new(&*ops, end, false),
             listing: Box::new(Listing { ops, bits: Box::new([insn.bits]) }),
@@ -242,7 +251,7 @@ pub(crate) fn decode(
             illegal = Some(word);
             break;
         };
-        ops.push(Op::new(&insn, (at - pa.0) as u16));
+        ops.push(Op::new(decoder, &insn, (at - pa.0) as u16));
         bits.push(word);
         at += u64::from(insn.len);
         if ends_block(&insn) {

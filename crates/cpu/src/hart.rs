@@ -410,7 +410,7 @@ impl Hart {
     }
 
     fn run_uncached(&mut self, port: &mut dyn Platform, insn: &Insn) -> Option<Exit> {
-        let block = Block::single(insn);
+        let block = Block::single(&self.decoder, insn);
         let before = self.core.retired;
         let bounds = Bounds { end: before + 1, pages_seen: self.pages_seen.count() };
         let Self { core, decoder, blocks, .. } = self;

@@ -15,7 +15,7 @@
 use isa::Op as Insn;
 
 use crate::bits::{self, sext32};
-use crate::block::Op;
+use crate::block::{CHECKS_TARGET, Op, is_control_transfer};
 use crate::core::Core;
 use crate::csr::set_fs_dirty;
 use crate::exec::float;
@@ -309,6 +309,7 @@ fn run_of(op: &Op) -> Run {
         }};
     }
     match op.code {
+        code if is_control_transfer(code) && op.aux == CHECKS_TARGET => return not_here,
         Insn::Addi if op.rs1 == 0 => return constant,
         Insn::Addi if op.imm == 0 => return copy,
         _ => {}

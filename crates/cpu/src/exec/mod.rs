@@ -12,12 +12,13 @@ pub(crate) use system::BLOCK_BYTES;
 use isa::{Exception, Op as Insn};
 
 use crate::bits::sext32;
-use crate::block::Op;
+use crate::block::{CHECKS_TARGET, Op};
 use crate::core::Core;
 use crate::csr::Denied;
 use crate::memory::DataFault;
 use crate::platform::Platform;
 use crate::state::X_SINK;
+use crate::trap::Trap;
 
 /// How far a run of operations got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +37,13 @@ pub(crate) fn denied(why: Denied) -> DataFault {
         Denied::Virtual => Exception::VirtualInstruction,
     };
     DataFault::plain(exception, 0)
+}
+
+/// A jump to an address that IALIGN does not allow. The jump traps, not what it leads to, and its link register keeps its
+/// value [unpriv, "Control Transfer Instructions"].
+fn misaligned_target(core: &Core, target: u64) -> DataFault {
+    let trap = Trap { gva: core.mode.v(), ..Trap::new(Exception::InstructionMisaligned, target) };
+    DataFault { trap, offset: None }
 }
 
 /// Executes `ops` of a block that begins at `pc`, the first of which has the number `first` in it; `end` is the offset behind
@@ -100,11 +108,20 @@ pub(crate) fn run(
                 }
             };
         }
+        macro_rules! check_target {
+            ($target:expr) => {
+                if op.aux == CHECKS_TARGET && $target & 2 != 0 {
+                    fault!(misaligned_target(core, $target));
+                }
+            };
+        }
         macro_rules! branch {
             ($test:expr) => {{
                 let test: fn(u64, u64) -> bool = $test;
                 if test(core.x(op.rs1), core.x(op.rs2)) {
-                    done_at!(pc.wrapping_add(op.imm as u64));
+                    let target = pc.wrapping_add(op.imm as u64);
+                    check_target!(target);
+                    done_at!(target);
                 }
                 done_at!(pc.wrapping_add(end));
             }};
@@ -207,11 +224,14 @@ pub(crate) fn run(
             Insn::Lui => core.set_x(op.rd, op.imm as u64),
             Insn::Auipc => core.set_x(op.rd, pc.wrapping_add(op.imm as u64)),
             Insn::Jal => {
+                let target = pc.wrapping_add(op.imm as u64);
+                check_target!(target);
                 core.set_x(op.rd, pc.wrapping_add(end));
-                done_at!(pc.wrapping_add(op.imm as u64));
+                done_at!(target);
             }
             Insn::Jalr => {
                 let target = core.x(op.rs1).wrapping_add(op.imm as u64) & !1;
+                check_target!(target);
                 core.set_x(op.rd, pc.wrapping_add(end));
                 done_at!(target);
             }

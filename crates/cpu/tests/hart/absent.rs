@@ -4,7 +4,7 @@
 use isa::field::mstatus;
 use isa::{Cause, Exception, Ext, Interrupt, Mode, csr};
 
-use crate::rig::{Empty, Wired, fresh, hart_without, next_trap};
+use crate::rig::{BASE, Empty, Wired, fresh, hart_without, next_trap};
 
 /// The bits of a register that can be 1.
 fn holds(hart: &mut cpu::Hart, number: u16) -> Option<u64> {
@@ -130,4 +130,39 @@ fn zmmul_multiplies_without_the_letter_m() {
     assert_eq!(next_trap(hart, &mut Empty), None);
     assert_eq!(hart.x(10), 49);
     assert_eq!(next_trap(hart, &mut Empty).map(|trap| trap.cause), illegal);
+}
+
+/// A jump to an address that is no multiple of 4 traps itself and links nothing [unpriv, "Control Transfer Instructions"].
+#[test]
+fn without_compressed_instructions_jumps_go_to_multiples_of_4() {
+    let misaligned = Some(Cause::Exception(Exception::InstructionMisaligned));
+    let target = BASE + 4 + 6;
+    for jump in ["jal ra, .+6", "jalr ra, 6(s1)", "beq zero, zero, .+6"] {
+        let program = format!("nop; {jump}");
+        let hart = &mut hart_without(&[Ext::Zca], &program);
+        hart.set_x(1, 0x77);
+        hart.set_x(9, BASE + 4);
+        hart.run(&mut Empty, 2);
+        // Both at once are one block; what it did is in the registers.
+        let trap = (hart.csr(csr::MCAUSE), hart.csr(csr::MEPC), hart.csr(csr::MTVAL));
+        assert_eq!(trap, (Some(0), Some(BASE + 4), Some(target)), "{jump}");
+        assert_eq!((hart.x(1), hart.retired()), (0x77, 1), "{jump}");
+
+        let hart = &mut hart_without(&[Ext::Zca], &program);
+        hart.set_x(9, BASE + 4);
+        assert_eq!(next_trap(hart, &mut Empty), None);
+        assert_eq!(next_trap(hart, &mut Empty).map(|trap| trap.cause), misaligned, "{jump}");
+
+        let hart = &mut fresh(isa::ExtSet::default_set(), &program);
+        hart.set_x(9, BASE + 4);
+        hart.run(&mut Empty, 2);
+        assert_eq!((hart.pc(), hart.retired()), (target, 2), "{jump}");
+    }
+    // Not taken, or to a multiple of 4.
+    for (jump, to) in [("bne zero, zero, .+6", 8), ("jalr ra, 8(s1)", 12), ("jal ra, .+8", 12)] {
+        let hart = &mut hart_without(&[Ext::Zca], &format!("nop; {jump}"));
+        hart.set_x(9, BASE + 4);
+        hart.run(&mut Empty, 2);
+        assert_eq!((hart.pc(), hart.retired()), (BASE + to, 2), "{jump}");
+    }
 }

@@ -6,7 +6,7 @@
 //! decides.
 
 use super::{COMPRESSED, INSTRUCTIONS, Op, Row, pattern::Operands};
-use crate::ext::ExtSet;
+use crate::ext::{Ext, ExtSet};
 
 /// A decoded instruction. A register number, `rm` or immediate that the encoding has no place for
 /// is 0.
@@ -140,6 +140,7 @@ const fn key16(bits: u32) -> usize {
 pub struct Decoder {
     index32: Index,
     index16: Index,
+    jumps_align_to_4: bool,
 }
 
 impl Decoder {
@@ -148,7 +149,14 @@ impl Decoder {
         Self {
             index32: Index::new(INSTRUCTIONS, exts, KEY_BITS_32, key32),
             index16: Index::new(COMPRESSED, exts, KEY_BITS_16, key16),
+            jumps_align_to_4: !exts.contains(Ext::Zca),
         }
+    }
+
+    /// IALIGN is 32 bits: a jump to an address that is no multiple of 4 raises an instruction-address-misaligned
+    /// exception [unpriv, "Control Transfer Instructions"].
+    pub fn jumps_align_to_4(&self) -> bool {
+        self.jumps_align_to_4
     }
 
     /// The instruction in `bits`, or `None` if it is illegal. Where the two lowest bits are not 3
