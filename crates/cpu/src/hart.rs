@@ -470,16 +470,30 @@ impl Hart {
     /// Follows what happened to pages that hold decoded code.
     /// Says whether the tripwire was among them.
     fn read_page_events(&mut self) -> bool {
+        match self.timed.take() {
+            Some(mut timed) => {
+                let tripped = self.follow_page_events(|page| timed.forget_code(page));
+                self.timed = Some(timed);
+                tripped
+            }
+            None => self.follow_page_events(|_| ()),
+        }
+    }
+
+    /// The same, telling of each page that was written, or that it is not known which ones were.
+    fn follow_page_events(&mut self, mut written: impl FnMut(Option<Pa>)) -> bool {
         let (blocks, tripwire) = (&mut self.blocks, self.tripwire);
         let mut tripped = false;
         self.pages_seen = self.core.ram.page_events_since(self.pages_seen, |event| match event {
             PageEvent::Written(page) => {
                 blocks.remove_page(page);
+                written(Some(page));
                 tripped |= Some(page) == tripwire;
             }
             PageEvent::Watched(_) | PageEvent::Missed(PageClass::Table) => {}
             PageEvent::Missed(PageClass::Code) => {
                 blocks.clear();
+                written(None);
                 tripped |= tripwire.is_some();
             }
         });

@@ -83,7 +83,7 @@ pub(crate) fn trap_of(fault: &Fault, kind: Kind, va: Va, v: bool) -> Trap {
 }
 
 /// How an explicit access is made: the usual way, or as HLV, HLVX and HSV do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Manner {
     pub(crate) privilege: Privilege,
     pub(crate) v: bool,

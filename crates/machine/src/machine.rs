@@ -361,6 +361,11 @@ impl Machine {
         Ok(None)
     }
 
+    /// From now on cycle models go instruction by instruction and look nothing up: slower, to the same cycles.
+    pub fn model_plainly(&mut self) {
+        self.turns.harts.iter_mut().for_each(cpu::Hart::model_plainly);
+    }
+
     /// The moment up to which all harts have run, in cycles of virtual time.
     pub fn now(&self) -> u64 {
         self.turns.cycle

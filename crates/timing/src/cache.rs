@@ -42,6 +42,11 @@ impl Geometry {
             && self.sets() * self.ways * self.line == self.bytes
     }
 
+    /// Whether it makes no difference which lines are used while none is missing.
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self.replacement, Replacement::Lfsr8 | Replacement::Lfsr16)
+    }
+
     fn sets(&self) -> u64 {
         self.bytes / self.line / self.ways
     }
@@ -54,6 +59,8 @@ pub(crate) struct Lookup {
     pub(crate) hit: bool,
     /// A changed line had to go: its address.
     pub(crate) evicted: Option<u64>,
+    /// Where it is.
+    pub(crate) slot: usize,
 }
 
 /// The lines of a cache, physically tagged.
@@ -68,6 +75,8 @@ pub(crate) struct Cache {
     used: Vec<u64>,
     clock: u64,
     lfsr: u64,
+    /// How often a line went.
+    age: u64,
 }
 
 impl Cache {
@@ -82,6 +91,7 @@ impl Cache {
             dirty: vec![false; count],
             used: vec![0; count],
             clock: 0,
+            age: 1,
             lfsr: match geometry.replacement {
                 Replacement::Lfsr8 => 0xff,
                 _ => 1,
@@ -93,6 +103,24 @@ impl Cache {
     #[inline]
     pub(crate) fn line_of(&self, pa: u64) -> u64 {
         pa >> self.line_bits
+    }
+
+    /// log2 of the bytes in a line.
+    #[inline]
+    pub(crate) fn line_bits(&self) -> u32 {
+        self.line_bits
+    }
+
+    /// Changes whenever a line goes: what was there stays as long as this stays.
+    #[inline]
+    pub(crate) fn age(&self) -> u64 {
+        self.age
+    }
+
+    /// Whether a line is there; it does not count as used.
+    #[inline]
+    pub(crate) fn has(&self, line: u64) -> bool {
+        self.find(line << self.line_bits).is_some()
     }
 
     /// Whether the line of `pa` is there; it counts as used then, and as changed by a `store`.
@@ -110,22 +138,25 @@ impl Cache {
     /// The same, and a line that is missing is brought in.
     #[inline]
     pub(crate) fn access(&mut self, pa: u64, store: bool) -> Lookup {
-        if self.probe(pa, store) {
-            return Lookup { hit: true, evicted: None };
+        if let Some(slot) = self.find(pa) {
+            self.touch(slot, store);
+            return Lookup { hit: true, evicted: None, slot };
         }
         let slot = self.victim(pa);
         let old = self.lines[slot];
         let evicted = (old != 0 && self.dirty[slot]).then(|| (old - 1) << self.line_bits);
         self.lines[slot] = self.line_of(pa) + 1;
         self.dirty[slot] = false;
+        self.age += u64::from(old != 0);
         self.touch(slot, store);
-        Lookup { hit: false, evicted }
+        Lookup { hit: false, evicted, slot }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.lines.fill(0);
         self.dirty.fill(false);
+        self.age += 1;
     }
 
     fn ways(&self, pa: u64) -> std::ops::Range<usize> {

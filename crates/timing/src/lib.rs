@@ -1,8 +1,14 @@
 //! Time and what runs cost. Models hear events and numbers; they never see a hart, a device or
 //! the engine, and hold no architectural state.
 
+mod block;
 mod cache;
 mod clock;
+mod hierarchy;
+mod item;
+mod memo;
+mod model;
+mod outcome;
 mod params;
 mod pipeline;
 mod predictor;
@@ -10,13 +16,17 @@ mod stores;
 mod tlb;
 mod work;
 
+pub use block::{Block, Run};
 pub use cache::{Geometry, Replacement};
 pub use clock::{Clock, ClockError};
+pub use hierarchy::{Access, Place, Step, Target, Walker};
+pub use item::{Item, Operands};
+pub use model::Model;
 pub use params::{
     Atomic, Core, CoreError, Csrs, Divider, Fetch, Float, Integer, Load, Memory, Multiplier,
     PRESETS, System, Translation,
 };
-pub use pipeline::{Access, Model, Place, Step, Target, Trap};
+pub use pipeline::Trap;
 pub use predictor::PredictorParams;
 pub use stores::StoreParams;
 pub use tlb::{Context, Flush, TlbParams, Walk};

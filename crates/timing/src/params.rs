@@ -291,6 +291,9 @@ fn names() -> String {
     PRESETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
+/// Cycles that anything may take.
+pub(crate) const CYCLES_MAX: u64 = 1 << 20;
+
 impl Core {
     /// The preset of this name.
     ///
@@ -313,7 +316,6 @@ impl Core {
     }
 
     fn check(&self) -> Result<(), CoreError> {
-        const CYCLES_MAX: u64 = 1 << 20;
         let sound = [
             ("icache", self.icache.is_sound()),
             ("dcache", self.dcache.is_sound()),
@@ -322,7 +324,11 @@ impl Core {
             ("translation.data", self.translation.data.is_sound()),
             ("translation.tables", self.translation.tables <= 1024),
             ("memory", self.memory.latency <= CYCLES_MAX),
-            ("fetch.bytes", self.fetch.bytes.is_power_of_two() && self.fetch.bytes <= 64),
+            (
+                "fetch.bytes",
+                self.fetch.bytes.is_power_of_two() && (4..=64).contains(&self.fetch.bytes),
+            ),
+            ("icache.line", self.fetch.bytes <= self.icache.line),
             ("fetch.queue", (1..=64).contains(&self.fetch.queue)),
             ("integer.window", (1..=1024).contains(&self.integer.window)),
             ("load.queue", (1..=64).contains(&self.load.queue)),

@@ -1,75 +1,15 @@
 //! The pipeline: when each instruction issues, given when the front-end has it, when its operands are there, when
-//! its unit is free and where its memory accesses find their data.
+//! its unit is free and what became of its accesses to memory.
 //!
-//! It is told of every instruction in program order, before it executes ([`Model::issue`]) and after
-//! ([`Model::retire`] or [`Model::trap`]). Wrong paths are not followed.
+//! It is told of every instruction in program order, with its [`Outcome`], and knows no address: what it does next is a function of
+//! its state and of what it is told, which is why it can be remembered ([`crate::memo`]). Wrong paths are not followed.
 
-use crate::cache::Cache;
+use crate::item::Item;
+use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::params::{Core, Divider, Multiplier};
-use crate::predictor::{Predictor, PseudoLru, Transfer};
 use crate::stores::StoreBuffer;
-use crate::tlb::{Context, Flush, Tlb, Walk};
-use crate::work::{Flow, Unit, Work};
-use isa::Insn;
-
-/// What is translated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Target {
-    /// The instruction at this address.
-    Fetch(u64),
-    /// The data at this address.
-    Data(u64),
-}
-
-/// A memory access that an instruction is about to make.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Access {
-    /// Its address.
-    pub va: u64,
-    /// Where that is.
-    pub place: Place,
-    /// What it is translated under.
-    pub context: Context,
-}
-
-/// Where an access goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
-    /// To main memory, at this physical address.
-    Memory(u64),
-    /// To a device.
-    Device,
-    /// Nowhere: it will trap.
-    Nowhere,
-}
-
-impl Place {
-    fn memory(self) -> Option<u64> {
-        match self {
-            Self::Memory(pa) => Some(pa),
-            Self::Device | Self::Nowhere => None,
-        }
-    }
-}
-
-/// An instruction that is about to execute.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
-    /// The instruction.
-    pub insn: &'a Insn,
-    /// Its address.
-    pub pc: u64,
-    /// Where that is in memory.
-    pub pa: u64,
-    /// What it is translated under.
-    pub context: Context,
-    /// Its integer operands, `rs1` and `rs2`.
-    pub x: [u64; 2],
-    /// Its floating-point operands, as they lie in the registers.
-    pub f: [u64; 2],
-    /// Its access to memory.
-    pub access: Option<Access>,
-}
+use crate::work::Unit;
+use std::sync::Arc;
 
 /// Why the program was interrupted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,40 +22,37 @@ pub enum Trap {
     Interrupt,
 }
 
-/// No packet.
-const NONE: u64 = u64::MAX;
-/// Cycles to walk on over a table that the walker remembers.
-const REMEMBERED: u64 = 1;
+/// The front-end's lead over issue, in cycles, beyond which it is as good as this; only misses that hold up issue for
+/// so long let it grow.
+const LEAD: u64 = 1 << 14;
+/// The cycle at which a core begins, so that times before it are none below zero.
+pub(crate) const BEGIN: u64 = 2 * LEAD;
 
-/// A core at work.
+/// Goes through the times of a state in a fixed order.
+pub(crate) trait Visitor {
+    /// A time; earlier than `floor` it is as good as `floor`.
+    fn time(&mut self, time: &mut u64, floor: u64);
+    /// A number.
+    fn number(&mut self, number: &mut u64);
+}
+
+/// Units, queues and registers, with the cycles at which they are free, empty and there.
 #[derive(Clone, Debug)]
-pub struct Model {
-    core: Core,
+pub(crate) struct Pipeline {
+    core: Arc<Core>,
     latency: u64,
-    predictor: Predictor,
-    icache: Cache,
-    dcache: Cache,
-    itlb: Tlb,
-    dtlb: Tlb,
-    stores: Option<StoreBuffer>,
-    /// PTE addresses that the walker remembers.
-    tables: Vec<u64>,
-    tables_tree: PseudoLru,
+    pub(crate) stores: Option<StoreBuffer>,
 
-    /// The packet that was fetched last, and the cycle at which its instructions can issue.
-    packet: u64,
+    /// The cycle at which the instructions of the packet that was fetched last can issue.
     fetched: u64,
     /// The next packet comes after a gap: not before this cycle.
     resume: Option<u64>,
-    fetch_line: u64,
-    fetch_page: Option<(Context, u64)>,
     /// For each place in the queue, when the packet that was there last began to issue.
     packets: Vec<u64>,
     next_packet: usize,
-    packet_issued: bool,
 
     /// The cycle of the last issue.
-    issued: u64,
+    pub(crate) issued: u64,
     /// When each register's value is there.
     ready: [u64; 64],
     /// When each of the last instructions committed.
@@ -129,40 +66,26 @@ pub struct Model {
     float_free: u64,
     cache_free: u64,
     walker_free: u64,
-    /// When the last access was translated, and when the next one can be.
-    translated: u64,
+    /// When the next access can be translated.
     translator_free: u64,
     /// When each of the last loads began.
     loads: Vec<u64>,
     next_load: usize,
-    /// The word that was stored last, and when a load of it can issue.
-    last_store: (u64, u64),
-    transfer: Option<Transfer>,
+    /// When a load of the word that was stored last can issue.
+    last_store_clear: u64,
 }
 
-impl Model {
-    /// A core out of reset, on a memory of its own latency or of another one.
-    pub fn new(core: &Core, memory_latency: Option<u64>) -> Self {
-        let latency = memory_latency.unwrap_or(core.memory.latency);
+impl Pipeline {
+    /// A pipeline out of reset, on a memory of this latency.
+    pub(crate) fn new(core: &Arc<Core>, latency: u64) -> Self {
         Self {
             latency,
-            predictor: Predictor::new(core.predictor),
-            icache: Cache::new(core.icache),
-            dcache: Cache::new(core.dcache),
-            itlb: Tlb::new(core.translation.instruction),
-            dtlb: Tlb::new(core.translation.data),
             stores: core.store.map(|params| StoreBuffer::new(params, latency)),
-            tables: vec![NONE; core.translation.tables],
-            tables_tree: PseudoLru::new(core.translation.tables.max(1)),
-            packet: NONE,
-            fetched: 0,
-            resume: None,
-            fetch_line: NONE,
-            fetch_page: None,
+            fetched: BEGIN,
+            resume: Some(BEGIN + 1),
             packets: vec![0; core.fetch.queue],
             next_packet: 0,
-            packet_issued: true,
-            issued: 0,
+            issued: BEGIN,
             ready: [0; 64],
             commits: vec![0; core.integer.window],
             next_commit: 0,
@@ -174,167 +97,194 @@ impl Model {
             float_free: 0,
             cache_free: 0,
             walker_free: 0,
-            translated: 0,
             translator_free: 0,
             loads: vec![0; core.load.queue],
             next_load: 0,
-            last_store: (NONE, 0),
-            transfer: None,
-            core: core.clone(),
+            last_store_clear: 0,
+            core: Arc::clone(core),
         }
     }
 
-    /// The cycle of the last issue.
-    pub fn now(&self) -> u64 {
-        self.issued
+    /// Goes through everything that decides what happens from now on, in times that begin with the last issue. What was
+    /// over by then, and what nothing that follows can notice, is at its floor.
+    pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
+        let Self { core: _, latency: _, stores, fetched, resume, issued, ready, .. } = self;
+        let now = *issued;
+        let soon = now + 1;
+
+        let mut resumes = u64::from(resume.is_some());
+        visitor.number(&mut resumes);
+        let next = if resumes != 0 {
+            let mut cycle = resume.unwrap_or_default();
+            visitor.time(&mut cycle, now - LEAD);
+            (*resume, *fetched) = (Some(cycle), now - LEAD);
+            cycle
+        } else {
+            *resume = None;
+            visitor.time(fetched, now - LEAD);
+            *fetched + 1
+        };
+        // The next packets come one a cycle at best, and so do instructions.
+        self.packets.rotate_left(self.next_packet);
+        self.next_packet = 0;
+        for (packet, cycle) in self.packets.iter_mut().zip(next - 1..) {
+            visitor.time(packet, cycle);
+        }
+        self.commits.rotate_left(self.next_commit);
+        self.next_commit = 0;
+        for (commit, cycle) in self.commits.iter_mut().zip(soon..) {
+            visitor.time(commit, cycle);
+        }
+        visitor.time(&mut self.last_commit, now);
+        for time in ready.iter_mut() {
+            visitor.time(time, soon);
+        }
+        self.loads.rotate_left(self.next_load);
+        self.next_load = 0;
+        for load in &mut self.loads {
+            visitor.time(load, soon);
+        }
+        for time in [
+            &mut self.arithmetic_free,
+            &mut self.csr_free,
+            &mut self.divider_free,
+            &mut self.multiplier_free,
+            &mut self.float_free,
+            &mut self.cache_free,
+            &mut self.translator_free,
+            &mut self.last_store_clear,
+        ] {
+            visitor.time(time, soon);
+        }
+        // A fetch may need it earlier than any instruction.
+        visitor.time(&mut self.walker_free, next.min(soon));
+        if let Some(stores) = stores {
+            stores.visit(now, visitor);
+        }
     }
 
-    /// The core waited, or a model was attached late: nothing happened before `cycle`.
-    pub fn skip_to(&mut self, cycle: u64) {
+    /// Whether the next instruction is fetched anew, with all of its packet.
+    pub(crate) fn resumes(&self) -> bool {
+        self.resume.is_some()
+    }
+
+    /// How many of the last stores a load can still meet on their way, at most.
+    pub(crate) fn load_window(&self) -> usize {
+        match &self.stores {
+            Some(stores) => stores.queued(),
+            None => usize::from(self.last_store_clear > self.issued + 1),
+        }
+    }
+
+    /// How many of the last stores a store can still meet, at most.
+    pub(crate) fn store_window(&self) -> usize {
+        self.stores.as_ref().map_or(0, StoreBuffer::reach)
+    }
+
+    /// The core waited: nothing happened before `cycle`.
+    pub(crate) fn skip_to(&mut self, cycle: u64) {
         if cycle > self.issued {
             self.issued = cycle;
             self.refetch(cycle + 1);
         }
     }
 
-    /// The instruction of `step` issues. `walk` finds what a walk of an address would read.
-    pub fn issue(&mut self, step: &Step<'_>, walk: &mut dyn FnMut(Target) -> Walk) {
-        let work = Work::of(step.insn);
-        self.fetch(step, walk);
+    /// An instruction issues.
+    pub(crate) fn issue(&mut self, item: &Item, outcome: &Outcome) {
+        let work = &item.work;
+        let begins = self.fetch(item, outcome);
         let mut at = self.fetched.max(self.issued + 1).max(self.commits[self.next_commit]);
         for source in work.sources {
-            at = at.max(self.ready[usize::from(source)]);
+            at = at.max(self.ready[usize::from(source & 63)]);
         }
         if self.core.integer.orders_writes && work.target != 0 {
-            at = at.max(self.ready[usize::from(work.target)]);
+            at = at.max(self.ready[usize::from(work.target & 63)]);
         }
-        at = at.max(self.unit_free(&work, step));
+        at = at.max(self.unit_free(item, outcome));
         if executes_at_commit(work.unit) {
             at = at.max(self.last_commit);
         }
         self.issued = at;
-        let done = self.execute(&work, step, at, walk);
+        let (done, committed) = self.execute(item, outcome, at);
         if work.target != 0 {
-            self.ready[usize::from(work.target)] = done;
+            self.ready[usize::from(work.target & 63)] = done;
         }
-        let committed = match work.unit {
-            Unit::Store => self.translated,
-            Unit::CsrRead | Unit::CsrWrite(_) => at,
-            _ => done,
-        };
         self.commit(committed.max(at));
-        if !self.packet_issued {
+        if begins {
             self.packets[self.next_packet] = at;
-            self.next_packet = (self.next_packet + 1) % self.packets.len();
-            self.packet_issued = true;
+            self.next_packet = following(self.next_packet, self.packets.len());
         }
-        self.transfer = work.flow.map(|flow| Transfer {
-            pc: step.pc,
-            len: step.insn.len.into(),
-            flow,
-            target: step.pc.wrapping_add(i64::from(step.insn.imm) as u64),
-        });
     }
 
-    /// It retired, and execution goes on at `next`.
-    pub fn retire(&mut self, next: u64) {
-        let Some(transfer) = self.transfer.take() else { return };
-        let after = transfer.pc.wrapping_add(transfer.len);
-        let taken = transfer.flow != Flow::Branch || next != after;
-        let guess = self.predictor.follow(&transfer, next, taken);
+    /// It retired, and this is how the front-end goes on.
+    pub(crate) fn follow(&mut self, followed: Followed) {
         let fetch = &self.core.fetch;
-        if guess.next != next {
-            self.refetch(self.issued + 1 + fetch.mispredict);
-        } else if taken {
-            let bubble = if guess.early { fetch.early_bubble } else { fetch.late_bubble };
-            self.refetch(self.fetched + 1 + bubble);
+        match followed {
+            Followed::Straight => {}
+            Followed::Early => self.refetch(self.fetched + 1 + fetch.early_bubble),
+            Followed::Late => self.refetch(self.fetched + 1 + fetch.late_bubble),
+            Followed::Wrong => self.refetch(self.issued + 1 + fetch.mispredict),
         }
     }
 
-    /// It did not retire but trapped, or an interrupt came before the next one.
-    pub fn trap(&mut self, trap: Trap) {
-        self.transfer = None;
+    /// The last instruction did not retire but trapped, or an interrupt came before the next one.
+    pub(crate) fn trap(&mut self, trap: Trap) {
         let system = &self.core.system;
         let extra = if trap == Trap::Access { system.access_trap } else { 0 };
         let raised = self.issued.max(self.last_commit);
         let cycle = raised + system.trap + extra;
         // Time passes in any case.
         self.issued = cycle.saturating_sub(1).max(self.issued + 1);
-        self.predictor.trapped();
         self.refetch(cycle);
     }
 
-    /// A memory-management fence removes translations; what it costs its instruction is known already.
-    pub fn flush(&mut self, flush: Flush) {
-        let flush = if self.core.translation.precise_fences { flush } else { flush.widened() };
-        self.itlb.flush(flush);
-        self.dtlb.flush(flush);
-        self.tables.fill(NONE);
-        self.fetch_page = None;
-    }
-
-    /// Translation is about to mean something else: what was fetched last says nothing about the next packet.
     fn refetch(&mut self, cycle: u64) {
-        self.packet = NONE;
         self.resume = Some(cycle);
     }
 
-    /// Brings the packets in which the instruction lies.
-    fn fetch(&mut self, step: &Step<'_>, walk: &mut dyn FnMut(Target) -> Walk) {
-        let mask = !(self.core.fetch.bytes - 1);
-        let first = step.pc & mask;
-        let last = step.pc.wrapping_add(u64::from(step.insn.len) - 1) & mask;
-        self.fetch_packet(first, step, walk);
-        if last != first {
-            self.fetch_packet(last, step, walk);
+    /// Brings the packets in which the instruction lies. Whether there was one.
+    fn fetch(&mut self, item: &Item, outcome: &Outcome) -> bool {
+        let least = self.issued - LEAD;
+        self.fetched = self.fetched.max(least);
+        let mut fetches = false;
+        if let Some(cycle) = self.resume {
+            self.resume = Some(cycle.max(least));
+            if item.enters {
+                self.fetch_packet(outcome.fetch[0]);
+                fetches = true;
+            }
         }
+        if item.begins.is_some() {
+            self.fetch_packet(outcome.fetch[1]);
+            fetches = true;
+        }
+        fetches
     }
 
-    fn fetch_packet(&mut self, packet: u64, step: &Step<'_>, walk: &mut dyn FnMut(Target) -> Walk) {
-        if packet == self.packet {
-            return;
-        }
-        let next = self.fetched + 1;
-        let mut at = self.resume.take().unwrap_or(next);
+    fn fetch_packet(&mut self, packet: Fetched) {
+        let mut at = self.resume.take().unwrap_or(self.fetched + 1);
         at = at.max(self.packets[self.next_packet] + 1);
-        self.packet = packet;
-        self.packet_issued = false;
-        let page = (step.context, packet >> 12);
-        if self.fetch_page != Some(page) {
-            self.fetch_page = Some(page);
-            if step.context.translates() && !self.itlb.lookup(step.context, packet) {
-                let found = walk(Target::Fetch(packet));
-                at = self.walked(at, &found);
-                if found.bits != 0 {
-                    self.itlb.fill(step.context, packet, found.bits);
-                }
-            }
+        if packet.walk != 0 {
+            at = self.walked(at, packet.walk);
         }
-        let pa = step.pa.wrapping_add(packet).wrapping_sub(step.pc);
-        let line = self.icache.line_of(pa);
-        if line != self.fetch_line {
-            self.fetch_line = line;
-            if !self.icache.access(pa, false).hit {
-                at += self.latency + self.core.fetch.miss;
-            }
+        if packet.miss {
+            at += self.latency + self.core.fetch.miss;
         }
         self.fetched = at;
     }
 
     /// The cycle from which the unit takes the instruction.
-    fn unit_free(&mut self, work: &Work, step: &Step<'_>) -> u64 {
-        match work.unit {
+    fn unit_free(&mut self, item: &Item, outcome: &Outcome) -> u64 {
+        match item.work.unit {
             Unit::Alu | Unit::Branch => self.arithmetic_free,
             Unit::Mul | Unit::MulHigh => self.multiplier_free.max(self.divider_block()),
             Unit::Div { .. } => self.divider_free.max(self.multiplier_free),
             Unit::CsrRead | Unit::CsrWrite(_) => self.csr_free.max(self.arithmetic_free),
             Unit::FpDivide { .. } | Unit::FpRoot { .. } => self.float_free,
             Unit::Load | Unit::LoadNarrow => {
-                let (word, clear) = self.last_store;
-                let memory = step.access.and_then(|access| access.place.memory());
-                let conflict = memory.is_some_and(|pa| pa >> 3 == word);
+                let conflict = self.stores.is_none() && outcome.behind == 1;
                 let oldest = self.loads[self.next_load].max(self.cache_block());
-                if conflict { oldest.max(clear) } else { oldest }
+                if conflict { oldest.max(self.last_store_clear) } else { oldest }
             }
             Unit::Store => {
                 let now = self.issued;
@@ -357,54 +307,45 @@ impl Model {
         if self.core.integer.divide_blocks { self.divider_free } else { 0 }
     }
 
-    /// Says when its result is there.
-    fn execute(
-        &mut self,
-        work: &Work,
-        step: &Step<'_>,
-        at: u64,
-        walk: &mut dyn FnMut(Target) -> Walk,
-    ) -> u64 {
-        let float = self.core.float;
-        match work.unit {
+    /// Says when its result is there, and when it commits.
+    fn execute(&mut self, item: &Item, outcome: &Outcome, at: u64) -> (u64, u64) {
+        let float = &self.core.float;
+        let done = match item.work.unit {
             Unit::Alu | Unit::Branch => at + 1,
-            Unit::Mul | Unit::MulHigh => self.multiply(work.unit, step.x[0], at),
-            Unit::Div { signed, word } => {
-                let cycles = divide_cycles(self.core.integer.divider, step.x, signed, word);
-                self.divider_free = at + cycles;
+            Unit::Mul | Unit::MulHigh => self.multiply(outcome, at),
+            Unit::Div { .. } => {
+                let done = at + u64::from(outcome.operand);
+                self.divider_free = done;
                 if self.core.integer.divide_blocks {
-                    self.arithmetic_free = self.arithmetic_free.max(at + cycles);
+                    self.arithmetic_free = self.arithmetic_free.max(done);
                 }
-                at + cycles
+                done
             }
             Unit::FpArithmetic { double } => at + float.arithmetic[usize::from(double)],
             Unit::FpDivide { double } => {
                 let full = float.divide[usize::from(double)];
-                let cycles = full - self.spared(double, step.f).min(full - 1);
-                self.float_free = at + cycles;
-                at + cycles
+                let spared = u64::from(outcome.operand).min(full.saturating_sub(1));
+                self.float_free = at + full - spared;
+                self.float_free
             }
             Unit::FpRoot { double } => {
-                let cycles = float.root[usize::from(double)];
-                self.float_free = at + cycles;
-                at + cycles
+                self.float_free = at + float.root[usize::from(double)];
+                self.float_free
             }
             Unit::FpSelect { .. } => at + float.select,
             Unit::FpCompare => at + float.compare,
             Unit::FpConvert => at + float.convert,
             Unit::FpToInt => at + float.to_int,
             Unit::IntToFp => at + float.from_int,
-            Unit::Load | Unit::LoadNarrow => self.load(work, step, at, walk),
-            Unit::Store => self.store(step, at, walk),
+            Unit::Load | Unit::LoadNarrow => self.load(item, outcome, at),
+            Unit::Store => return (at + 1, self.store(outcome, at)),
             Unit::Amo | Unit::LoadReserved | Unit::StoreConditional => {
-                self.atomic(work.unit, step, at, walk)
+                self.atomic(item.work.unit, outcome, at)
             }
             Unit::CsrRead | Unit::CsrWrite(_) => {
                 let system = &self.core.system;
                 let done = at + system.csr_result;
-                if let Unit::CsrWrite(csr) = work.unit
-                    && system.flushing.has(csr)
-                {
+                if item.refetches {
                     let cycle = at + system.csr_flush;
                     self.refetch(cycle);
                 } else {
@@ -413,19 +354,14 @@ impl Model {
                         self.arithmetic_free = self.arithmetic_free.max(at + system.csr);
                     }
                 }
-                done
+                return (done, at);
             }
             Unit::Fence => {
-                let written = self.written(at);
-                let cycle = written + self.core.system.fence;
-                self.refetch(cycle);
+                self.refetch(self.written(at) + self.core.system.fence);
                 at + 1
             }
             Unit::FenceI => {
-                let written = self.written(at);
-                self.icache.clear();
-                self.fetch_line = NONE;
-                self.refetch(written + self.core.system.fence_i);
+                self.refetch(self.written(at) + self.core.system.fence_i);
                 at + 1
             }
             Unit::FenceTranslation => {
@@ -435,83 +371,50 @@ impl Model {
                 at + 1
             }
             Unit::TrapReturn => {
-                self.predictor.trapped();
                 self.refetch(at + self.core.system.trap_return);
                 at + 1
             }
             Unit::Wait => at + 1,
-        }
+        };
+        (done, done)
     }
 
-    fn multiply(&mut self, unit: Unit, first: u64, at: u64) -> u64 {
+    fn multiply(&mut self, outcome: &Outcome, at: u64) -> u64 {
         match self.core.integer.multiplier {
             Multiplier::Pipelined { latency } => {
                 // One port writes both products and sums.
                 self.arithmetic_free = self.arithmetic_free.max(at + latency);
                 at + latency
             }
-            Multiplier::Iterative { bits, overhead } => {
-                let all = 64u64.div_ceil(bits);
-                // That the rest is zero shows an iteration later.
-                let needed = u64::from(64 - first.leading_zeros()).div_ceil(bits).max(1) + 1;
-                let iterations = if unit == Unit::MulHigh { all } else { needed.min(all) };
-                self.multiplier_free = at + iterations + overhead;
+            Multiplier::Iterative { overhead, .. } => {
+                self.multiplier_free = at + u64::from(outcome.operand) + overhead;
                 self.multiplier_free
             }
         }
     }
 
-    /// Cycles of an FP division that are spared because its quotient is short.
-    fn spared(&self, double: bool, operands: [u64; 2]) -> u64 {
-        let bits = self.core.float.divide_exact[usize::from(double)];
-        if bits == 0 {
-            return 0;
-        }
-        /// Digits that are made in any case.
-        const LEAST: u32 = 2;
-        let (significant, all) = if double {
-            let [a, b] = operands.map(f64::from_bits);
-            let quotient = a / b;
-            let exact = quotient.is_normal() && quotient.mul_add(b, -a) == 0.0;
-            let zeros = quotient.to_bits().trailing_zeros().min(52);
-            (if exact { 53 - zeros } else { 53 }, 53u32)
-        } else {
-            let [a, b] = operands.map(|bits| f32::from_bits(bits as u32));
-            let quotient = a / b;
-            let exact = quotient.is_normal() && quotient.mul_add(b, -a) == 0.0;
-            let zeros = quotient.to_bits().trailing_zeros().min(23);
-            (if exact { 24 - zeros } else { 24 }, 24u32)
-        };
-        let digits = |bits_of: u32| u64::from(bits_of).div_ceil(bits);
-        digits(all) - digits(significant).max(u64::from(LEAST)).min(digits(all))
-    }
-
-    fn load(
-        &mut self,
-        work: &Work,
-        step: &Step<'_>,
-        at: u64,
-        walk: &mut dyn FnMut(Target) -> Walk,
-    ) -> u64 {
-        let Some(access) = step.access else { return at + self.core.load.hit };
-        let mut start = at.max(self.cache_free);
-        start = self.translate(&access, start, walk);
+    fn load(&mut self, item: &Item, outcome: &Outcome, at: u64) -> u64 {
         let params = self.core.load;
-        let done = match access.place {
-            Place::Nowhere => start,
-            Place::Device => {
+        if outcome.data == Data::Unknown {
+            return at + params.hit;
+        }
+        let mut start = self.translate(outcome, at.max(self.cache_free));
+        let done = match outcome.data {
+            Data::Nowhere | Data::Unknown => start,
+            Data::Device => {
                 let memory = if params.device_latency { self.latency } else { 0 };
                 let done = start + params.device + memory;
                 self.cache_free = done;
                 done
             }
-            Place::Memory(pa) => {
+            Data::Hit | Data::Miss | Data::MissWritten => {
                 if let Some(stores) = &self.stores {
-                    start = stores.clear_of(pa, start);
+                    start = stores.clear_of(outcome.behind, start);
                 }
-                let narrow = work.unit == Unit::LoadNarrow;
-                let extra = if work.target >= 32 { self.core.float.load_extra } else { 0 };
-                if self.touch(pa, false, start) {
+                self.touch(outcome.data, start);
+                let narrow = item.work.unit == Unit::LoadNarrow;
+                let extra = if item.work.target >= 32 { self.core.float.load_extra } else { 0 };
+                if outcome.data == Data::Hit {
                     start + if narrow { params.narrow } else { params.hit } + extra
                 } else {
                     start + params.miss + self.latency
@@ -519,59 +422,52 @@ impl Model {
             }
         };
         self.loads[self.next_load] = start;
-        self.next_load = (self.next_load + 1) % self.loads.len();
+        self.next_load = following(self.next_load, self.loads.len());
         done
     }
 
-    /// Looks up and fills the data cache; a miss keeps it busy. Whether it hit.
-    fn touch(&mut self, pa: u64, store: bool, start: u64) -> bool {
-        let lookup = self.dcache.access(pa, store);
-        if !lookup.hit {
-            let written = if lookup.evicted.is_some() { self.core.load.write_back } else { 0 };
-            self.cache_free = start + self.core.load.busy + self.latency + written;
+    /// A miss keeps the data cache busy.
+    fn touch(&mut self, data: Data, start: u64) {
+        let load = &self.core.load;
+        let written = if data == Data::MissWritten { load.write_back } else { 0 };
+        if matches!(data, Data::Miss | Data::MissWritten) {
+            self.cache_free = start + load.busy + self.latency + written;
         }
-        lookup.hit
     }
 
-    fn store(&mut self, step: &Step<'_>, at: u64, walk: &mut dyn FnMut(Target) -> Walk) -> u64 {
-        let Some(access) = step.access else { return at + 1 };
-        let mut start = at.max(self.cache_free);
-        if self.stores.is_some() {
-            start = at;
-        }
-        start = self.translate(&access, start, walk);
-        let Some(pa) = access.place.memory() else {
-            if access.place == Place::Device && self.core.load.device_store != 0 {
-                self.cache_free = start + self.core.load.device_store;
-            }
-            return at + 1;
+    /// Says when it commits.
+    fn store(&mut self, outcome: &Outcome, at: u64) -> u64 {
+        let through = self.stores.is_some();
+        let start = if through { at } else { at.max(self.cache_free) };
+        let start = match outcome.data {
+            Data::Unknown => return at,
+            _ => self.translate(outcome, start),
         };
-        match &mut self.stores {
-            Some(stores) => {
-                // The cache is written through where it holds the line.
-                self.dcache.probe(pa, false);
-                self.translated = self.translated.max(stores.commits(start));
-                stores.store(pa, start);
+        match (&mut self.stores, outcome.data) {
+            (_, Data::Nowhere | Data::Unknown) => {}
+            (_, Data::Device) => {
+                if self.core.load.device_store != 0 {
+                    self.cache_free = start + self.core.load.device_store;
+                }
             }
-            None => {
-                self.touch(pa, true, start);
-                self.last_store = (pa >> 3, start + self.core.load.after_store);
+            (Some(stores), _) => {
+                let committed = start.max(stores.commits(start));
+                stores.store(outcome.behind, start);
+                return committed;
+            }
+            (None, data) => {
+                self.touch(data, start);
+                self.last_store_clear = start + self.core.load.after_store;
             }
         }
-        at + 1
+        start
     }
 
-    fn atomic(
-        &mut self,
-        unit: Unit,
-        step: &Step<'_>,
-        at: u64,
-        walk: &mut dyn FnMut(Target) -> Walk,
-    ) -> u64 {
+    fn atomic(&mut self, unit: Unit, outcome: &Outcome, at: u64) -> u64 {
         let params = self.core.atomic;
         let mut start = at.max(self.cache_free);
-        if let Some(access) = step.access {
-            start = self.translate(&access, start, walk);
+        if outcome.data != Data::Unknown {
+            start = self.translate(outcome, start);
         }
         let cycles = match unit {
             Unit::LoadReserved => params.load_reserved,
@@ -581,9 +477,8 @@ impl Model {
         let done = if params.in_memory {
             self.written(start) + cycles + self.latency
         } else {
-            if let Some(pa) = step.access.and_then(|access| access.place.memory())
-                && !self.touch(pa, unit != Unit::LoadReserved, start)
-            {
+            if matches!(outcome.data, Data::Miss | Data::MissWritten) {
+                self.touch(outcome.data, start);
                 start = self.cache_free;
             }
             start + cycles
@@ -593,61 +488,21 @@ impl Model {
     }
 
     /// Translates a data access that begins at `start`; says when it can go on.
-    fn translate(
-        &mut self,
-        access: &Access,
-        start: u64,
-        walk: &mut dyn FnMut(Target) -> Walk,
-    ) -> u64 {
+    fn translate(&mut self, outcome: &Outcome, start: u64) -> u64 {
         let start = start.max(self.translator_free);
-        self.translated = start;
-        if !access.context.translates() || self.dtlb.lookup(access.context, access.va) {
+        if outcome.walk == 0 {
             return start;
         }
-        let found = walk(Target::Data(access.va));
-        let done = self.walked(start, &found);
-        if found.bits != 0 {
-            self.dtlb.fill(access.context, access.va, found.bits);
-        }
+        let done = self.walked(start, outcome.walk);
         // Nothing passes an access that waits for its translation.
         self.translator_free = done + self.core.translation.replay;
-        self.translated = done;
         done
     }
 
     /// Walks, from `start` or when the walker is free; says when it is over.
-    fn walked(&mut self, start: u64, found: &Walk) -> u64 {
-        let params = self.core.translation;
-        let mut at = start.max(self.walker_free) + params.walk;
-        let last = found.reads.len().saturating_sub(1);
-        for (i, &pa) in found.reads.iter().enumerate() {
-            if i != last && self.remembered(pa) {
-                at += REMEMBERED;
-                continue;
-            }
-            at += if self.dcache.access(pa, false).hit {
-                params.read
-            } else {
-                params.read_miss + self.latency
-            };
-        }
-        self.walker_free = at;
-        at
-    }
-
-    /// Whether the walker knows the PTE of a table at `pa`; it does from now on.
-    fn remembered(&mut self, pa: u64) -> bool {
-        if self.tables.is_empty() {
-            return false;
-        }
-        if let Some(slot) = self.tables.iter().position(|&known| known == pa) {
-            self.tables_tree.touch(slot);
-            return true;
-        }
-        let slot = self.tables_tree.victim();
-        self.tables[slot] = pa;
-        self.tables_tree.touch(slot);
-        false
+    fn walked(&mut self, start: u64, cycles: u32) -> u64 {
+        self.walker_free = start.max(self.walker_free) + u64::from(cycles);
+        self.walker_free
     }
 
     /// The cycle from which earlier stores are in memory.
@@ -658,8 +513,45 @@ impl Model {
     fn commit(&mut self, done: u64) {
         self.last_commit = self.last_commit.max(done);
         self.commits[self.next_commit] = self.last_commit;
-        self.next_commit = (self.next_commit + 1) % self.commits.len();
+        self.next_commit = following(self.next_commit, self.commits.len());
     }
+}
+
+/// The next place of a ring.
+fn following(place: usize, places: usize) -> usize {
+    if place + 1 == places { 0 } else { place + 1 }
+}
+
+/// Iterations of a multiplier that makes so many bits of its first operand a cycle and ends early.
+pub(crate) fn multiply_iterations(bits: u64, unit: Unit, first: u64) -> u64 {
+    let all = 64u64.div_ceil(bits);
+    // That the rest is zero shows an iteration later.
+    let needed = u64::from(64 - first.leading_zeros()).div_ceil(bits).max(1) + 1;
+    if unit == Unit::MulHigh { all } else { needed.min(all) }
+}
+
+/// Cycles of an FP division that are spared because its quotient is short, in a unit that makes so many bits a cycle.
+pub(crate) fn spared(bits: u64, double: bool, operands: [u64; 2]) -> u64 {
+    if bits == 0 {
+        return 0;
+    }
+    /// Digits that are made in any case.
+    const LEAST: u32 = 2;
+    let (significant, all) = if double {
+        let [a, b] = operands.map(f64::from_bits);
+        let quotient = a / b;
+        let exact = quotient.is_normal() && quotient.mul_add(b, -a) == 0.0;
+        let zeros = quotient.to_bits().trailing_zeros().min(52);
+        (if exact { 53 - zeros } else { 53 }, 53u32)
+    } else {
+        let [a, b] = operands.map(|bits| f32::from_bits(bits as u32));
+        let quotient = a / b;
+        let exact = quotient.is_normal() && quotient.mul_add(b, -a) == 0.0;
+        let zeros = quotient.to_bits().trailing_zeros().min(23);
+        (if exact { 24 - zeros } else { 24 }, 24u32)
+    };
+    let digits = |bits_of: u32| u64::from(bits_of).div_ceil(bits);
+    digits(all) - digits(significant).max(u64::from(LEAST)).min(digits(all))
 }
 
 /// Whether an instruction waits until everything before it has committed.
@@ -679,7 +571,7 @@ fn executes_at_commit(unit: Unit) -> bool {
 }
 
 /// Cycles of a division.
-fn divide_cycles(divider: Divider, x: [u64; 2], signed: bool, word: bool) -> u64 {
+pub(crate) fn divide_cycles(divider: Divider, x: [u64; 2], signed: bool, word: bool) -> u64 {
     let [a, b] = x.map(|value| match (signed, word) {
         (true, true) => value as i32 as i64 as u64,
         (false, true) => value & 0xffff_ffff,

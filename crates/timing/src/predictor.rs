@@ -292,11 +292,15 @@ impl PseudoLru {
     }
 
     /// The way was used.
+    #[inline]
     pub(crate) fn touch(&mut self, way: usize) {
-        let (mut node, mut half) = (1, self.bits.len() / 2);
+        let bits = self.bits.as_mut_slice();
+        let (mut node, mut half) = (1, bits.len() / 2);
         while half > 0 {
             let upper = way & half != 0;
-            self.bits[node] = !upper;
+            if let Some(bit) = bits.get_mut(node) {
+                *bit = !upper;
+            }
             node = 2 * node + usize::from(upper);
             half /= 2;
         }

@@ -1,6 +1,7 @@
 //! The way of stores to memory in a core with a write-through data cache: a queue behind commit, then a
 //! buffer of words that merges what is stored to the same word and writes it out, so many at a time.
 
+use crate::pipeline::Visitor;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -22,18 +23,22 @@ pub struct StoreParams {
 
 #[derive(Clone, Copy, Debug)]
 struct Word {
-    word: u64,
+    /// The number of the last store to it.
+    store: u64,
     begins: u64,
     done: u64,
 }
 
-/// Stores on their way, with the cycles at which they get on.
+/// Stores on their way, with the cycles at which they get on. It knows no addresses: with each access it is told how many
+/// stores ago one was made to the same word.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreBuffer {
     params: StoreParams,
     round_trip: u64,
-    /// The word of each store in the queue, and when it leaves.
-    queue: VecDeque<(u64, u64)>,
+    /// How many stores there were.
+    count: u64,
+    /// When each store in the queue leaves it.
+    queue: VecDeque<u64>,
     words: Vec<Word>,
     /// When each of the writers is free again.
     writers: Vec<u64>,
@@ -48,6 +53,7 @@ impl StoreBuffer {
         Self {
             params,
             round_trip: memory_latency + params.overhead,
+            count: 0,
             queue: VecDeque::new(),
             words: Vec::new(),
             writers: vec![0; params.outstanding.max(1)],
@@ -57,53 +63,101 @@ impl StoreBuffer {
         }
     }
 
+    /// Goes through everything that matters to what issues after `now`.
+    pub(crate) fn visit(&mut self, now: u64, visitor: &mut impl Visitor) {
+        let soon = now + 1;
+        // No store enters the buffer sooner.
+        let entry = soon + self.params.latency;
+        self.forget(soon);
+        self.words.retain(|held| held.done > entry);
+        self.writers.sort_unstable();
+        let mut queued = self.queue.len() as u64;
+        visitor.number(&mut queued);
+        self.queue.resize(queued as usize, 0);
+        for leaves in &mut self.queue {
+            visitor.time(leaves, soon);
+        }
+        let mut held = self.words.len() as u64;
+        visitor.number(&mut held);
+        self.words.resize(held as usize, Word { store: 0, begins: 0, done: 0 });
+        for word in &mut self.words {
+            let mut behind = self.count.wrapping_sub(word.store);
+            visitor.number(&mut behind);
+            word.store = self.count.wrapping_sub(behind);
+            visitor.time(&mut word.begins, entry);
+            visitor.time(&mut word.done, entry);
+        }
+        for writer in &mut self.writers {
+            visitor.time(writer, entry + 1);
+        }
+        visitor.time(&mut self.last_drain, entry - 1);
+        visitor.time(&mut self.last_begin, entry);
+        visitor.time(&mut self.all_done, soon);
+    }
+
+    /// How many stores are in the queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many of the last stores include one to each word in the buffer.
+    pub(crate) fn reach(&self) -> usize {
+        let reaches = self.words.iter().map(|word| self.count.wrapping_sub(word.store) + 1);
+        reaches.max().unwrap_or(0) as usize
+    }
+
     /// The first cycle, from `now` on, at which a store can issue.
     pub(crate) fn room(&mut self, now: u64) -> u64 {
         self.forget(now);
         if self.queue.len() < self.params.queue {
             return now;
         }
-        self.queue.front().map_or(now, |&(_, leaves)| leaves.max(now))
+        self.queue.front().map_or(now, |&leaves| leaves.max(now))
     }
 
-    /// A store to `pa` issues at `now`.
-    pub(crate) fn store(&mut self, pa: u64, now: u64) {
-        let word = pa >> 3;
+    /// A store issues at `now`; so many stores ago one was to the same word, 0 for none.
+    pub(crate) fn store(&mut self, behind: u16, now: u64) {
         let at = (now + self.params.latency).max(self.last_drain + 1);
-        let drain = self.enter(word, at);
+        self.count = self.count.wrapping_add(1);
+        let drain = self.enter(behind, at);
         self.last_drain = drain;
-        self.queue.push_back((word, drain));
+        self.queue.push_back(drain);
     }
 
-    /// The cycle from which a load of `pa` sees no store in the queue that it could depend on: the queue compares
-    /// page offsets of words.
-    pub(crate) fn clear_of(&self, pa: u64, now: u64) -> u64 {
-        let offset = |word: u64| word & 0x1ff;
-        let hits = self.queue.iter().filter(|(word, _)| offset(*word) == offset(pa >> 3));
-        hits.map(|&(_, leaves)| leaves).max().map_or(now, |leaves| leaves.max(now))
+    /// The cycle from which a load sees no store in the queue that it could depend on, where so many stores ago one was made to
+    /// a word that the queue cannot tell from the load's: it compares page offsets.
+    pub(crate) fn clear_of(&self, behind: u16, now: u64) -> u64 {
+        let last = self.queue.len().checked_sub(usize::from(behind)).filter(|_| behind != 0);
+        // Those before it leave earlier.
+        last.and_then(|i| self.queue.get(i)).map_or(now, |&leaves| leaves.max(now))
     }
 
     /// When a store that issues at `now` commits: it needs a place in the half of the queue behind commit.
     pub(crate) fn commits(&self, now: u64) -> u64 {
         let behind = self.params.queue / 2;
         let before = self.queue.len().checked_sub(behind).and_then(|i| self.queue.get(i));
-        before.map_or(now, |&(_, leaves)| leaves.max(now))
+        before.map_or(now, |&leaves| leaves.max(now))
     }
 
     /// The cycle from which nothing is left to be written.
     pub(crate) fn drained(&self, now: u64) -> u64 {
-        let queued = self.queue.back().map_or(0, |&(_, leaves)| leaves);
+        let queued = self.queue.back().map_or(0, |&leaves| leaves);
         self.all_done.max(queued).max(now)
     }
 
     /// Puts a word into the write buffer at `at` or later: says when.
-    fn enter(&mut self, word: u64, at: u64) -> u64 {
-        if let Some(held) = self.words.iter().position(|held| held.word == word && held.done > at) {
+    fn enter(&mut self, behind: u16, at: u64) -> u64 {
+        let store = self.count;
+        let same = |held: &Word| {
+            behind != 0 && store.wrapping_sub(held.store) == u64::from(behind) && held.done > at
+        };
+        if let Some(held) = self.words.iter().position(same) {
+            self.words[held].store = store;
             // Not on its way yet: it goes along. Else it is written once more.
             if self.words[held].begins <= at {
                 let ready = self.words[held].done;
                 let (begins, done) = self.write(ready);
-                self.words[held] = Word { word, begins, done };
+                self.words[held] = Word { store, begins, done };
             }
             return at;
         }
@@ -115,7 +169,7 @@ impl StoreBuffer {
             self.words.retain(|held| held.done > at);
         }
         let (begins, done) = self.write(at + 1);
-        self.words.push(Word { word, begins, done });
+        self.words.push(Word { store, begins, done });
         at
     }
 
@@ -131,7 +185,7 @@ impl StoreBuffer {
     }
 
     fn forget(&mut self, now: u64) {
-        while self.queue.front().is_some_and(|&(_, leaves)| leaves <= now) {
+        while self.queue.front().is_some_and(|&leaves| leaves <= now) {
             self.queue.pop_front();
         }
     }
@@ -145,11 +199,11 @@ mod tests {
         StoreParams { queue: 8, latency: 4, words: 8, outstanding: 4, overhead: 4 };
 
     /// The cycle at which the last of `count` stores issues, one a cycle at most.
-    fn issue(buffer: &mut StoreBuffer, count: u64, stride: u64) -> u64 {
+    fn issue(buffer: &mut StoreBuffer, count: u64, behind: u16) -> u64 {
         let mut now = 0;
-        for i in 0..count {
+        for _ in 0..count {
             now = buffer.room(now + 1);
-            buffer.store(0x1000 + i * stride, now);
+            buffer.store(behind, now);
         }
         now
     }
@@ -157,7 +211,7 @@ mod tests {
     #[test]
     fn a_long_row_of_stores_runs_at_the_rate_of_the_writers() {
         for latency in [10, 60] {
-            let cycles = issue(&mut StoreBuffer::new(PARAMS, latency), 1000, 8);
+            let cycles = issue(&mut StoreBuffer::new(PARAMS, latency), 1000, 0);
             let expected = 1000 * (latency + 4) / 4;
             assert!(cycles.abs_diff(expected) < expected / 20, "{cycles} for {expected}");
         }
@@ -165,23 +219,24 @@ mod tests {
 
     #[test]
     fn stores_to_one_word_merge() {
-        let cycles = issue(&mut StoreBuffer::new(PARAMS, 60), 1000, 0);
+        let cycles = issue(&mut StoreBuffer::new(PARAMS, 60), 1000, 1);
         assert!(cycles <= 1001, "{cycles}");
     }
 
     #[test]
     fn a_few_stores_cost_their_issue_alone() {
-        assert_eq!(issue(&mut StoreBuffer::new(PARAMS, 60), 8, 8), 8);
+        assert_eq!(issue(&mut StoreBuffer::new(PARAMS, 60), 8, 0), 8);
     }
 
     #[test]
     fn a_load_waits_for_its_word_and_for_none_other() {
         let mut buffer = StoreBuffer::new(PARAMS, 10);
-        buffer.store(0x1000, 5);
-        assert_eq!(buffer.clear_of(0x1000, 6), 9);
-        // The comparison covers bits 11 to 3.
-        assert_eq!(buffer.clear_of(0x7004, 6), 9);
-        assert_eq!(buffer.clear_of(0x1008, 6), 6);
+        buffer.store(0, 5);
+        buffer.store(0, 6);
+        assert_eq!(buffer.clear_of(2, 6), 9);
+        assert_eq!(buffer.clear_of(1, 6), 10);
+        assert_eq!(buffer.clear_of(0, 6), 6);
+        assert_eq!(buffer.clear_of(3, 6), 6);
         assert!(buffer.drained(6) >= 5 + 14);
     }
 }

@@ -110,6 +110,9 @@ struct Entry {
     sectors: u64,
 }
 
+/// Places in the bank of superpages count from here.
+const SUPERPAGES: u32 = 1 << 16;
+
 #[derive(Clone, Debug)]
 struct Bank {
     entries: Vec<Option<Entry>>,
@@ -140,11 +143,10 @@ impl Tlb {
         }
     }
 
-    /// Whether the translation of `va` is there; it counts as used then.
-    #[inline]
-    pub(crate) fn lookup(&mut self, context: Context, va: u64) -> bool {
+    /// Where the translation of `va` is; it counts as used then.
+    pub(crate) fn lookup(&mut self, context: Context, va: u64) -> Option<u32> {
         let sector_bits = self.sector_bits;
-        for bank in [&mut self.pages, &mut self.superpages] {
+        for (bank, first) in [(&mut self.pages, 0), (&mut self.superpages, SUPERPAGES)] {
             let hit = bank.entries.iter().position(|entry| {
                 entry.is_some_and(|entry| {
                     let shared = if entry.bits == 12 { sector_bits } else { 0 };
@@ -155,31 +157,45 @@ impl Tlb {
             });
             if let Some(slot) = hit {
                 bank.tree.touch(slot);
-                return true;
+                return Some(first + slot as u32);
             }
         }
-        false
+        None
     }
 
-    /// Keeps the translation of `va`, in a page of 2 to the `bits` bytes.
-    pub(crate) fn fill(&mut self, context: Context, va: u64, bits: u8) {
+    /// What is at a place that [`Tlb::lookup`] found counts as used.
+    #[inline]
+    pub(crate) fn touch(&mut self, place: u32) {
+        match place.checked_sub(SUPERPAGES) {
+            None => self.pages.tree.touch(place as usize),
+            Some(slot) => self.superpages.tree.touch(slot as usize),
+        }
+    }
+
+    /// Keeps the translation of `va`, in a page of 2 to the `bits` bytes: says where.
+    pub(crate) fn fill(&mut self, context: Context, va: u64, bits: u8) -> u32 {
         let small = bits == 12 || self.superpages.entries.is_empty();
         let shared = if bits == 12 { self.sector_bits } else { 0 };
-        let bank = if small { &mut self.pages } else { &mut self.superpages };
+        let (bank, first) =
+            if small { (&mut self.pages, 0) } else { (&mut self.superpages, SUPERPAGES) };
         let base = va >> bits >> shared;
         let sector = 1 << (va >> bits & ((1 << shared) - 1));
         let same = bank
             .entries
             .iter_mut()
-            .flatten()
-            .find(|entry| entry.bits == bits && entry.context == context && entry.base == base);
-        if let Some(entry) = same {
+            .enumerate()
+            .filter_map(|(slot, entry)| entry.as_mut().map(|entry| (slot, entry)))
+            .find(|(_, entry)| {
+                entry.bits == bits && entry.context == context && entry.base == base
+            });
+        if let Some((slot, entry)) = same {
             entry.sectors |= sector;
-            return;
+            return first + slot as u32;
         }
         let slot = bank.tree.victim();
         bank.entries[slot] = Some(Entry { context, base, bits, sectors: sector });
         bank.tree.touch(slot);
+        first + slot as u32
     }
 
     /// Removes what a fence removes.
@@ -226,7 +242,7 @@ mod tests {
         let mut hits = 0;
         for round in 0..4 {
             for page in 0..pages {
-                let hit = tlb.lookup(S, page << bits);
+                let hit = tlb.lookup(S, page << bits).is_some();
                 if !hit {
                     tlb.fill(S, page << bits, bits);
                 }
@@ -250,10 +266,10 @@ mod tests {
     fn an_entry_serves_its_context_and_its_page() {
         let mut tlb = tlb(16, 1, 0);
         tlb.fill(S, 0x20_0000, 21);
-        assert!(tlb.lookup(S, 0x3f_ffff));
-        assert!(!tlb.lookup(S, 0x40_0000));
-        assert!(!tlb.lookup(VS, 0x20_0000));
-        assert!(!tlb.lookup(Context { asid: 2, ..S }, 0x20_0000));
+        assert!(tlb.lookup(S, 0x3f_ffff).is_some());
+        assert!(tlb.lookup(S, 0x40_0000).is_none());
+        assert!(tlb.lookup(VS, 0x20_0000).is_none());
+        assert!(tlb.lookup(Context { asid: 2, ..S }, 0x20_0000).is_none());
     }
 
     #[test]
@@ -263,7 +279,7 @@ mod tests {
             tlb.fill(S, 0x1000, 12);
             tlb.fill(VS, 0x2000, 12);
             tlb.flush(flush);
-            (tlb.lookup(S, 0x1000), tlb.lookup(VS, 0x2000))
+            (tlb.lookup(S, 0x1000).is_some(), tlb.lookup(VS, 0x2000).is_some())
         };
         assert_eq!(held(Flush::S { va: None, asid: None }), (false, true));
         assert_eq!(held(Flush::S { va: Some(0x2000), asid: None }), (true, true));

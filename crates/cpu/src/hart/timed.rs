@@ -1,24 +1,43 @@
-//! Runs a hart instruction by instruction, telling a cycle model of each one, and keeps the hart's place in virtual
-//! time where the model says. The loop without a model knows nothing of this.
+//! Runs a hart with a cycle model, and keeps the hart's place in virtual time where the model says. The loop without a model knows
+//! nothing of this.
+//!
+//! Blocks of what is frequent and simple run first and are told to the model then; anything else goes instruction by instruction, through
+//! the ordinary engine. Both come to the same cycles. So that it does not matter how code was cut into blocks, the hart looks for
+//! interrupts and at its budget at the ends of *runs* alone: behind a jump, behind anything that could not stand in a block, and where
+//! execution goes on in another page.
+
+mod code;
+mod run;
 
 use isa::field::{self, hgatp, satp};
-use isa::{Insn, Op, Privilege, Va};
+use isa::{Insn, Op, PAGE_BYTES, Pa, Privilege, Va};
 use mmu::{
-    Access, ImplicitAccess, Kind, StageName, Target as Place, Verdict, WalkRecord, WalkStep,
+    Access, ImplicitAccess, Kind, PageClass, StageName, Target as Place, Verdict, WalkRecord,
+    WalkStep,
 };
-use timing::{Context, Flush, Model, Step, Target, Trap, Walk};
+use timing::{Context, Flush, Model, Operands, Step, Target, Trap, Walk, Walker};
 
+use self::code::TimedCode;
+use self::run::Noted;
 use super::{Exit, Hart, Outside};
-use crate::commit::{plan, traps};
+use crate::commit::{Planned, plan, traps};
 use crate::core::Core;
 use crate::memory::Manner;
 use crate::platform::Platform;
 
+const PAGE: u64 = !(PAGE_BYTES - 1);
+
 /// A cycle model and what the hart needs for it.
 pub(super) struct Timed {
     model: Model,
+    code: TimedCode,
+    noted: Noted,
     /// Whether an ECALL or EBREAK counts in `instret`.
     calls_retire: bool,
+    /// The last instruction was the last of a run.
+    at_end: bool,
+    /// Instruction by instruction, always.
+    single: bool,
 }
 
 /// What an instruction is to the loop that told the model of it.
@@ -27,20 +46,59 @@ struct Issued {
     accesses: bool,
     calls: bool,
     flush: Option<Flush>,
+    ends_run: bool,
+}
+
+impl Timed {
+    /// The pages of decoded code were written; all of them, if it is not known which.
+    pub(super) fn forget_code(&mut self, page: Option<Pa>) {
+        self.code.forget(page);
+    }
 }
 
 impl Hart {
     /// From now on its cycles are what `core` would take, on a memory of its own latency or of another one.
     pub fn set_model(&mut self, core: &timing::Core, memory_latency: Option<u64>) {
-        let model = Model::new(core, memory_latency);
-        self.timed = Some(Box::new(Timed { model, calls_retire: core.calls_retire }));
+        self.timed = Some(Box::new(Timed {
+            model: Model::new(core, memory_latency),
+            code: TimedCode::new(),
+            noted: Noted::new(),
+            calls_retire: core.calls_retire,
+            at_end: true,
+            single: false,
+        }));
+    }
+
+    /// With a model, runs instruction by instruction, and nothing is remembered: slower, to the same cycles.
+    pub fn model_plainly(&mut self) {
+        if let Some(timed) = &mut self.timed {
+            timed.single = true;
+            timed.model.forget();
+        }
     }
 
     /// [`Hart::run`] with a model.
     pub(super) fn run_timed(&mut self, port: &mut dyn Platform, end: u64) -> Exit {
         let Some(mut timed) = self.timed.take() else { return Exit::Budget };
         let exit = loop {
-            if let Some(exit) = self.advance_timed(&mut timed, port, end) {
+            if self.core.ram.page_events() != self.pages_seen.count() {
+                let code = &mut timed.code;
+                if self.follow_page_events(|page| code.forget(page)) {
+                    break Exit::Tripped;
+                }
+            }
+            if timed.at_end
+                && let Some(exit) = self.attend_timed(&mut timed, port, end)
+            {
+                break exit;
+            }
+            self.run_blocks(&mut timed, end);
+            let due = self.core.recheck || self.core.cycle >= end.min(self.deadline);
+            let events = self.core.ram.page_events() != self.pages_seen.count();
+            if timed.at_end && due || events {
+                continue;
+            }
+            if let Some(exit) = self.step_timed(&mut timed, port) {
                 break exit;
             }
         };
@@ -48,16 +106,13 @@ impl Hart {
         exit
     }
 
-    /// Takes one trap or executes one instruction.
-    fn advance_timed(
+    /// Between two runs: interrupts, comparators and the budget.
+    fn attend_timed(
         &mut self,
         timed: &mut Timed,
         port: &mut dyn Platform,
         end: u64,
     ) -> Option<Exit> {
-        if self.core.ram.page_events() != self.pages_seen.count() && self.read_page_events() {
-            return Some(Exit::Tripped);
-        }
         if self.core.recheck || self.core.cycle >= self.deadline {
             let before = traps(&self.core);
             let exit = self.attend(port);
@@ -73,7 +128,90 @@ impl Hart {
         }
         // The machine's clock may have passed it by while it waited.
         timed.model.skip_to(self.core.cycle);
+        None
+    }
+
+    /// Runs block after block, up to one that has not all been done.
+    fn run_blocks(&mut self, timed: &mut Timed, end: u64) {
+        if timed.single {
+            return;
+        }
+        let Timed { model, code, noted, at_end, .. } = timed;
+        let core = &mut self.core;
+        let Some(mut pa) = core.mmu.fetch_page(core.pc) else { return };
+        let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
+        let data = core.ordinary();
+        let (fetches, accesses) = (context(core, fetch), context(core, data));
+        let end = end.min(self.deadline);
+        let page_events = self.pages_seen.count();
+        let mut number = None;
+        loop {
+            let found = number.or_else(|| code.find(pa.0));
+            let number_here = found.unwrap_or_else(|| {
+                // Before the block runs for the first time, lest it store to its own page natively.
+                core.ram.watch(pa.page(), PageClass::Code);
+                core.mmu.sync_page_events();
+                code.insert(code::prepare(&self.decoder, model, &core.ram, pa))
+            });
+            let Some(block) = code.at(number_here, pa.0) else { return };
+            let pc = core.pc;
+            let done = run::run(core, &block.ops, noted);
+            if done == 0 {
+                return;
+            }
+            let all = done == block.ops.len();
+            if !all {
+                core.pc = pc.wrapping_add(block.ops[done].offset().into());
+            } else if !block.jumps {
+                core.pc = pc.wrapping_add(block.bytes.into());
+            }
+            let next = core.pc;
+            core.retired += done as u64;
+            self.barren_traps = 0;
+            let ran = timing::Run {
+                pc,
+                done,
+                fetch: fetches,
+                data: accesses,
+                noted: noted.numbers(),
+                next,
+            };
+            model.run(&block.timing, &ran, &mut Walks { core, fetch, data, kind: Kind::Load });
+            core.cycle = model.now();
+            *at_end = all && block.ends_run;
+            if !all
+                || *at_end && core.cycle >= end
+                || core.recheck
+                || core.ram.page_events() != page_events
+            {
+                return;
+            }
+            // Where the next one is.
+            if (pc ^ next) & PAGE == 0 {
+                // Both lie in one page of either address space.
+                pa = Pa(pa.0.wrapping_add(next.wrapping_sub(pc)));
+            } else {
+                match core.mmu.fetch_page(next) {
+                    Some(found) => pa = found,
+                    None => return,
+                }
+            }
+            let straight = next == pc.wrapping_add(block.bytes.into());
+            let hint = block.links[usize::from(!straight)];
+            number = code.at(hint, pa.0).map(|_| hint);
+            if number.is_none()
+                && let Some(found) = code.find(pa.0)
+            {
+                code.link(number_here, straight, found);
+                number = Some(found);
+            }
+        }
+    }
+
+    /// Executes one instruction, or takes its trap.
+    fn step_timed(&mut self, timed: &mut Timed, port: &mut dyn Platform) -> Option<Exit> {
         let (retired, trapped) = (self.core.retired, traps(&self.core));
+        let page = self.core.pc & PAGE;
         let mut issued = None;
         let exit = match self.enter() {
             Ok(index) => {
@@ -97,12 +235,16 @@ impl Hart {
                 timed.model.flush(flush);
             }
         }
+        timed.at_end = issued.is_none_or(|issued| issued.ends_run)
+            || self.core.pc & PAGE != page
+            || self.core.device_accessed;
         if traps(&self.core) != trapped {
             let accesses = issued.is_some_and(|issued| issued.accesses);
             timed.model.trap(if accesses { Trap::Access } else { Trap::Other });
             if timed.calls_retire && issued.is_some_and(|issued| issued.calls) {
                 self.core.count_unretired();
             }
+            timed.at_end = true;
         }
         self.core.cycle = timed.model.now();
         exit
@@ -116,35 +258,33 @@ impl Hart {
         let planned = plan(core, insn);
         let access = planned.map(|planned| timing::Access {
             va: planned.va,
-            place: place(core, planned.va, planned.manner),
+            place: place_of(core, &planned),
             context: self::context(core, planned.manner),
         });
-        let float = |register: u8| core.f[usize::from(register & 31)];
-        let step = Step {
-            insn,
-            pc: core.pc,
-            pa: match place(core, core.pc, fetch) {
+        let pa = core.mmu.fetch_page(core.pc).map_or_else(
+            || match place(core, core.pc, fetch) {
                 timing::Place::Memory(pa) => pa,
                 timing::Place::Device | timing::Place::Nowhere => core.pc,
             },
-            context,
-            x: [core.x(insn.rs1 & 31), core.x(insn.rs2 & 31)],
-            f: [float(insn.rs1), float(insn.rs2)],
-            access,
+            |pa| pa.0,
+        );
+        let item = timed.model.item(insn, core.pc);
+        let operands = match item.operands() {
+            Operands::None => [0; 2],
+            Operands::Integer => [insn.rs1, insn.rs2].map(|register| core.x(register & 31)),
+            Operands::Float => {
+                [insn.rs1, insn.rs2].map(|register| core.f[usize::from(register & 31)])
+            }
         };
-        let mut walk = |target| {
-            let (va, kind, manner) = match (target, planned) {
-                (Target::Data(va), Some(planned)) => (va, planned.kind, planned.manner),
-                (Target::Fetch(va) | Target::Data(va), _) => (va, Kind::Fetch, fetch),
-            };
-            let Manner { privilege, v, hlvx } = manner;
-            walk_of(&core.mmu.explain(Va(va), Access { kind, size: 1, privilege, v, hlvx }))
-        };
-        timed.model.issue(&step, &mut walk);
+        let step = Step { item: &item, pc: core.pc, pa, context, operands, access };
+        let (data, kind) =
+            planned.map_or((fetch, Kind::Load), |planned| (planned.manner, planned.kind));
+        timed.model.issue(&step, &mut Walks { core, fetch, data, kind });
         let issued = Issued {
             accesses: access.is_some(),
             calls: is_call(insn.op),
             flush: flush_of(core, insn),
+            ends_run: code::ends_run(&self.decoder, insn),
         };
         self.core.cycle = timed.model.now();
         issued
@@ -156,6 +296,41 @@ impl Hart {
             timed.model.flush(Flush::S { va: None, asid: None });
             timed.model.flush(Flush::G { vmid: None });
         }
+    }
+}
+
+/// Walks as the hart's own walker makes them.
+struct Walks<'a> {
+    core: &'a Core,
+    fetch: Manner,
+    data: Manner,
+    kind: Kind,
+}
+
+impl Walker for Walks<'_> {
+    fn walk(&mut self, target: Target) -> Walk {
+        let (va, kind, manner) = match target {
+            Target::Data(va) => (va, self.kind, self.data),
+            Target::Fetch(va) => (va, Kind::Fetch, self.fetch),
+        };
+        let Manner { privilege, v, hlvx } = manner;
+        walk_of(&self.core.mmu.explain(Va(va), Access { kind, size: 1, privilege, v, hlvx }))
+    }
+
+    fn locate(&mut self, va: u64) -> u64 {
+        match place(self.core, va, self.data) {
+            timing::Place::Memory(pa) => pa,
+            timing::Place::Device | timing::Place::Nowhere => va,
+        }
+    }
+}
+
+/// Where a planned access goes.
+fn place_of(core: &Core, planned: &Planned) -> timing::Place {
+    let ordinary = planned.manner == core.ordinary();
+    match core.mmu.readable::<u8>(planned.va).filter(|_| ordinary) {
+        Some(pa) => timing::Place::Memory(pa.0),
+        None => place(core, planned.va, planned.manner),
     }
 }
 

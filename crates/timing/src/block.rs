@@ -1,0 +1,118 @@
+//! Blocks of instructions that are told to the model together, after they were executed.
+
+use crate::item::{Item, Operands};
+use crate::params::Core;
+use crate::predictor::Transfer;
+use crate::tlb::Context;
+use crate::work::Unit;
+use isa::Insn;
+use std::cell::Cell;
+
+/// Something of an instruction that the model wants to hear of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Touch {
+    /// The instruction with this number loads: one number, the address.
+    Load(u8),
+    /// It stores: one number, the address.
+    Store(u8),
+    /// Its time depends on its operands: two numbers.
+    Operands(u8),
+}
+
+/// Instructions that follow each other in one page, of which only the last can be a jump.
+#[derive(Debug)]
+pub struct Block {
+    /// Its number: no two blocks have the same.
+    pub(crate) number: u32,
+    /// Its physical address.
+    pub(crate) pa: u64,
+    pub(crate) items: Box<[Item]>,
+    pub(crate) touches: Box<[Touch]>,
+    /// Its lines in the instruction cache.
+    pub(crate) first_line: u64,
+    pub(crate) last_line: u64,
+    /// The age of the instruction cache at which all of them were there.
+    pub(crate) fresh: Cell<u64>,
+    /// The last instruction, where it is a jump or branch: how far behind the beginning it is.
+    last: Option<u64>,
+}
+
+/// How a block was executed.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Its address.
+    pub pc: u64,
+    /// How many of its instructions were executed.
+    pub done: usize,
+    /// What fetches are translated under.
+    pub fetch: Context,
+    /// What loads and stores are translated under.
+    pub data: Context,
+    /// What its instructions noted, in order: the address of each load and store, and the operands that [`Item::operands`]
+    /// asks for.
+    pub noted: &'a [u64],
+    /// Where execution goes on.
+    pub next: u64,
+}
+
+impl Block {
+    /// At most so many instructions.
+    pub const MAX: usize = 64;
+
+    /// Prepares instructions that lie at `pa`.
+    pub(crate) fn new(core: &Core, number: u32, pa: u64, insns: &[Insn]) -> Self {
+        let mut at = pa;
+        let mut items = Vec::with_capacity(insns.len());
+        let mut touches = Vec::new();
+        let mut last = None;
+        for (number, insn) in insns.iter().take(Self::MAX).enumerate() {
+            let item = Item::new(core, insn, at);
+            let number = number as u8;
+            match item.work.unit {
+                Unit::Load | Unit::LoadNarrow => touches.push(Touch::Load(number)),
+                Unit::Store => touches.push(Touch::Store(number)),
+                _ if item.operands != Operands::None => touches.push(Touch::Operands(number)),
+                _ => {}
+            }
+            last = item.work.flow.map(|_| at - pa);
+            items.push(item);
+            at += u64::from(insn.len);
+        }
+        let bits = core.icache.line.trailing_zeros();
+        Self {
+            number,
+            pa,
+            items: items.into(),
+            touches: touches.into(),
+            first_line: pa >> bits,
+            last_line: (at - 1).max(pa) >> bits,
+            fresh: Cell::new(0),
+            last,
+        }
+    }
+
+    /// The instructions that were executed.
+    pub(crate) fn done(&self, run: &Run<'_>) -> &[Item] {
+        self.items.get(..run.done).unwrap_or(&self.items)
+    }
+
+    /// The jump or branch at its end, where it was executed at `pc`.
+    #[inline]
+    pub(crate) fn transfer(&self, pc: u64) -> Option<Transfer> {
+        let pc = pc.wrapping_add(self.last?);
+        self.items.last().and_then(|item| item.transfer(pc))
+    }
+}
+
+impl Item {
+    /// What it is to prediction, at `pc`.
+    #[inline]
+    pub(crate) fn transfer(&self, pc: u64) -> Option<Transfer> {
+        self.work.flow.map(|flow| Transfer {
+            pc,
+            len: self.len.into(),
+            flow,
+            target: pc.wrapping_add(i64::from(self.imm) as u64),
+        })
+    }
+}

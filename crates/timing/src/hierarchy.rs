@@ -1,0 +1,666 @@
+//! Caches, TLBs and predictors at work: from the addresses of an instruction to its [`Outcome`].
+//!
+//! None of it knows time, so it may run ahead of the pipeline. What is frequent is found by filters in front of the
+//! tables: they hold nothing that the tables behind them would not say.
+
+use crate::block::{Block, Run, Touch};
+use crate::cache::Cache;
+use crate::item::{Item, Operands};
+use crate::outcome::{Data, Fetched, Followed, Outcome};
+use crate::params::{Core, Multiplier};
+use crate::pipeline::{divide_cycles, multiply_iterations, spared};
+use crate::predictor::{Predictor, PseudoLru, Transfer};
+use crate::tlb::{Context, Flush, Tlb, Walk};
+use crate::work::{Flow, Unit};
+use std::sync::Arc;
+
+/// What is translated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// The instruction at this address.
+    Fetch(u64),
+    /// The data at this address.
+    Data(u64),
+}
+
+/// A memory access that an instruction is about to make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Access {
+    /// Its address.
+    pub va: u64,
+    /// Where that is.
+    pub place: Place,
+    /// What it is translated under.
+    pub context: Context,
+}
+
+/// Where an access goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// To main memory, at this physical address.
+    Memory(u64),
+    /// To a device.
+    Device,
+    /// Nowhere: it will trap.
+    Nowhere,
+}
+
+/// An instruction that is about to execute.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The instruction.
+    pub item: &'a Item,
+    /// Its address.
+    pub pc: u64,
+    /// Where that is in memory.
+    pub pa: u64,
+    /// What it is translated under.
+    pub context: Context,
+    /// The operands that [`Item::operands`] asks for.
+    pub operands: [u64; 2],
+    /// Its access to memory.
+    pub access: Option<Access>,
+}
+
+/// Finds what a walk reads, and where memory is.
+pub trait Walker {
+    /// What a walk of an address would read.
+    fn walk(&mut self, target: Target) -> Walk;
+    /// The physical address of data that an instruction accessed just now.
+    fn locate(&mut self, va: u64) -> u64;
+}
+
+/// No line, page or table.
+const NONE: u64 = u64::MAX;
+/// Cycles to walk on over a table that the walker remembers.
+const REMEMBERED: u32 = 1;
+/// Lines that the filter in front of the data cache knows.
+const FILTER_LINES: usize = 4096;
+/// Pages that the filter in front of the data TLB knows.
+const FILTER_PAGES: usize = 64;
+/// Words at different places in a page.
+const OFFSETS: usize = 512;
+/// Stores after which one is forgotten, whether it is still on its way or not.
+pub(crate) const REACH: u64 = 255;
+/// Contexts that have a number at a time.
+const CONTEXTS: usize = 62;
+
+/// Everything that holds addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Hierarchy {
+    core: Arc<Core>,
+    /// Cycles of a walk beside its reads, and of a read that hits and that misses.
+    walk: u32,
+    read: u32,
+    read_miss: u32,
+    predictor: Predictor,
+    icache: Cache,
+    dcache: Cache,
+    itlb: Tlb,
+    dtlb: Tlb,
+    /// PTE addresses that the walker remembers.
+    tables: Vec<u64>,
+    tables_tree: PseudoLru,
+    /// The line and the page of the last fetch.
+    fetch_line: u64,
+    fetch_page: u64,
+    /// Contexts by number, which marks addresses.
+    contexts: Vec<Context>,
+    /// Marked lines that are in the data cache and, where stores go there too, changed.
+    lines: Box<[u64; FILTER_LINES]>,
+    changed: Box<[u64; FILTER_LINES]>,
+    /// For each place of the data cache, where the filter may know its line.
+    owners: Vec<u32>,
+    /// Marked pages that the data TLB has, and where.
+    pages: Box<[(u64, u32); FILTER_PAGES]>,
+    /// The place in the data TLB that was used last.
+    last_place: u32,
+    /// How many stores there were.
+    stores: u64,
+    /// For each place in a page, the last store to it.
+    offsets: Box<[u64; OFFSETS]>,
+    /// The marked words that were stored last.
+    words: Box<[u64; 256]>,
+    /// Stores that loads and stores can still meet are later than these.
+    load_horizon: u64,
+    store_horizon: u64,
+}
+
+impl Hierarchy {
+    /// Empty tables.
+    pub(crate) fn new(core: &Arc<Core>, latency: u64) -> Self {
+        Self {
+            walk: cycles(core.translation.walk),
+            read: cycles(core.translation.read),
+            read_miss: cycles(core.translation.read_miss + latency),
+            predictor: Predictor::new(core.predictor),
+            icache: Cache::new(core.icache),
+            dcache: Cache::new(core.dcache),
+            itlb: Tlb::new(core.translation.instruction),
+            dtlb: Tlb::new(core.translation.data),
+            tables: vec![NONE; core.translation.tables],
+            tables_tree: PseudoLru::new(core.translation.tables.max(1)),
+            fetch_line: NONE,
+            fetch_page: NONE,
+            contexts: Vec::new(),
+            lines: Box::new([NONE; FILTER_LINES]),
+            changed: Box::new([NONE; FILTER_LINES]),
+            owners: vec![0; (core.dcache.bytes / core.dcache.line) as usize],
+            pages: Box::new([(NONE, 0); FILTER_PAGES]),
+            last_place: u32::MAX,
+            stores: REACH,
+            offsets: Box::new([0; OFFSETS]),
+            words: Box::new([NONE; 256]),
+            load_horizon: 0,
+            store_horizon: 0,
+            core: Arc::clone(core),
+        }
+    }
+
+    /// What marks addresses under a context: they are combined with the bits that say nothing of an address.
+    fn mark(&mut self, context: Context) -> u64 {
+        let known = self.contexts.iter().position(|&known| known == context);
+        let number = known.unwrap_or_else(|| {
+            if self.contexts.len() == CONTEXTS {
+                self.contexts.clear();
+                self.forget_filters();
+                self.fetch_page = NONE;
+                self.words.fill(NONE);
+            }
+            self.contexts.push(context);
+            self.contexts.len() - 1
+        });
+        (number as u64 + 1) << 58
+    }
+
+    /// Out of how many of the last stores a load and a store have to look for theirs.
+    pub(crate) fn set_windows(&mut self, loads: usize, stores: usize) {
+        self.load_horizon = self.stores.saturating_sub(loads as u64);
+        self.store_horizon = self.stores.saturating_sub(stores as u64);
+    }
+
+    /// An instruction's outcome; `resumes` if it is fetched with all of its packet.
+    pub(crate) fn outcome(
+        &mut self,
+        step: &Step<'_>,
+        resumes: bool,
+        walker: &mut dyn Walker,
+    ) -> Outcome {
+        let &Step { item, pc, pa, context, .. } = step;
+        let mark = self.mark(context);
+        let mut outcome = self.fetches(item, (pc, pa), (context, mark), resumes, walker);
+        outcome.operand = self.operand(item, step.operands);
+        match item.work.unit {
+            Unit::Load | Unit::LoadNarrow | Unit::Store => {}
+            Unit::Amo | Unit::LoadReserved | Unit::StoreConditional => {}
+            Unit::FenceI => {
+                self.icache.clear();
+                self.fetch_line = NONE;
+                return outcome;
+            }
+            Unit::TrapReturn => {
+                self.predictor.trapped();
+                return outcome;
+            }
+            _ => return outcome,
+        }
+        let Some(access) = step.access else {
+            outcome.data = Data::Unknown;
+            return outcome;
+        };
+        let mark = self.mark(access.context);
+        outcome.walk = self.translate(access.va, (access.context, mark), walker);
+        let marked = access.va ^ mark;
+        let Place::Memory(pa) = access.place else {
+            outcome.data = if access.place == Place::Device { Data::Device } else { Data::Nowhere };
+            return outcome;
+        };
+        match item.work.unit {
+            Unit::Load | Unit::LoadNarrow => {
+                outcome.behind = self.behind_load(marked);
+                outcome.data = self.load_data(marked, pa);
+            }
+            Unit::Store => {
+                outcome.behind = self.behind_store(marked);
+                outcome.data = self.store_data(marked, pa);
+            }
+            unit if !self.core.atomic.in_memory => {
+                outcome.data = match unit {
+                    Unit::LoadReserved => self.load_data(marked, pa),
+                    _ => self.store_data(marked, pa),
+                };
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Runs ahead over a block that was executed: what was not the frequent case goes to `unusual`, in order.
+    #[inline]
+    pub(crate) fn run(
+        &mut self,
+        block: &Block,
+        run: &Run<'_>,
+        resumes: bool,
+        walker: &mut dyn Walker,
+        unusual: &mut Vec<(u8, Outcome)>,
+    ) -> Followed {
+        unusual.clear();
+        let fetch_mark = self.mark(run.fetch);
+        let all = run.done == block.items.len();
+        if self.fetch_page != (run.pc ^ fetch_mark) >> 12 || !all || !self.has_lines(block) {
+            self.run_fetches(block, run, (run.fetch, fetch_mark), resumes, walker, unusual);
+        }
+        let same = run.data == run.fetch || run.noted.is_empty();
+        let mark = if same { fetch_mark } else { self.mark(run.data) };
+        let translates = run.data.translates();
+        let mut noted = run.noted.iter();
+        let line_bits = self.dcache.line_bits();
+        let through = self.core.store.is_some();
+        for &touch in &block.touches {
+            let Some(&va) = noted.next() else { break };
+            let marked = va ^ mark;
+            match touch {
+                Touch::Load(number) => {
+                    let usual = self.lines[(marked >> line_bits) as usize % FILTER_LINES]
+                        == marked >> line_bits
+                        && self.offsets[(va >> 3) as usize % OFFSETS] <= self.load_horizon
+                        && (!translates || self.has_page(marked));
+                    if usual {
+                        continue;
+                    }
+                    let walk = self.translate(va, (run.data, mark), walker);
+                    let behind = self.behind_load(marked);
+                    let data = if self.knows_line(marked) {
+                        Data::Hit
+                    } else {
+                        self.load_data(marked, walker.locate(va))
+                    };
+                    note(unusual, number, Outcome { walk, behind, data, ..Outcome::default() });
+                }
+                Touch::Store(number) => {
+                    let usual = (!translates || self.has_page(marked))
+                        && (through
+                            || self.changed[(marked >> line_bits) as usize % FILTER_LINES]
+                                == marked >> line_bits)
+                        && self.core.dcache.is_random();
+                    if usual {
+                        let behind = self.behind_store(marked);
+                        if behind != 0 {
+                            note(unusual, number, Outcome { behind, ..Outcome::default() });
+                        }
+                        continue;
+                    }
+                    let walk = self.translate(va, (run.data, mark), walker);
+                    let behind = self.behind_store(marked);
+                    let data = self.store_data(marked, walker.locate(va));
+                    note(unusual, number, Outcome { walk, behind, data, ..Outcome::default() });
+                }
+                Touch::Operands(number) => {
+                    let second = noted.next().copied().unwrap_or_default();
+                    let Some(item) = block.items.get(usize::from(number)) else { break };
+                    let operand = self.operand(item, [va, second]);
+                    note(unusual, number, Outcome { operand, ..Outcome::default() });
+                }
+            }
+        }
+        unusual.sort_by_key(|&(number, _)| number);
+        match block.transfer(run.pc).filter(|_| all) {
+            Some(transfer) => self.follow(&transfer, run.next),
+            None => Followed::Straight,
+        }
+    }
+
+    /// The rows of [`Hierarchy::run`] that fetching leaves.
+    #[cold]
+    fn run_fetches(
+        &mut self,
+        block: &Block,
+        run: &Run<'_>,
+        context: (Context, u64),
+        resumes: bool,
+        walker: &mut dyn Walker,
+        unusual: &mut Vec<(u8, Outcome)>,
+    ) {
+        let (mut pc, mut pa, mut resumes) = (run.pc, block.pa, resumes);
+        for (number, item) in block.done(run).iter().enumerate() {
+            let outcome = self.fetches(item, (pc, pa), context, resumes, walker);
+            if outcome != Outcome::default() {
+                unusual.push((number as u8, outcome));
+            }
+            resumes = false;
+            pc = pc.wrapping_add(item.len.into());
+            pa = pa.wrapping_add(item.len.into());
+        }
+    }
+
+    /// Whether all lines of a block are in the instruction cache, where being used changes nothing there.
+    #[inline]
+    fn has_lines(&mut self, block: &Block) -> bool {
+        if block.fresh.get() == self.icache.age() {
+            self.fetch_line = block.last_line;
+            return true;
+        }
+        let all = self.core.icache.is_random()
+            && (block.first_line..=block.last_line).all(|line| self.icache.has(line));
+        if all {
+            block.fresh.set(self.icache.age());
+            self.fetch_line = block.last_line;
+        }
+        all
+    }
+
+    /// The control transfer at the end of an instruction or block.
+    #[inline]
+    pub(crate) fn follow(&mut self, transfer: &Transfer, next: u64) -> Followed {
+        let after = transfer.pc.wrapping_add(transfer.len);
+        let taken = transfer.flow != Flow::Branch || next != after;
+        let guess = self.predictor.follow(transfer, next, taken);
+        match (guess.next == next, taken, guess.early) {
+            (false, ..) => Followed::Wrong,
+            (true, false, _) => Followed::Straight,
+            (true, true, true) => Followed::Early,
+            (true, true, false) => Followed::Late,
+        }
+    }
+
+    /// A trap.
+    pub(crate) fn trapped(&mut self) {
+        self.predictor.trapped();
+    }
+
+    /// A memory-management fence removes translations.
+    pub(crate) fn flush(&mut self, flush: Flush) {
+        let flush = if self.core.translation.precise_fences { flush } else { flush.widened() };
+        self.itlb.flush(flush);
+        self.dtlb.flush(flush);
+        self.tables.fill(NONE);
+        self.fetch_page = NONE;
+        self.forget_filters();
+    }
+
+    /// Fetches the packets that an instruction needs.
+    fn fetches(
+        &mut self,
+        item: &Item,
+        (pc, pa): (u64, u64),
+        context: (Context, u64),
+        resumes: bool,
+        walker: &mut dyn Walker,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        if item.enters && resumes {
+            let back = pc & (self.core.fetch.bytes - 1);
+            let packet = (pc - back, pa.wrapping_sub(back));
+            outcome.fetch[0] = self.packet(packet, context, walker);
+        }
+        if let Some(begins) = item.begins {
+            let begins = u64::from(begins);
+            let packet = (pc.wrapping_add(begins), pa.wrapping_add(begins));
+            outcome.fetch[1] = self.packet(packet, context, walker);
+        }
+        outcome
+    }
+
+    fn packet(
+        &mut self,
+        (va, pa): (u64, u64),
+        (context, mark): (Context, u64),
+        walker: &mut dyn Walker,
+    ) -> Fetched {
+        let mut fetched = Fetched::default();
+        let page = (va ^ mark) >> 12;
+        if self.fetch_page != page {
+            self.fetch_page = page;
+            if context.translates() && self.itlb.lookup(context, va).is_none() {
+                let found = walker.walk(Target::Fetch(va));
+                fetched.walk = self.walk(&found);
+                if found.bits != 0 {
+                    self.itlb.fill(context, va, found.bits);
+                }
+            }
+        }
+        let line = self.icache.line_of(pa);
+        if line != self.fetch_line {
+            self.fetch_line = line;
+            fetched.miss = !self.icache.access(pa, false).hit;
+        }
+        fetched
+    }
+
+    /// Translates a data access: the cycles of the walk.
+    fn translate(
+        &mut self,
+        va: u64,
+        (context, mark): (Context, u64),
+        walker: &mut dyn Walker,
+    ) -> u32 {
+        if !context.translates() || self.has_page(va ^ mark) {
+            return 0;
+        }
+        let marked = (va ^ mark) >> 12;
+        let mut cycles = 0;
+        let mut place = self.dtlb.lookup(context, va);
+        if place.is_none() {
+            let found = walker.walk(Target::Data(va));
+            cycles = self.walk(&found);
+            self.pages.fill((NONE, 0));
+            self.last_place = u32::MAX;
+            if found.bits != 0 {
+                place = Some(self.dtlb.fill(context, va, found.bits));
+            }
+        }
+        if let Some(place) = place {
+            self.last_place = place;
+            self.pages[marked as usize % FILTER_PAGES] = (marked, place);
+        }
+        cycles
+    }
+
+    /// Whether the filter knows that the data TLB has this page, which is used then.
+    #[inline]
+    fn has_page(&mut self, marked: u64) -> bool {
+        let page = marked >> 12;
+        let (known, place) = self.pages[page as usize % FILTER_PAGES];
+        if known != page {
+            return false;
+        }
+        if place != self.last_place {
+            self.dtlb.touch(place);
+            self.last_place = place;
+        }
+        true
+    }
+
+    /// The cycles of a walk beside waiting for the walker.
+    fn walk(&mut self, found: &Walk) -> u32 {
+        let mut cycles = self.walk;
+        let last = found.reads.len().saturating_sub(1);
+        for (i, &pa) in found.reads.iter().enumerate() {
+            if i != last && self.remembered(pa) {
+                cycles += REMEMBERED;
+                continue;
+            }
+            let lookup = self.dcache.access(pa, false);
+            cycles += if lookup.hit {
+                self.read
+            } else {
+                self.drop_line(lookup.slot);
+                self.read_miss
+            };
+        }
+        // None at all would be no walk.
+        cycles.max(1)
+    }
+
+    /// Whether the walker knows the PTE of a table at `pa`; it does from now on.
+    fn remembered(&mut self, pa: u64) -> bool {
+        if self.tables.is_empty() {
+            return false;
+        }
+        if let Some(slot) = self.tables.iter().position(|&known| known == pa) {
+            self.tables_tree.touch(slot);
+            return true;
+        }
+        let slot = self.tables_tree.victim();
+        self.tables[slot] = pa;
+        self.tables_tree.touch(slot);
+        false
+    }
+
+    /// How many stores ago the last one was made to a word at the same place in a page as a load's; where stores go to the
+    /// cache, to its word.
+    #[inline]
+    fn behind_load(&self, marked: u64) -> u16 {
+        let last = self.offsets[(marked >> 3) as usize % OFFSETS];
+        let ago = self.stores - last + 1;
+        if last <= self.load_horizon || ago > REACH {
+            return 0;
+        }
+        // There the last store matters alone.
+        let other = ago != 1 || self.words[last as usize % 256] != marked >> 3;
+        if self.core.store.is_none() && other {
+            return 0;
+        }
+        ago as u16
+    }
+
+    /// How many stores ago the last one was made to a store's word, and takes note of this one.
+    #[inline]
+    fn behind_store(&mut self, marked: u64) -> u16 {
+        let word = marked >> 3;
+        let offset = word as usize % OFFSETS;
+        let last = self.offsets[offset];
+        let matters = last > self.store_horizon && self.core.store.is_some();
+        let behind = if matters { self.behind_word(word, last) } else { 0 };
+        self.stores += 1;
+        self.offsets[offset] = self.stores;
+        self.words[self.stores as usize % 256] = word;
+        behind
+    }
+
+    /// The same for a word whose place in a page was stored to at `last`.
+    fn behind_word(&self, word: u64, last: u64) -> u16 {
+        let least = self.store_horizon.max(self.stores.saturating_sub(REACH));
+        let mut store = last;
+        while store > least {
+            if self.words[store as usize % 256] == word {
+                return (self.stores - store + 1) as u16;
+            }
+            store -= 1;
+        }
+        0
+    }
+
+    /// Whether the filter knows that the line of a load is in the data cache.
+    #[inline]
+    fn knows_line(&self, marked: u64) -> bool {
+        let line = marked >> self.dcache.line_bits();
+        self.lines[line as usize % FILTER_LINES] == line
+    }
+
+    /// A load of memory.
+    fn load_data(&mut self, marked: u64, pa: u64) -> Data {
+        let lookup = self.dcache.access(pa, false);
+        if !lookup.hit {
+            self.drop_line(lookup.slot);
+        }
+        if self.core.dcache.is_random() {
+            let line = marked >> self.dcache.line_bits();
+            let index = line as usize % FILTER_LINES;
+            let owner = std::mem::replace(&mut self.owners[lookup.slot], index as u32) as usize;
+            if owner != index {
+                // A line is known under one name.
+                self.lines[owner] = NONE;
+                self.changed[owner] = NONE;
+            }
+            self.lines[index] = line;
+            self.changed[index] = NONE;
+        }
+        match (lookup.hit, lookup.evicted) {
+            (true, _) => Data::Hit,
+            (false, None) => Data::Miss,
+            (false, Some(_)) => Data::MissWritten,
+        }
+    }
+
+    /// A store to memory.
+    fn store_data(&mut self, marked: u64, pa: u64) -> Data {
+        if self.core.store.is_some() {
+            // The cache is written through where it holds the line.
+            if !self.core.dcache.is_random() {
+                self.dcache.probe(pa, false);
+            }
+            return Data::Hit;
+        }
+        let lookup = self.dcache.access(pa, true);
+        if !lookup.hit {
+            self.drop_line(lookup.slot);
+        }
+        if self.core.dcache.is_random() {
+            let line = marked >> self.dcache.line_bits();
+            let index = line as usize % FILTER_LINES;
+            let owner = std::mem::replace(&mut self.owners[lookup.slot], index as u32) as usize;
+            if owner != index {
+                self.lines[owner] = NONE;
+                self.changed[owner] = NONE;
+            }
+            self.lines[index] = line;
+            self.changed[index] = line;
+        }
+        match (lookup.hit, lookup.evicted) {
+            (true, _) => Data::Hit,
+            (false, None) => Data::Miss,
+            (false, Some(_)) => Data::MissWritten,
+        }
+    }
+
+    /// Another line came into this place of the data cache.
+    fn drop_line(&mut self, slot: usize) {
+        let owner = self.owners[slot] as usize;
+        self.lines[owner] = NONE;
+        self.changed[owner] = NONE;
+    }
+
+    /// Addresses may mean something else from now on.
+    fn forget_filters(&mut self) {
+        self.lines.fill(NONE);
+        self.changed.fill(NONE);
+        self.pages.fill((NONE, 0));
+        self.last_place = u32::MAX;
+    }
+
+    /// What the operands of an instruction make of its time.
+    fn operand(&self, item: &Item, operands: [u64; 2]) -> u16 {
+        let cycles = match (item.operands, item.work.unit) {
+            (Operands::None, _) => return 0,
+            (_, Unit::Div { signed, word }) => {
+                divide_cycles(self.core.integer.divider, operands, signed, word)
+            }
+            (_, Unit::FpDivide { double }) => {
+                spared(self.core.float.divide_exact[usize::from(double)], double, operands)
+            }
+            (_, unit) => match self.core.integer.multiplier {
+                Multiplier::Iterative { bits, .. } => multiply_iterations(bits, unit, operands[0]),
+                Multiplier::Pipelined { .. } => 0,
+            },
+        };
+        u16::try_from(cycles).unwrap_or(u16::MAX)
+    }
+}
+
+/// Cycles as they stand in an [`Outcome`]; a walk of both stages has 40 reads at most.
+fn cycles(cycles: u64) -> u32 {
+    cycles.min(1 << 24) as u32
+}
+
+/// Puts an outcome with what is known of the instruction already.
+fn note(unusual: &mut Vec<(u8, Outcome)>, number: u8, outcome: Outcome) {
+    if outcome == Outcome::default() {
+        return;
+    }
+    match unusual.iter_mut().find(|(known, _)| *known == number) {
+        Some((_, known)) => *known = Outcome { fetch: known.fetch, ..outcome },
+        None => unusual.push((number, outcome)),
+    }
+}

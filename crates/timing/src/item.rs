@@ -1,0 +1,82 @@
+//! Instructions as a pipeline sees them, prepared once: what each asks for, and how it lies in fetch packets.
+
+use crate::params::{Core, Multiplier};
+use crate::work::{Unit, Work};
+use isa::Insn;
+
+/// An instruction, ready to be told to the model. What it holds depends on the core and on the low bits of its address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Item {
+    pub(crate) work: Work,
+    pub(crate) len: u8,
+    pub(crate) imm: i32,
+    /// It does not begin where a packet does: it is in the packet before, unless a jump came here.
+    pub(crate) enters: bool,
+    /// Where in it a packet begins, in bytes.
+    pub(crate) begins: Option<u8>,
+    /// Which operands decide how long it takes.
+    pub(crate) operands: Operands,
+    /// What follows is fetched anew.
+    pub(crate) refetches: bool,
+}
+
+/// The operands on whose values the time of an instruction depends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operands {
+    /// None.
+    None,
+    /// `rs1` and `rs2` among the integer registers.
+    Integer,
+    /// `rs1` and `rs2` among the floating-point registers.
+    Float,
+}
+
+impl Item {
+    /// Prepares an instruction at an address with these low bits.
+    pub(crate) fn new(core: &Core, insn: &Insn, address: u64) -> Self {
+        let work = Work::of(insn);
+        let bytes = core.fetch.bytes;
+        let within = address & (bytes - 1);
+        let begins = match within {
+            0 => Some(0),
+            _ if within + u64::from(insn.len) > bytes => Some((bytes - within) as u8),
+            _ => None,
+        };
+        let operands = match work.unit {
+            Unit::Mul | Unit::MulHigh => match core.integer.multiplier {
+                Multiplier::Pipelined { .. } => Operands::None,
+                Multiplier::Iterative { .. } => Operands::Integer,
+            },
+            Unit::Div { .. } => Operands::Integer,
+            Unit::FpDivide { double } if core.float.divide_exact[usize::from(double)] != 0 => {
+                Operands::Float
+            }
+            _ => Operands::None,
+        };
+        let refetches = match work.unit {
+            Unit::CsrWrite(csr) => core.system.flushing.has(csr),
+            Unit::Fence
+            | Unit::FenceI
+            | Unit::FenceTranslation
+            | Unit::TrapReturn
+            | Unit::Amo
+            | Unit::LoadReserved
+            | Unit::StoreConditional => true,
+            _ => false,
+        };
+        Self {
+            work,
+            len: insn.len,
+            imm: insn.imm,
+            enters: within != 0,
+            begins,
+            operands,
+            refetches,
+        }
+    }
+
+    /// Which operands the model wants to know.
+    pub fn operands(&self) -> Operands {
+        self.operands
+    }
+}

@@ -1,0 +1,243 @@
+//! A core at work: the [hierarchy](crate::hierarchy) says what becomes of instructions, the [pipeline](crate::pipeline) how long
+//! that takes.
+//!
+//! An instruction is told before it executes ([`Model::issue`]) and after ([`Model::retire`] or [`Model::trap`]), or a block
+//! after it executed ([`Model::run`]). Both come to the same, to the cycle: a block is instructions whose time is looked up where the
+//! pipeline was in the same state before.
+
+use crate::block::{Block, Run};
+use crate::hierarchy::{Hierarchy, REACH, Step, Walker};
+use crate::item::Item;
+use crate::memo::{self, Edge, Key, Memo};
+use crate::outcome::Outcome;
+use crate::params::{CYCLES_MAX, Core};
+use crate::pipeline::{BEGIN, Pipeline, Trap};
+use crate::predictor::Transfer;
+use crate::tlb::Flush;
+use isa::Insn;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Model {
+    core: Arc<Core>,
+    hierarchy: Hierarchy,
+    pipeline: Pipeline,
+    memo: Memo,
+    remembers: bool,
+    /// The cycle of the last issue.
+    issued: u64,
+    /// The state that the pipeline is in, where that is known.
+    at: Option<Edge>,
+    /// `pipeline` shows that state; else it is out of date.
+    shown: bool,
+    /// The transition that led here.
+    last: u32,
+    unusual: Vec<(u8, Outcome)>,
+    transfer: Option<Transfer>,
+    blocks: u32,
+}
+
+impl Model {
+    /// A core out of reset, on a memory of its own latency or of another one.
+    pub fn new(core: &Core, memory_latency: Option<u64>) -> Self {
+        let latency = memory_latency.unwrap_or(core.memory.latency).min(CYCLES_MAX);
+        let core = Arc::new(core.clone());
+        Self {
+            hierarchy: Hierarchy::new(&core, latency),
+            pipeline: Pipeline::new(&core, latency),
+            memo: Memo::default(),
+            remembers: true,
+            issued: BEGIN,
+            at: None,
+            shown: true,
+            last: memo::NONE,
+            unusual: Vec::new(),
+            transfer: None,
+            blocks: 0,
+            core,
+        }
+    }
+
+    /// From now on the pipeline works everything out, as if it had seen nothing before: the cycles are the same.
+    pub fn forget(&mut self) {
+        self.show();
+        self.at = None;
+        self.memo.clear();
+        self.remembers = false;
+    }
+
+    /// The cycle of the last issue.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.issued - BEGIN
+    }
+
+    /// Prepares an instruction that lies at an address with these low bits.
+    pub fn item(&self, insn: &Insn, address: u64) -> Item {
+        Item::new(&self.core, insn, address)
+    }
+
+    /// Prepares a block of instructions at `pa`: all in one page, [`Block::MAX`] at most, no jump but the last, and nothing but
+    /// arithmetic, loads and stores of memory.
+    pub fn block(&mut self, pa: u64, insns: &[Insn]) -> Block {
+        self.blocks = self.blocks.wrapping_add(1);
+        Block::new(&self.core, self.blocks, pa, insns)
+    }
+
+    /// The core waited, or a model was attached late: nothing happened before `cycle`.
+    #[inline]
+    pub fn skip_to(&mut self, cycle: u64) {
+        if cycle > self.now() {
+            self.show();
+            self.at = None;
+            self.pipeline.skip_to(cycle + BEGIN);
+            self.issued = self.pipeline.issued;
+        }
+    }
+
+    /// An instruction issues.
+    pub fn issue(&mut self, step: &Step<'_>, walker: &mut dyn Walker) {
+        self.show();
+        self.at = None;
+        self.hierarchy.set_windows(REACH as usize, REACH as usize);
+        let outcome = self.hierarchy.outcome(step, self.pipeline.resumes(), walker);
+        self.pipeline.issue(step.item, &outcome);
+        self.issued = self.pipeline.issued;
+        self.transfer = step.item.transfer(step.pc);
+    }
+
+    /// It retired, and execution goes on at `next`.
+    pub fn retire(&mut self, next: u64) {
+        if let Some(transfer) = self.transfer.take() {
+            self.pipeline.follow(self.hierarchy.follow(&transfer, next));
+        }
+    }
+
+    /// It did not retire but trapped, or an interrupt came before the next one.
+    pub fn trap(&mut self, trap: Trap) {
+        self.show();
+        self.at = None;
+        self.transfer = None;
+        self.hierarchy.trapped();
+        self.pipeline.trap(trap);
+        self.issued = self.pipeline.issued;
+    }
+
+    /// A memory-management fence removes translations; what it costs its instruction is known already.
+    pub fn flush(&mut self, flush: Flush) {
+        self.hierarchy.flush(flush);
+    }
+
+    /// A block was executed.
+    #[inline]
+    pub fn run(&mut self, block: &Block, run: &Run<'_>, walker: &mut dyn Walker) {
+        if run.done != block.items.len() {
+            self.show();
+            self.at = None;
+            self.work_out(block, run, walker);
+            return;
+        }
+        let Some(edge) = self.at.or_else(|| self.enter()) else {
+            self.work_out(block, run, walker);
+            return;
+        };
+        let windows = (edge.load_window.into(), edge.store_window.into());
+        self.hierarchy.set_windows(windows.0, windows.1);
+        let unusual = &mut self.unusual;
+        let followed = self.hierarchy.run(block, run, edge.resumes, walker, unusual);
+        let key = Key { entry: edge.state, block: block.number, followed, unusual };
+        let known = match self.memo.follow(self.last, &key) {
+            Some(known) => Some(known),
+            None => self.memo.find(self.last, &key),
+        };
+        if let Some((number, transition)) = known {
+            self.issued += u64::from(transition.cycles);
+            self.at = Some(transition.exit);
+            self.last = number;
+            self.shown = false;
+            return;
+        }
+        // The pipeline has not been here.
+        if !self.shown {
+            self.memo.restore(edge.state, self.issued, &mut self.pipeline);
+        }
+        self.shown = true;
+        let before = self.issued;
+        go_through(&mut self.pipeline, &block.items, unusual);
+        self.pipeline.follow(followed);
+        self.issued = self.pipeline.issued;
+        let exit = edge_of(&mut self.memo, &mut self.pipeline);
+        let cycles = u32::try_from(self.issued - before).ok();
+        match exit.zip(cycles) {
+            Some((exit, cycles)) if !self.memo.is_full() => {
+                let key = Key { entry: edge.state, block: block.number, followed, unusual };
+                self.last = self.memo.insert(self.last, &key, cycles, exit);
+                self.at = Some(exit);
+            }
+            _ => {
+                self.at = None;
+                self.last = memo::NONE;
+                if self.memo.is_full() {
+                    self.memo.clear();
+                }
+            }
+        }
+    }
+
+    /// Finds the state that the pipeline is in, if states are remembered.
+    #[cold]
+    fn enter(&mut self) -> Option<Edge> {
+        if !self.remembers {
+            return None;
+        }
+        if self.memo.is_full() {
+            self.memo.clear();
+        }
+        self.last = memo::NONE;
+        self.at = edge_of(&mut self.memo, &mut self.pipeline);
+        self.at
+    }
+
+    /// A block, without looking anything up.
+    #[cold]
+    fn work_out(&mut self, block: &Block, run: &Run<'_>, walker: &mut dyn Walker) {
+        self.hierarchy.set_windows(REACH as usize, REACH as usize);
+        let resumes = self.pipeline.resumes();
+        let followed = self.hierarchy.run(block, run, resumes, walker, &mut self.unusual);
+        go_through(&mut self.pipeline, block.done(run), &self.unusual);
+        self.pipeline.follow(followed);
+        self.issued = self.pipeline.issued;
+    }
+
+    /// Brings the pipeline up to date.
+    #[inline]
+    fn show(&mut self) {
+        if let Some(edge) = self.at.filter(|_| !self.shown) {
+            self.memo.restore(edge.state, self.issued, &mut self.pipeline);
+        }
+        self.shown = true;
+    }
+}
+
+/// The pipeline goes through the instructions of a block.
+fn go_through(pipeline: &mut Pipeline, items: &[Item], unusual: &[(u8, Outcome)]) {
+    let mut unusual = unusual.iter().peekable();
+    for (number, item) in items.iter().enumerate() {
+        let usual = Outcome::default();
+        let outcome = unusual.next_if(|(known, _)| usize::from(*known) == number);
+        pipeline.issue(item, outcome.map_or(&usual, |(_, outcome)| outcome));
+    }
+}
+
+/// The state that a pipeline is in.
+fn edge_of(memo: &mut Memo, pipeline: &mut Pipeline) -> Option<Edge> {
+    let state = memo.state_of(pipeline)?;
+    let window = |stores: usize| stores.min(REACH as usize) as u8;
+    Some(Edge {
+        state,
+        load_window: window(pipeline.load_window()),
+        store_window: window(pipeline.store_window()),
+        resumes: pipeline.resumes(),
+    })
+}
