@@ -88,6 +88,14 @@ fn core(options: &MachineOptions) -> Result<Option<(timing::Core, Option<u64>)>>
         ensure!(latency.is_none(), "--mem-latency needs a --core");
         return Ok(None);
     };
+    Ok(Some((named_core(name)?, latency)))
+}
+
+/// The core that a preset's name or a file describes.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn named_core(name: &str) -> Result<timing::Core> {
     let core = if name.ends_with(".toml") {
         let mut text = String::new();
         let file = File::open(name).with_context(|| format!("--core {name}"))?;
@@ -96,7 +104,7 @@ fn core(options: &MachineOptions) -> Result<Option<(timing::Core, Option<u64>)>>
     } else {
         timing::Core::preset(name)
     };
-    Ok(Some((core.with_context(|| format!("--core {name}"))?, latency)))
+    core.with_context(|| format!("--core {name}"))
 }
 
 fn shape(tlb: &Tlb) -> Result<Shape> {

@@ -1,6 +1,7 @@
 //! The nestwalk command.
 
 mod build;
+mod calibrate;
 mod check;
 mod cli;
 mod console;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Hyp(HypCommand::DirtyLog(args)) => dirty::run(args),
         Command::Hyp(HypCommand::Migrate(args)) => migrate::run(args),
         Command::Test(args) => test::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Disasm(args) => disasm::run(args).map(|()| ExitCode::SUCCESS),
     };
     exit::unless_unread(done).unwrap_or_else(exit::usage_error)

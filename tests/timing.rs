@@ -12,8 +12,78 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/timing")
 }
 
-/// One column of the lines `name,ops,cycles,instret` that a program prints, by name.
-fn column_of(program: &str, words: &str, column: usize) -> BTreeMap<String, u64> {
+/// What `nestwalk calibrate` says of one comparison.
+struct Compared(serde_json::Value);
+
+impl Compared {
+    fn figure(&self, group: &str, name: &str) -> f64 {
+        self.0["groups"][group][name].as_f64().unwrap()
+    }
+
+    fn rows(&self) -> &[serde_json::Value] {
+        self.0["rows"].as_array().unwrap()
+    }
+}
+
+/// A preset against everything that was measured at a latency. That its exit code is 0 means that `instret` is exact
+/// on every row.
+fn calibrated(core: &str, latency: u64) -> Compared {
+    let mut command = nestwalk();
+    command.arg("calibrate").arg(folder()).arg("--json");
+    command.args(["--core", core, "--mem-latency", &latency.to_string()]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["schema"], 1);
+    Compared(report["comparisons"][0].clone())
+}
+
+const PIPELINE: &str = "pipeline, memory, branches";
+
+#[test]
+fn cycles_of_cva6_are_near_those_of_its_rtl() {
+    let compared = calibrated("cva6", 10);
+    assert!(compared.rows().len() > 250);
+    assert!(compared.figure(PIPELINE, "mape") <= 5.0);
+    assert!(compared.figure(PIPELINE, "within_5_percent") >= 80.0);
+    assert!(compared.figure("walks and TLBs", "largest") <= 3.0);
+    assert!(compared.figure("traps and fences", "mape") <= 5.0);
+    assert!(compared.figure("kernels", "largest") <= 5.0);
+    // The two-dimensional walk: 15 reads at three cycles, three for the walk, three for the load that hits.
+    let walks = compared
+        .rows()
+        .iter()
+        .filter(|row| row["benchmark"].as_str().is_some_and(|name| name.contains("chase_4k_g4k_")));
+    for row in walks {
+        let cycles = |name: &str| row[name].as_f64().unwrap() / row["ops"].as_f64().unwrap();
+        assert!((cycles("cycles") - cycles("measured_cycles")).abs() <= 1.0, "{row}");
+    }
+}
+
+#[test]
+fn cycles_of_rocket_are_near_those_of_its_rtl() {
+    let compared = calibrated("rocket", 10);
+    assert!(compared.rows().len() > 150);
+    assert!(compared.figure(PIPELINE, "mape") <= 5.0);
+    assert!(compared.figure(PIPELINE, "within_5_percent") >= 80.0);
+    assert!(compared.figure("traps and fences", "mape") <= 5.0);
+}
+
+#[test]
+fn the_table_in_the_readme_is_what_comes_out() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let mut command = nestwalk();
+    let output =
+        command.arg("calibrate").arg(folder()).arg("--check").arg(readme).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "run: nestwalk calibrate benches/timing --write README.md\n{said}"
+    );
+}
+
+/// The instructions in each line `name,ops,cycles,instret` of a program, by name.
+fn instret_of(program: &str, words: &str) -> BTreeMap<String, u64> {
     let mut command = nestwalk();
     command.args(["run", "--quiet", "--test-device"]).args(words.split_whitespace());
     let output = command.arg(folder().join(format!("{program}.elf"))).output().unwrap();
@@ -22,83 +92,15 @@ fn column_of(program: &str, words: &str, column: usize) -> BTreeMap<String, u64>
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     rows.map(|line| {
         let fields: Vec<&str> = line.split(',').collect();
-        (fields[0].to_owned(), fields[column].parse().unwrap())
+        (fields[0].to_owned(), fields[3].parse().unwrap())
     })
     .collect()
 }
 
-/// Which program a row of the measurements comes from; only CVA6 has H.
-fn program_of(group: &str, benchmark: &str, core: &str) -> String {
-    match group {
-        "micro_m" => "micro_m".into(),
-        "micro_sv" if core.starts_with("cva6") => "micro_h".into(),
-        "micro_sv" => "micro_s".into(),
-        _ => format!("k_{benchmark}"),
-    }
-}
-
-#[test]
-fn instret_is_that_of_the_measured_cores_on_every_row() {
-    let ours: BTreeMap<&str, _> =
-        PROGRAMS.iter().map(|&program| (program, column_of(program, "", 3))).collect();
-    let csv = std::fs::read_to_string(folder().join("reference_cycles.csv")).unwrap();
-    let mut compared = 0;
-    for line in csv.lines().skip(1) {
-        let fields: Vec<&str> = line.split(',').collect();
-        let [group, benchmark, core, _, ops, _, instret] = fields[..] else {
-            panic!("{line}");
-        };
-        let program = program_of(group, benchmark, core);
-        let mut expected: u64 = instret.parse().unwrap();
-        // Rocket counts an ECALL or EBREAK as retired, against [priv: machine, "Environment Call and Breakpoint"].
-        let calls = ["ecall", "ebreak"].iter().any(|word| benchmark.contains(word));
-        if core.starts_with("rocket") && calls {
-            expected -= ops.parse::<u64>().unwrap();
-        }
-        assert_eq!(ours[&*program].get(benchmark), Some(&expected), "{line}");
-        compared += 1;
-    }
-    assert!(compared > 500, "{compared}");
-}
-
-/// The relative errors of cycles on a core, over all programs of the reference at this memory latency.
-fn errors(core: &str, measured_core: &str, latency: &str) -> Vec<(String, f64)> {
-    let csv = std::fs::read_to_string(folder().join("reference_cycles.csv")).unwrap();
-    let mut ran: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    let mut errors = Vec::new();
-    for line in csv.lines().skip(1) {
-        let fields: Vec<&str> = line.split(',').collect();
-        let [group, benchmark, of, at, _, cycles, _] = fields[..] else { panic!("{line}") };
-        if of != measured_core || at != latency {
-            continue;
-        }
-        let program = program_of(group, benchmark, of);
-        let words = format!("--core {core} --mem-latency {latency}");
-        let rows = ran.entry(program.clone()).or_insert_with(|| column_of(&program, &words, 2));
-        let (ours, measured) = (rows[benchmark] as f64, cycles.parse::<f64>().unwrap());
-        errors.push((benchmark.to_owned(), (ours - measured) / measured));
-    }
-    errors
-}
-
-#[test]
-fn cycles_of_cva6_are_near_those_of_its_rtl() {
-    let errors = errors("cva6", "cva6-imafdch", "10");
-    assert!(errors.len() > 250);
-    let mean = errors.iter().map(|(_, e)| e.abs()).sum::<f64>() / errors.len() as f64;
-    let near = errors.iter().filter(|(_, e)| e.abs() <= 0.05).count() as f64 / errors.len() as f64;
-    assert!(mean <= 0.05 && near >= 0.8, "mean {mean:.4}, within 5 %: {near:.3}");
-    // The two-dimensional walk: 15 reads at three cycles, three for the walk, three for the load that hits.
-    let walks = errors.iter().filter(|(name, _)| name.contains("chase_4k_g4k_"));
-    for (name, error) in walks {
-        assert!(error.abs() <= 0.03, "{name}: {error:.4}");
-    }
-}
-
 #[test]
 fn rocket_counts_calls_as_retired() {
-    let counted = column_of("micro_m", "--core rocket", 3);
-    let plain = column_of("micro_m", "", 3);
+    let counted = instret_of("micro_m", "--core rocket");
+    let plain = instret_of("micro_m", "");
     assert_eq!(counted["ecall_m_m"], plain["ecall_m_m"] + 128);
     assert_eq!(counted["alu_dep"], plain["alu_dep"]);
 }

@@ -3,6 +3,7 @@
 //! Parsing has no effects but reading the configuration file; it ends in values that the commands
 //! take, or in a usage error (exit code 2).
 
+mod calibrate;
 mod check;
 mod choices;
 mod dialect;
@@ -17,6 +18,7 @@ mod settings;
 mod spike;
 mod values;
 
+pub(crate) use calibrate::CalibrateArgs;
 pub(crate) use check::{CheckArgs, KillTableArgs};
 pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
 pub(crate) use dirty::{DirtyLogArgs, Pattern};
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Hyp(HypCommand),
     /// Run test programs, files or folders of them, and print the results
     Test(Box<TestArgs>),
+    /// Run programs whose cycles were measured, and print how far off the models of cores are
+    Calibrate(CalibrateArgs),
     /// Disassemble an ELF file or hexadecimal words
     Disasm(DisasmArgs),
 }
@@ -217,6 +221,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Refusal> {
         Command::Hyp(HypCommand::Migrate(args)) => Some(&mut args.run),
         Command::Hyp(HypCommand::DirtyLog(_) | HypCommand::Check(_) | HypCommand::KillTable(_))
         | Command::Test(_)
+        | Command::Calibrate(_)
         | Command::Disasm(_) => None,
     };
     if let Some(run) = run

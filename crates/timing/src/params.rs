@@ -15,6 +15,9 @@ pub struct Core {
     pub name: String,
     /// The harts' ISA string.
     pub isa: String,
+    /// What reference files call the core that this one describes, where it was measured.
+    #[serde(default)]
+    pub measured_as: Option<String>,
     /// Whether an ECALL or EBREAK counts in `instret`, against the manual.
     #[serde(default)]
     pub calls_retire: bool,
