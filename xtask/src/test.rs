@@ -52,6 +52,8 @@ pub enum Group {
     Norm,
     /// Unit and integration tests of the workspace
     Workspace,
+    /// What only an optimised build shows: threads of operations on a small stack
+    Release,
     /// Faults put in on purpose, on both sides of translation: each must be noticed
     Faults,
     /// The programs in riscv-tests/ on several machines of ours
@@ -85,6 +87,11 @@ pub fn test(args: &TestArgs) -> Result<ExitCode> {
             ),
             Group::Norm => norm(&mut tally, &name),
             Group::Workspace => workspace(&mut tally),
+            Group::Release => cargo(
+                &mut tally,
+                &name,
+                &["test", "--quiet", "--release", "-p", "nestwalk-cpu", "--test", "hart", "tiers"],
+            ),
             Group::Faults => cargo(
                 &mut tally,
                 &name,

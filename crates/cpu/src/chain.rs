@@ -1,14 +1,19 @@
-//! Runs one block after the other, without leaving the loop as long as the next one is quickly found
-//! and nothing asks for attention.
+//! Runs decoded code from one place to the next, as long as that is quickly found and nothing asks for attention.
+//!
+//! A tier does what is frequent and simple, for as long as it can; whatever it stops before is done here, by [`exec`].
 
-use isa::{Decoder, Exception};
+use isa::{Decoder, Exception, Insn, PAGE_BYTES};
 
-use crate::block::{Block, BlockCache};
+use crate::code::{CodeCache, CodePage, End, Place};
 use crate::core::Core;
-use crate::exec::{self, Ran};
+use crate::exec;
+use crate::op::{Op, is_control_transfer};
 use crate::platform::Platform;
+use crate::thread;
 use crate::transform::transformed;
 use crate::trap::Trap;
+
+const PAGE: u64 = !(PAGE_BYTES - 1);
 
 /// What bounds a run.
 #[derive(Clone, Copy, Debug)]
@@ -19,53 +24,125 @@ pub(crate) struct Bounds {
     pub(crate) pages_seen: u64,
 }
 
-/// Runs `block`, which is the one at `pc`, and what follows. Returns the trap that ends the run, with
+/// Where a tier stopped: the instruction there is not done, though some before it may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopped<'a> {
+    pub(crate) place: Place<'a>,
+    /// How many instructions there was room for when it stopped.
+    pub(crate) left: u64,
+}
+
+/// A way to run operations. All ways have the same effects in the same order, so that a tier may stop and start anywhere.
+pub(crate) trait Tier {
+    /// How many operations are done by `exec` where the tier stopped, at most.
+    const STEP: u64;
+
+    /// Runs from `place` on, in the page whose virtual address `core.pc` is, which it keeps up; `left` instructions at most.
+    /// It touches neither the counters nor what asks for attention.
+    fn run<'a>(core: &mut Core, codes: &'a CodeCache, place: Place<'a>, left: u64) -> Stopped<'a>;
+}
+
+/// The portable tier: everything is done by `exec`.
+pub(crate) struct Portable;
+
+impl Tier for Portable {
+    const STEP: u64 = u64::MAX;
+
+    #[inline(always)]
+    fn run<'a>(_: &mut Core, _: &'a CodeCache, place: Place<'a>, left: u64) -> Stopped<'a> {
+        Stopped { place, left }
+    }
+}
+
+/// Runs from `place` on, which is where `pc` is. Returns the trap that ends the run, with
 /// `pc` at its instruction.
 ///
-/// It may end early for no other reason than that the next block takes longer to find.
-pub(crate) fn run<'a>(
+/// It may end early for no other reason than that the next instruction takes longer to find.
+pub(crate) fn run<'a, T: Tier>(
     core: &mut Core,
     decoder: &Decoder,
     port: &mut dyn Platform,
-    blocks: &'a BlockCache,
-    mut block: &'a Block,
+    codes: &'a CodeCache,
+    mut place: Place<'a>,
     bounds: Bounds,
 ) -> Option<Trap> {
-    let mut left = bounds.end - core.retired;
-    if block.len() as u64 > left {
-        let (ops, end) = block.part(0, left as usize);
-        let ran = exec::run(core, port, core.pc, 0, ops, u64::from(end));
-        return part_done(core, decoder, block, ran, bounds);
-    }
-    // The counters are behind by what `left` has lost, while blocks are done by their threads alone.
-    let mut counted = left;
+    core.pc &= PAGE;
     loop {
-        let pc = core.pc;
-        let stopped = block.thread.run(core, 0, pc);
-        if stopped != block.len() {
-            count(core, counted - left);
-            let ran = interrupted(core, port, pc, block, stopped);
-            if ran.faulted || block.illegal.is_some() {
-                return part_done(core, decoder, block, ran, bounds);
+        let room = bounds.end - core.retired;
+        let stopped = T::run(core, codes, place, room);
+        count(core, room - stopped.left);
+        let (page, Place { page: code, number }) = (core.pc, stopped.place);
+        let &op = code.op(number)?;
+        let mut last = (op, number);
+        if op.rest == 0 {
+            core.pc = page.wrapping_add(op.imm as u64);
+            let illegal = op.aux == End::Illegal as u8 && stopped.left != 0;
+            if illegal {
+                let bits = code.bits(number).unwrap_or(0);
+                return Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)));
             }
-            core.settle_block(ran.retired);
-            left = bounds.end - core.retired;
-            counted = left;
-            // A thread alone changes neither.
-            if core.recheck || core.ram.page_events() != bounds.pages_seen {
+            if op.aux != End::Next as u8 {
                 return None;
             }
         } else {
-            left -= stopped as u64;
+            let (ops, end) = code.part(number, stopped.left.min(T::STEP));
+            let ran = exec::run(core, port, page, ops, end);
+            core.settle_block(ran.retired);
+            if ran.faulted {
+                return complete(core, decoder, code.bits(number + ran.retired as u16)?);
+            }
+            // A tier alone changes neither.
+            if core.recheck || core.ram.page_events() != bounds.pages_seen {
+                return None;
+            }
+            let done = ran.retired.checked_sub(1)?;
+            last = (ops[done], number + done as u16);
         }
-        match blocks.successor(block, pc, core.pc, &core.mmu) {
-            // Where there is room for a part of it only, the caller runs that.
-            Some(next) if (next.len() as u64) < left => block = next,
-            _ => break,
+        if core.retired >= bounds.end {
+            return None;
         }
+        place = next(core, codes, stopped.place.page, page, last)?;
+        core.pc &= PAGE;
     }
-    count(core, counted - left);
-    None
+}
+
+/// The place at `pc` after `last`, an operation of `code` and its number, which ran in the virtual page `page`; where no more than the native
+/// TLB is needed to find it.
+#[inline(always)]
+fn next<'a>(
+    core: &Core,
+    codes: &'a CodeCache,
+    code: &'a CodePage,
+    page: u64,
+    (op, number): (Op, u16),
+) -> Option<Place<'a>> {
+    // What else ends a run may change translation.
+    let stays = op.rest != 1 || is_control_transfer(op.code);
+    if !stays || (core.pc ^ page) & PAGE != 0 {
+        return codes.find(core.mmu.fetch_page(core.pc)?);
+    }
+    // Both lie in one page of either address space.
+    let to = code.entry(core.pc);
+    if to == 0 {
+        return None;
+    }
+    if core.pc == page.wrapping_add(op.imm as u64) {
+        thread::link(code, number, to);
+    }
+    Some(Place { page: code, number: to })
+}
+
+/// Runs an instruction that is not kept, at `pc`. Returns its trap.
+pub(crate) fn run_one(
+    core: &mut Core,
+    decoder: &Decoder,
+    port: &mut dyn Platform,
+    insn: &Insn,
+) -> Option<Trap> {
+    let op = Op::new(decoder, insn, 0);
+    let ran = exec::run(core, port, core.pc, &[op], u64::from(insn.len));
+    core.settle_block(ran.retired);
+    if ran.faulted { complete(core, decoder, insn.bits) } else { None }
 }
 
 /// So many instructions retired that had nothing to do with time.
@@ -73,59 +150,6 @@ pub(crate) fn run<'a>(
 fn count(core: &mut Core, instructions: u64) {
     core.retired += instructions;
     core.cycle += instructions;
-}
-
-/// A block was left for good; the trap that follows, if any.
-#[cold]
-fn part_done(
-    core: &mut Core,
-    decoder: &Decoder,
-    block: &Block,
-    ran: Ran,
-    bounds: Bounds,
-) -> Option<Trap> {
-    let Ran { retired, faulted } = ran;
-    core.settle_block(retired);
-    if faulted {
-        return complete(core, decoder, block.bits(retired).unwrap_or(0));
-    }
-    // An interrupt comes before the next instruction, and a store may have made it a legal one. The block's first
-    // instruction was looked at when the hart came here.
-    let since = core.recheck || core.ram.page_events() != bounds.pages_seen;
-    if retired != 0 && since {
-        return None;
-    }
-    let left = bounds.end - core.retired;
-    let bits = block.illegal.filter(|_| left != 0 && retired == block.len())?;
-    Some(Trap::new(Exception::IllegalInstruction, u64::from(bits)))
-}
-
-/// Goes on with `block` at the operation with that number, which does more than a thread can.
-#[inline(never)]
-fn interrupted(
-    core: &mut Core,
-    port: &mut dyn Platform,
-    pc: u64,
-    block: &Block,
-    mut number: usize,
-) -> Ran {
-    loop {
-        if number > block.len() {
-            // What stands behind the last operation cannot be decoded.
-            return Ran { retired: block.len(), faulted: false };
-        }
-        let (op, end) = block.part(number, 1);
-        let ran = exec::run(core, port, pc, number, op, u64::from(end));
-        if ran.faulted || core.recheck || ran.retired == block.len() {
-            return ran;
-        }
-        // Inside a block it stays where the block begins.
-        core.pc = pc;
-        number = block.thread.run(core, ran.retired, pc);
-        if number == block.len() {
-            return Ran { retired: number, faulted: false };
-        }
-    }
 }
 
 /// The trap of the instruction `bits`, which left a fault.

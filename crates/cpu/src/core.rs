@@ -1,5 +1,5 @@
 //! The part of a hart that instructions act on: registers, CSRs, memory port, counters. The
-//! engine around it (blocks, run loop) stands in `hart` and `block`.
+//! engine around it (decoded code, run loop) stands in `hart`, `code`, `chain` and `thread`.
 
 use std::sync::Arc;
 
@@ -97,8 +97,10 @@ pub(crate) struct Core {
     pub(crate) retired: u64,
     /// The hart's place in virtual time, in cycles since power-on.
     pub(crate) cycle: u64,
-    /// How many operations of the block that runs are in both counters already.
+    /// How many operations of those that `exec` runs are in both counters already.
     pub(crate) settled: usize,
+    /// Where the page is kept in which a thread stopped last.
+    pub(crate) slot: u32,
     pub(crate) counters: Counters,
     entropy: u64,
 
@@ -155,6 +157,7 @@ impl Core {
             retired: 0,
             cycle: 0,
             settled: 0,
+            slot: 0,
             counters: Counters::default(),
             // Never zero, so that the xorshift generator moves.
             entropy: config.seed ^ config.hartid.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -207,7 +210,7 @@ impl Core {
         self.translation_changed();
     }
 
-    /// Brings the counters and the place to an operation of the block that runs, for what can observe them: the one
+    /// Brings the counters and the place to an operation of those that run, for what can observe them: the one
     /// after `index` others, `offset` bytes behind `pc`.
     #[cold]
     #[inline(never)]
@@ -218,7 +221,7 @@ impl Core {
         self.offset = offset as i16;
     }
 
-    /// Brings the counters to the end of a block that ran so many operations.
+    /// Brings the counters to where so many operations ran.
     #[inline]
     pub(crate) fn settle_block(&mut self, retired: usize) {
         let more = (retired - std::mem::take(&mut self.settled)) as u64;

@@ -1,4 +1,4 @@
-//! The hart: finds or decodes the block at `pc`, runs it, takes traps and interrupts, keeps time.
+//! The hart: finds or decodes the code at `pc`, runs it, takes traps and interrupts, keeps time.
 
 mod debug;
 mod hypervisor;
@@ -15,13 +15,14 @@ use mmu::{
 };
 
 use crate::HartConfig;
-use crate::block::{self, Block, BlockCache};
-use crate::chain::{self, Bounds};
+use crate::chain::{self, Bounds, Portable};
+use crate::code::{CodeCache, Entry};
 use crate::commit::{Event, Recorder};
 use crate::core::Core;
 use crate::csr;
 use crate::memory::trap_of;
 use crate::platform::Platform;
+use crate::thread::Threads;
 use crate::trap::{Target, Trap};
 use crate::witness::{Witness, Writer};
 
@@ -66,11 +67,11 @@ pub enum Exit {
 const M_TRAP_LOOP: u32 = 16;
 const TRAP_LOOP: u32 = 10_000_000;
 
-/// Why there is no block to run at `pc`.
+/// Why there is no kept code to run at `pc`.
 enum Outside {
     /// Something else was done: a trap was taken, or a debugger halts here.
     Done(Option<Exit>),
-    /// The instruction cannot live in a block.
+    /// The instruction cannot be kept.
     Uncached,
 }
 
@@ -78,7 +79,7 @@ enum Outside {
 pub struct Hart {
     core: Core,
     decoder: Decoder,
-    blocks: BlockCache,
+    codes: CodeCache,
     /// Up to where the logs of watched pages have been read.
     pages_seen: PagesSeen,
     wires_deadline: u64,
@@ -91,6 +92,8 @@ pub struct Hart {
     barren_traps: u32,
     first_barren: (Exception, u64),
     tripwire: Option<Pa>,
+    /// It runs without threads.
+    portable: bool,
     /// What a debugger asks of it, while one is there.
     debug: Option<Box<debug::Debug>>,
     /// What its runs cost, while that is asked for.
@@ -110,10 +113,11 @@ impl Hart {
         .with_errata(config.errata);
         let mmu = Mmu::new(mmu_config, Arc::clone(&ram), pma);
         let pages_seen = ram.pages_seen();
+        let codes = CodeCache::new(&ram);
         Self {
             core: Core::new(config, ram, mmu),
             decoder: Decoder::new(&config.exts),
-            blocks: BlockCache::new(),
+            codes,
             pages_seen,
             wires_deadline: 0,
             deadline: 0,
@@ -123,6 +127,7 @@ impl Hart {
             barren_traps: 0,
             first_barren: (Exception::InstructionMisaligned, 0),
             tripwire: None,
+            portable: false,
             debug: None,
             timed: None,
         }
@@ -140,6 +145,11 @@ impl Hart {
         self.tripwire = Some(pa.page());
         // The log's reader takes note; events before this one are still to be read.
         self.core.ram.watch(pa.page(), PageClass::Code);
+    }
+
+    /// Whether every operation is run by one loop, instead of in threads of them. It makes no difference but in speed.
+    pub fn set_portable(&mut self, portable: bool) {
+        self.portable = portable;
     }
 
     /// From now on `witness` hears of what happens on this hart, whichever way it runs.
@@ -204,7 +214,7 @@ impl Hart {
         self.logged(port, u64::MAX, &mut Recorder::default(), log).unwrap_or(Exit::Budget)
     }
 
-    /// What [`Hart::run`] does in a round of its loop, for a block of one instruction.
+    /// What [`Hart::run`] does in a round of its loop, for one instruction.
     fn logged(
         &mut self,
         port: &mut dyn Platform,
@@ -243,11 +253,10 @@ impl Hart {
     ) -> Option<Exit> {
         let end = self.core.retired + 1;
         match self.enter() {
-            Ok(index) => {
-                let bits = self.blocks.get(index)?.bits(0);
-                let insn = bits.and_then(|bits| self.decoder.decode(bits));
+            Ok(entry) => {
+                let insn = self.decoded(entry);
                 recorder.before(&mut self.core, insn);
-                self.run_block(port, index, end).and_then(|trap| self.trap(trap))
+                self.run_from(port, entry, end).and_then(|trap| self.trap(trap))
             }
             Err(Outside::Done(exit)) => exit,
             Err(Outside::Uncached) => match self.fetch_uncached(port) {
@@ -304,16 +313,16 @@ impl Hart {
         None
     }
 
-    /// Runs blocks until `room` instructions are used up or something asks for attention.
+    /// Runs until `room` instructions are used up or something asks for attention.
     fn advance(&mut self, port: &mut dyn Platform, room: u64) -> Option<Exit> {
         let end = self.core.retired + room;
         loop {
-            let index = match self.enter() {
-                Ok(index) => index,
+            let entry = match self.enter() {
+                Ok(entry) => entry,
                 Err(Outside::Done(exit)) => return exit,
                 Err(Outside::Uncached) => return self.advance_uncached(port),
             };
-            if let Some(trap) = self.run_block(port, index, end) {
+            if let Some(trap) = self.run_from(port, entry, end) {
                 return self.trap(trap);
             }
             if self.core.recheck
@@ -325,21 +334,31 @@ impl Hart {
         }
     }
 
-    /// Runs a block and what follows it; the trap that ended it is still to be taken.
+    /// Runs what stands at `entry` and what follows it; the trap that ended it is still to be taken.
     #[inline(always)]
-    fn run_block(&mut self, port: &mut dyn Platform, index: u32, end: u64) -> Option<Trap> {
+    fn run_from(&mut self, port: &mut dyn Platform, entry: Entry, end: u64) -> Option<Trap> {
         let before = self.core.retired;
         let bounds = Bounds { end, pages_seen: self.pages_seen.count() };
-        let Self { core, decoder, blocks, .. } = self;
-        let trap = chain::run(core, decoder, port, blocks, blocks.get(index)?, bounds);
+        let Self { core, decoder, codes, .. } = self;
+        let place = codes.place(entry)?;
+        let trap = match self.portable {
+            false => chain::run::<Threads>(core, decoder, port, codes, place, bounds),
+            true => chain::run::<Portable>(core, decoder, port, codes, place, bounds),
+        };
         if self.core.retired != before {
             self.barren_traps = 0;
         }
         trap
     }
 
-    /// The block at `pc`, decoded if need be.
-    fn enter(&mut self) -> Result<u32, Outside> {
+    /// The instruction at an entry, if it can be decoded.
+    fn decoded(&self, entry: Entry) -> Option<Insn> {
+        let place = self.codes.place(entry)?;
+        self.decoder.decode(place.page.bits(place.number)?)
+    }
+
+    /// The instruction at `pc`, decoded if need be.
+    fn enter(&mut self) -> Result<Entry, Outside> {
         let pc = self.core.pc;
         let (pa, whole) = match self.core.mmu.fetch_page(pc) {
             Some(pa) => (pa, true),
@@ -355,25 +374,18 @@ impl Hart {
         if hidden && self.breaks_at(pc) {
             return Err(Outside::Done(Some(Exit::Halted)));
         }
-        if !whole {
-            // PMP may deny any parcel behind the first.
+        // PMP may deny any parcel behind the first. A place where the hart may halt is looked at each time.
+        if !whole || hidden {
             return Err(Outside::Uncached);
         }
-        let key = block::key(pa, hidden);
-        if let Some(index) = self.blocks.find(key) {
-            return Ok(index);
+        if let Some(entry) = self.codes.known(pa) {
+            return Ok(entry);
         }
         self.core.ram.watch(pa.page(), PageClass::Code);
-        // Before the block runs for the first time, lest it store to its own page natively.
+        // Before the code runs for the first time, lest it store to its own page natively.
         self.core.mmu.sync_page_events();
         let begin = self.debug.as_deref().map(debug::Debug::offsets);
-        match block::decode(&self.decoder, &self.core.ram, pa, begin) {
-            Some(mut block) => {
-                block.pa = key;
-                Ok(self.blocks.insert(block))
-            }
-            None => Err(Outside::Uncached),
-        }
+        self.codes.enter(&self.decoder, &self.core.ram, pa, begin).ok_or(Outside::Uncached)
     }
 
     fn fetch(&mut self, va: u64) -> Result<Place, Trap> {
@@ -388,7 +400,7 @@ impl Hart {
         })
     }
 
-    /// One instruction that cannot live in a block: it straddles two pages, is not in RAM, or lies where PMP divides a
+    /// One instruction that cannot be kept: it straddles two pages, is not in RAM, or lies where PMP divides a
     /// page.
     fn advance_uncached(&mut self, port: &mut dyn Platform) -> Option<Exit> {
         match self.fetch_uncached(port) {
@@ -410,11 +422,8 @@ impl Hart {
     }
 
     fn run_uncached(&mut self, port: &mut dyn Platform, insn: &Insn) -> Option<Exit> {
-        let block = Block::single(&self.decoder, insn);
         let before = self.core.retired;
-        let bounds = Bounds { end: before + 1, pages_seen: self.pages_seen.count() };
-        let Self { core, decoder, blocks, .. } = self;
-        let trap = chain::run(core, decoder, port, blocks, &block, bounds);
+        let trap = chain::run_one(&mut self.core, &self.decoder, port, insn);
         if self.core.retired != before {
             self.barren_traps = 0;
         }
@@ -482,17 +491,17 @@ impl Hart {
 
     /// The same, telling of each page that was written, or that it is not known which ones were.
     fn follow_page_events(&mut self, mut written: impl FnMut(Option<Pa>)) -> bool {
-        let (blocks, tripwire) = (&mut self.blocks, self.tripwire);
+        let (codes, tripwire) = (&mut self.codes, self.tripwire);
         let mut tripped = false;
         self.pages_seen = self.core.ram.page_events_since(self.pages_seen, |event| match event {
             PageEvent::Written(page) => {
-                blocks.remove_page(page);
+                codes.remove_page(page);
                 written(Some(page));
                 tripped |= Some(page) == tripwire;
             }
             PageEvent::Watched(_) | PageEvent::Missed(PageClass::Table) => {}
             PageEvent::Missed(PageClass::Code) => {
-                blocks.clear();
+                codes.clear();
                 written(None);
                 tripped |= tripwire.is_some();
             }

@@ -5,8 +5,8 @@
 //! knows no device, no board and no firmware; it decides everything else itself and repeatably.
 
 mod bits;
-mod block;
 mod chain;
+mod code;
 mod commit;
 mod config;
 mod core;
@@ -16,6 +16,7 @@ mod exec;
 mod hart;
 mod interrupts;
 mod memory;
+mod op;
 mod platform;
 mod state;
 mod thread;

@@ -386,7 +386,7 @@ impl Core {
         }
     }
 
-    /// A store to decoded code ends the block, so that it does not matter where blocks end.
+    /// A store to decoded code ends the run, so that it does not matter where runs end.
     fn ram_write(&mut self, pa: Pa, size: u8, value: u64) -> Option<()> {
         let page_events = self.ram.page_events();
         let done = match size {

@@ -48,7 +48,7 @@ impl Core {
         self.watches.hit.take()
     }
 
-    /// An access has been made. A hit ends the block behind its instruction.
+    /// An access has been made. A hit ends the run behind its instruction.
     #[inline]
     pub(crate) fn note_access(&mut self, va: u64, bytes: u8, touch: Touch) {
         if !self.watches.ranges.is_empty() {

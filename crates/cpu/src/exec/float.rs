@@ -4,10 +4,10 @@
 use fp::{F16, F32, F64, Flags, Format, Rounding};
 use isa::Op as Insn;
 
-use crate::block::Op;
 use crate::core::Core;
 use crate::csr::{Denied, set_fs_dirty};
 use crate::memory::DataFault;
+use crate::op::Op;
 use crate::platform::Platform;
 
 /// A format as it lives in an `f` register: narrower ones NaN-boxed [unpriv: D, "NaN Boxing"].

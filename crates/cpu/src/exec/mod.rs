@@ -1,4 +1,4 @@
-//! What instructions do. One match over the operations of a block; the arms stand in groups by
+//! What instructions do. One match over operations; the arms stand in groups by
 //! extension, longer thoughts in the files beside this one.
 //!
 //! An operation either completes, or leaves a fault and no change.
@@ -12,10 +12,10 @@ pub(crate) use system::BLOCK_BYTES;
 use isa::{Exception, Op as Insn};
 
 use crate::bits::sext32;
-use crate::block::{CHECKS_TARGET, Op};
 use crate::core::Core;
 use crate::csr::Denied;
 use crate::memory::DataFault;
+use crate::op::{CHECKS_TARGET, Op};
 use crate::platform::Platform;
 use crate::state::X_SINK;
 use crate::trap::Trap;
@@ -23,7 +23,7 @@ use crate::trap::Trap;
 /// How far a run of operations got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ran {
-    /// Operations retired since the block's first.
+    /// Operations retired since the first.
     pub(crate) retired: usize,
     /// The next one faulted; the fault is in the core and `pc` at the instruction.
     pub(crate) faulted: bool,
@@ -46,23 +46,16 @@ fn misaligned_target(core: &Core, target: u64) -> DataFault {
     DataFault { trap, offset: None }
 }
 
-/// Executes `ops` of a block that begins at `pc`, the first of which has the number `first` in it; `end` is the offset behind
-/// the last one. On return `core.pc` is the next instruction, or the one that faulted.
+/// Executes `ops`, which stand one behind the other and whose offsets count from `pc`, up to a jump or a branch that is taken;
+/// `end` is the offset behind the last one. On return `core.pc` is the next instruction, or the one that faulted.
 #[inline(never)]
-pub(crate) fn run(
-    core: &mut Core,
-    port: &mut dyn Platform,
-    pc: u64,
-    first: usize,
-    ops: &[Op],
-    end: u64,
-) -> Ran {
+pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op], end: u64) -> Ran {
     let mut rest = ops.iter();
     while let Some(op) = rest.next() {
         // The number of this operation: counted from what is left, only where it is needed.
         macro_rules! index {
             () => {
-                first + ops.len() - rest.len() - 1
+                ops.len() - rest.len() - 1
             };
         }
         // Brings the counters and the place to this instruction, for what can observe them.
@@ -123,7 +116,6 @@ pub(crate) fn run(
                     check_target!(target);
                     done_at!(target);
                 }
-                done_at!(pc.wrapping_add(end));
             }};
         }
         macro_rules! load {
@@ -206,7 +198,7 @@ pub(crate) fn run(
                 after_slow!();
             }};
         }
-        // A system instruction: it may change anything, so it ends the block at `pc`. None has a 16-bit form.
+        // A system instruction: it may change anything, so it ends the run at `pc`. None has a 16-bit form.
         macro_rules! system {
             ($call:expr) => {{
                 settle!();
@@ -226,13 +218,13 @@ pub(crate) fn run(
             Insn::Jal => {
                 let target = pc.wrapping_add(op.imm as u64);
                 check_target!(target);
-                core.set_x(op.rd, pc.wrapping_add(end));
+                core.set_x(op.rd, next_pc!());
                 done_at!(target);
             }
             Insn::Jalr => {
                 let target = core.x(op.rs1).wrapping_add(op.imm as u64) & !1;
                 check_target!(target);
-                core.set_x(op.rd, pc.wrapping_add(end));
+                core.set_x(op.rd, next_pc!());
                 done_at!(target);
             }
             Insn::Beq => branch!(|a, b| a == b),
@@ -416,5 +408,5 @@ pub(crate) fn run(
         }
     }
     core.pc = pc.wrapping_add(end);
-    Ran { retired: first + ops.len(), faulted: false }
+    Ran { retired: ops.len(), faulted: false }
 }

@@ -5,11 +5,11 @@ use isa::{Exception, Gpa, Mode, Op as Insn, Va};
 use mmu::{Erratum, Fence, Kind};
 
 use super::denied;
-use crate::block::Op;
 use crate::core::Core;
 use crate::csr::environment::{CacheOp, cache_op_gate};
 use crate::csr::{self, Denied, Use};
 use crate::memory::DataFault;
+use crate::op::Op;
 use crate::platform::Platform;
 use crate::state::X_SINK;
 use crate::witness::Notice;

@@ -1,15 +1,15 @@
 //! What a debugger asks of a hart: where to halt, what to watch, which traps to catch, how far to go.
 //!
 //! Nothing in guest memory changes, and nothing that a guest can observe: a hart that is halted and
-//! let go again does what it would have done. Blocks begin at every address that shares its page
-//! offset with a breakpoint, and are hidden from the hints by which blocks are chained, so that only
-//! [`Hart::enter`] compares addresses; all other code runs as fast as ever.
+//! let go again does what it would have done. What stands at an address that shares its page offset
+//! with a breakpoint is not kept with decoded code, so that only [`Hart::enter`] compares addresses;
+//! all other code runs as fast as ever.
 
 use isa::{Exception, Gpa, Mode, Va};
 use mmu::{Access, Fault, Kind, WalkRecord, WatchedRange};
 
 use super::{Exit, Hart};
-use crate::block::Offsets;
+use crate::code::Offsets;
 use crate::memory::trap_of;
 use crate::platform::Platform;
 use crate::trap::{Target, Trap};
@@ -129,7 +129,7 @@ impl Hart {
         let Some(requests) = requests else {
             self.core.watch(&[]);
             if self.debug.take().is_some_and(|debug| !debug.breakpoints.is_empty()) {
-                self.blocks.clear();
+                self.codes.clear();
             }
             return;
         };
@@ -142,7 +142,7 @@ impl Hart {
         debug.catches = requests.catches;
         if debug.breakpoints != breakpoints {
             (debug.breakpoints, debug.offsets) = (breakpoints, offsets);
-            self.blocks.clear();
+            self.codes.clear();
         }
     }
 

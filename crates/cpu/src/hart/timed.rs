@@ -214,11 +214,9 @@ impl Hart {
         let page = self.core.pc & PAGE;
         let mut issued = None;
         let exit = match self.enter() {
-            Ok(index) => {
-                let bits = self.blocks.get(index).and_then(|block| block.bits(0));
-                let insn = bits.and_then(|bits| self.decoder.decode(bits));
-                issued = insn.map(|insn| self.issue(timed, &insn));
-                self.run_block(port, index, retired + 1).and_then(|trap| self.trap(trap))
+            Ok(entry) => {
+                issued = self.decoded(entry).map(|insn| self.issue(timed, &insn));
+                self.run_from(port, entry, retired + 1).and_then(|trap| self.trap(trap))
             }
             Err(Outside::Done(exit)) => exit,
             Err(Outside::Uncached) => match self.fetch_uncached(port) {

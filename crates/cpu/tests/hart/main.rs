@@ -16,6 +16,7 @@ mod pmp;
 mod reset;
 mod rig;
 mod settled;
+mod tiers;
 mod traps;
 mod warl;
 mod witness;

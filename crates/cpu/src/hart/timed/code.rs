@@ -7,7 +7,7 @@ use mmu::Ram;
 use timing::Model;
 
 use super::run::TimedOp;
-use crate::block::is_control_transfer;
+use crate::op::is_control_transfer;
 
 /// Instructions that run and are timed together.
 #[derive(Debug)]

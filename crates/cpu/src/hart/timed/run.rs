@@ -6,11 +6,11 @@
 use isa::{Decoder, Insn, Op as Code};
 
 use crate::bits::{self, sext32};
-use crate::block::{CHECKS_TARGET, Op, is_control_transfer};
 use crate::core::Core;
 use crate::csr::set_fs_dirty;
 use crate::exec::float;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
+use crate::op::{CHECKS_TARGET, Op, is_control_transfer};
 
 /// Runs an instruction of the block at `core.pc`; false where it does not, and nothing was done.
 type Run = fn(&mut Core, &TimedOp, &mut Noted) -> bool;

@@ -1,0 +1,240 @@
+//! The forms of the engine: threads of operations and the portable loop do the same, and neither grows with what runs.
+
+use cpu::Hart;
+use isa::{Pa, csr};
+
+use crate::rig::{BASE, DATA, Empty, hart};
+
+/// xorshift64*.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// Bytes of code that random programs have: three pages and what a jump from them needs.
+const CODE: u64 = 0x3000;
+
+/// One or two instructions: mostly arithmetic, branches, jumps, and accesses to data and to the code itself.
+fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
+    // s0 points to data, s1 to code: both stay.
+    let register = |rng: &mut Rng| 10 + rng.below(8) as u32;
+    let (rd, rs1, rs2) = (register(rng), register(rng), register(rng));
+    let jump = |rng: &mut Rng, most: u64| {
+        let from = at.saturating_sub(most).max(BASE);
+        let to = (at + most).min(BASE + CODE - 8);
+        (from + rng.below((to - from) / 2 + 1) * 2).wrapping_sub(at) as u32
+    };
+    let one = |word: u32| vec![word];
+    match rng.below(20) {
+        0..6 => {
+            // ADD … REMU, and their W forms, which have holes.
+            let funct7 = [0, 0x20 << 25, 1 << 25][rng.below(3) as usize];
+            let opcode = [0x33, 0x3b][rng.below(2) as usize];
+            one(funct7 | rs2 << 20 | rs1 << 15 | (rng.below(8) as u32) << 12 | rd << 7 | opcode)
+        }
+        6..8 => one((rng.below(0x800) as u32) << 20 | rs1 << 15 | rd << 7 | 0x13),
+        // LUI or AUIPC, and ADDI on top of it.
+        8 => vec![
+            (rng.next() as u32) & 0xffff_f000 | rd << 7 | [0x37, 0x17][rng.below(2) as usize],
+            (rng.below(0x1000) as u32) << 20 | rd << 15 | rd << 7 | 0x13,
+        ],
+        9..12 => {
+            let offset = jump(rng, 0x7fe);
+            let imm = (offset >> 12 & 1) << 31
+                | (offset >> 5 & 0x3f) << 25
+                | (offset >> 1 & 0xf) << 8
+                | (offset >> 11 & 1) << 7;
+            let funct3 = [0, 1, 4, 5, 6, 7][rng.below(6) as usize];
+            one(imm | rs2 << 20 | rs1 << 15 | funct3 << 12 | 0x63)
+        }
+        12 => {
+            let offset = jump(rng, 0x2ffe);
+            let imm = (offset >> 20 & 1) << 31
+                | (offset >> 1 & 0x3ff) << 21
+                | (offset >> 11 & 1) << 20
+                | (offset >> 12 & 0xff) << 12;
+            one(imm | [0, rd][rng.below(2) as usize] << 7 | 0x6f)
+        }
+        // AUIPC and JALR, two jumps in the code.
+        13 => {
+            let to = BASE + rng.below(CODE / 4) * 4;
+            let offset = to.wrapping_sub(at) as u32;
+            vec![
+                offset.wrapping_add(0x800) & 0xffff_f000 | rd << 7 | 0x17,
+                (offset & 0xfff) << 20 | rd << 15 | 1 << 7 | 0x67,
+            ]
+        }
+        // Loads from data and code, aligned or not.
+        14..16 => {
+            let base = [8, 9][rng.below(2) as usize];
+            one((rng.below(0x800) as u32) << 20
+                | base << 15
+                | (rng.below(7) as u32) << 12
+                | rd << 7
+                | 3)
+        }
+        // A store, now and then to code.
+        16..18 => {
+            let base = if rng.below(8) == 0 { 9 } else { 8 };
+            let offset = rng.below(0x800) as u32;
+            let imm = (offset >> 5) << 25 | (offset & 31) << 7;
+            one(imm | rs2 << 20 | base << 15 | (rng.below(4) as u32) << 12 | 0x23)
+        }
+        // A compressed pair: C.ADD and C.MV.
+        18 => one(0x9002 | rd << 7 | rs1 << 2 | (0x8002 | rd << 7 | rs2 << 2) << 16),
+        // Counters, and registers that count for nothing.
+        _ => {
+            let number = [0xb00, 0xb02, 0x340, 0x341, 0x343][rng.below(5) as usize];
+            one(number << 20 | rs1 << 15 | (1 + rng.below(3) as u32) << 12 | rd << 7 | 0x73)
+        }
+    }
+}
+
+/// A hart at a random program. Traps lead into it, too.
+fn random(seed: u64) -> Hart {
+    let mut hart = hart("nop");
+    let mut rng = Rng(seed);
+    let mut at = BASE;
+    while at < BASE + CODE {
+        for word in item(&mut rng, at) {
+            hart.ram().write(Pa(at), word).expect("RAM");
+            at += 4;
+        }
+    }
+    hart.set_csr(csr::MTVEC, BASE + 0x40);
+    hart.set_x(9, BASE);
+    for index in 10..18 {
+        hart.set_x(index, rng.next() << rng.below(40));
+    }
+    hart
+}
+
+/// What can be seen of a hart that ran.
+fn state(hart: &Hart) -> impl PartialEq + std::fmt::Debug {
+    let mut memory = vec![0; 0x9000];
+    hart.ram().read_bytes(Pa(BASE), &mut memory).expect("RAM");
+    let registers: Vec<u64> = (0..32).map(|index| hart.x(index)).collect();
+    let sum =
+        memory.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte));
+    let csrs = [csr::MCAUSE, csr::MEPC, csr::MTVAL, csr::MSCRATCH].map(|number| hart.csr(number));
+    (hart.pc(), hart.retired(), hart.cycle(), registers, csrs, sum)
+}
+
+#[test]
+fn threads_and_the_portable_form_do_the_same() {
+    for seed in 1..400 {
+        let (mut threads, mut portable, mut steps) = (random(seed), random(seed), random(seed));
+        portable.set_portable(true);
+        let mut rng = Rng(seed << 32 | 1);
+        for _ in 0..30 {
+            let most = 1 << rng.below(12);
+            let budget = 1 + rng.below(most);
+            let exits = (threads.run(&mut Empty, budget), portable.run(&mut Empty, budget));
+            assert_eq!(exits.0, exits.1, "seed {seed}");
+            assert_eq!(state(&threads), state(&portable), "seed {seed}");
+            steps.run_logged(&mut Empty, budget, &mut |_| {});
+            assert_eq!(state(&threads), state(&steps), "seed {seed}");
+        }
+    }
+}
+
+/// Every kind of link: what stops a thread starts it anew, so there is nothing of that in the loop.
+const LOOP: &str = "
+    la s1, near
+    la s2, far
+    fld fa0, 0(s0)
+loop:
+    addi a0, a0, 1
+    mul a1, a0, a0
+    lui a2, 0x12345
+    addi a2, a2, 0x678
+    auipc a3, 1
+    addi a3, a3, 4
+    sd a1, 8(s0)
+    lw a4, 8(s0)
+    lbu a5, 9(s0)
+    fcvt.d.l fa1, a0
+    fadd.d fa0, fa0, fa1
+    fmadd.d fa2, fa0, fa1, fa0
+    fsd fa2, 16(s0)
+    flw fa3, 24(s0)
+    flt.d a6, fa0, fa1
+    clz a7, a1
+    beq a0, a1, loop
+    blt a0, a1, taken
+    nop
+taken:
+    jalr ra, 0(s1)
+    jal ra, near
+    jalr ra, 0(s2)
+    bnez a0, loop
+    j loop
+near:
+    ret
+    .align 12
+far:
+    ret
+";
+
+/// Instructions enough that a stack which grew with them would be far too small, at any size of frames.
+#[test]
+fn a_hundred_million_operations_need_no_more_than_64_kib_of_stack() {
+    let run = || {
+        let mut hart = hart(LOOP);
+        hart.run(&mut Empty, 100_000_000);
+        (hart.retired(), hart.x(10) > 1_000_000)
+    };
+    let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(run);
+    let done = thread.expect("a thread starts").join().expect("the stack is enough");
+    assert_eq!(done, (100_000_000, true));
+}
+
+/// Stores to code and jumps into it, in sixteen pages by turns.
+#[test]
+fn code_that_was_overwritten_is_decoded_anew() {
+    // A function of each page returns what was stored into its first instruction: li a0, number.
+    let mut hart = hart(
+        "
+        li s2, 0
+        li s3, 300
+    loop:
+        slli a1, s2, 20
+        li a2, 0x513
+        or a1, a1, a2
+        li a2, 0x80010000
+        slli a2, a2, 32
+        srli a2, a2, 32
+        andi a3, s2, 15
+        slli a3, a3, 12
+        add a2, a2, a3
+        sw a1, 0(a2)
+        fence.i
+        jalr a2
+        bne a0, s2, bad
+        addi s2, s2, 1
+        bne s2, s3, loop
+        li s4, 1
+        j end
+    bad:
+        li s4, 2
+    end:
+        j end
+        ",
+    );
+    for page in 0..16 {
+        hart.ram().write(Pa(BASE + 0x1_0000 + page * 0x1000 + 4), 0x8082u16).expect("RAM");
+    }
+    hart.run(&mut Empty, 20_000);
+    assert_eq!((hart.x(20), hart.x(18)), (1, 300));
+    assert_eq!(hart.x(8), DATA);
+}
