@@ -49,13 +49,20 @@ pub enum Verdict {
     Fail,
 }
 
+/// How a test may come out: one result, or several of which chance decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Expected(Vec<Verdict>);
+
 /// A line of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
     /// Guest time after which it is killed.
     pub limit_seconds: u32,
-    /// How it should come out.
-    pub expected: Verdict,
+    /// How it may come out.
+    pub expected: Expected,
+    /// How many harts it needs at least.
+    pub harts: u32,
     /// The program and its arguments, with `SV39` and so on for the numbers of guest modes.
     pub command: String,
     /// Why it should not pass, in words.
@@ -89,6 +96,30 @@ impl fmt::Display for Verdict {
     }
 }
 
+impl Expected {
+    /// Whether this is as it should be.
+    pub fn allows(&self, verdict: Verdict) -> bool {
+        self.0.contains(&verdict)
+    }
+
+    fn parse(word: &str) -> Option<Expected> {
+        word.split('|').map(Verdict::parse).collect::<Option<_>>().map(Expected)
+    }
+}
+
+impl From<Verdict> for Expected {
+    fn from(verdict: Verdict) -> Self {
+        Expected(vec![verdict])
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self.0.iter().map(Verdict::to_string).collect();
+        f.pad(&words.join(" or "))
+    }
+}
+
 impl Test {
     /// The program's name.
     pub fn program(&self) -> &str {
@@ -104,27 +135,44 @@ impl Test {
         let limit = words.next().unwrap_or_default();
         let limit_seconds = limit.parse().with_context(|| format!("`{limit}` is no time"))?;
         let expected = words.next().unwrap_or_default();
-        let expected = Verdict::parse(expected)
+        let expected = Expected::parse(expected)
             .with_context(|| format!("`{expected}` is not pass, skip or hang"))?;
+        let mut words = words.peekable();
+        let harts = match words.next_if(|word| word.starts_with("harts=")) {
+            Some(word) => word["harts=".len()..]
+                .parse()
+                .with_context(|| format!("`{word}` is no number of harts"))?,
+            None => 1,
+        };
         let command = words.collect::<Vec<_>>().join(" ");
         if command.is_empty() {
             bail!("there is no command");
         }
-        if why.is_none() && expected != Verdict::Pass {
+        if why.is_none() && expected != Verdict::Pass.into() {
             bail!("it does not say why it should not pass");
         }
-        Ok(Test { limit_seconds, expected, command, why })
+        Ok(Test { limit_seconds, expected, harts, command, why })
+    }
+
+    /// What is expected on a machine with this many harts.
+    fn on(self, harts: u32) -> Test {
+        if harts >= self.harts {
+            return self;
+        }
+        let why = Some(format!("it needs {} harts", self.harts));
+        Test { expected: Verdict::Skip.into(), why, ..self }
     }
 }
 
-/// The tests whose command contains one of these texts, in the list's order; all of them when no text is given.
-pub fn choose(texts: &[String]) -> Result<Vec<Test>> {
+/// The tests whose command contains one of these texts, in the list's order; all of them when no text is given. What is
+/// expected of them is what holds on a machine with this many harts.
+pub fn choose(texts: &[String], harts: u32) -> Result<Vec<Test>> {
     let all = parse(LIST)?;
     if let Some(text) = texts.iter().find(|text| !all.iter().any(|t| t.command.contains(*text))) {
         bail!("no test's command contains `{text}`; the list is xtask/src/kvm/selftests/list.txt");
     }
     let chosen = |test: &Test| texts.is_empty() || texts.iter().any(|t| test.command.contains(t));
-    Ok(all.into_iter().filter(chosen).collect())
+    Ok(all.into_iter().filter(chosen).map(|test| test.on(harts)).collect())
 }
 
 fn parse(list: &str) -> Result<Vec<Test>> {
@@ -211,20 +259,60 @@ mod tests {
         let list = "# a comment\n\n7  pass  a_test -m SV39  -b 1M\n2 skip b # has no C\n";
         let pass = Test {
             limit_seconds: 7,
-            expected: Verdict::Pass,
+            expected: Verdict::Pass.into(),
+            harts: 1,
             command: "a_test -m SV39 -b 1M".to_owned(),
             why: None,
         };
         let skip = Test {
             limit_seconds: 2,
-            expected: Verdict::Skip,
+            expected: Verdict::Skip.into(),
+            harts: 1,
             command: "b".to_owned(),
             why: Some("has no C".to_owned()),
         };
         assert_eq!(parse(list).unwrap(), [pass, skip]);
-        for wrong in ["7 pass", "x pass a", "7 fail a", "7 skip a"] {
+        for wrong in ["7 pass", "x pass a", "7 fail a", "7 skip a", "7 hang|pass a"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn of_several_results_each_is_expected_and_no_other() {
+        let tests = parse("3 hang|pass a # by chance\n").unwrap();
+        let expected = &tests[0].expected;
+        assert!(expected.allows(Verdict::Hang) && expected.allows(Verdict::Pass));
+        assert!(!expected.allows(Verdict::Skip) && !expected.allows(Verdict::Fail));
+        assert_eq!(expected.to_string(), "hang or pass");
+        for wrong in ["3 hang| a # x", "3 | a # x", "3 hang|no a # x"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_test_that_needs_more_harts_is_expected_to_skip() {
+        let tests = parse("3 pass harts=2 a -n 2\n").unwrap();
+        let [test] = tests.as_slice() else { panic!() };
+        assert_eq!((test.harts, test.command.as_str()), (2, "a -n 2"));
+        assert_eq!(test.clone().on(2), *test);
+        let alone = test.clone().on(1);
+        assert_eq!(alone.expected, Verdict::Skip.into());
+        assert!(alone.why.is_some());
+        for wrong in ["3 pass harts= a", "3 pass harts=x a", "3 pass harts=2"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_needs_two_harts_in_the_list_skips_on_one() {
+        let skipping = |harts| {
+            let tests = choose(&[], harts).unwrap().into_iter();
+            let skip = tests.filter(|test| test.expected == Verdict::Skip.into());
+            skip.map(|test| test.program().to_owned()).collect::<Vec<_>>()
+        };
+        let (one, two) = (skipping(1), skipping(2));
+        let more: Vec<_> = one.iter().filter(|name| !two.contains(name)).collect();
+        assert_eq!(more, ["arch_timer", "rseq_test"]);
     }
 
     #[test]
@@ -243,8 +331,8 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused() {
-        assert!(choose(&["no_such_test".to_owned()]).is_err());
-        let chosen = choose(&["get-reg".to_owned(), "guest_print".to_owned()]).unwrap();
+        assert!(choose(&["no_such_test".to_owned()], 2).is_err());
+        let chosen = choose(&["get-reg".to_owned(), "guest_print".to_owned()], 2).unwrap();
         let names: Vec<&str> = chosen.iter().map(Test::program).collect();
         assert_eq!(names, ["guest_print_test", "get-reg-list"]);
     }

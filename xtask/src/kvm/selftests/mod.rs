@@ -69,6 +69,9 @@ const SHORT: &[&str] = &[
     "dirty_log_test -M dirty-ring",
 ];
 
+/// Harts of the machine that runs [`SHORT`].
+const SHORT_HARTS: u32 = 2;
+
 /// What is the same for all machines.
 struct Bench<'a> {
     inputs: &'a Inputs,
@@ -87,7 +90,7 @@ pub fn selftests(args: &SelftestsArgs) -> Result<ExitCode> {
     if args.inputs.suite != Suite::Sid {
         bail!("what is expected of the tests is only known for sid's kernel");
     }
-    let tests = list::choose(&args.tests)?;
+    let tests = list::choose(&args.tests, args.harts)?;
     let inputs = linux::get(&args.inputs)?;
     let programs = build::get(&inputs, &args.inputs.request())?;
     let bench = Bench {
@@ -125,13 +128,14 @@ pub fn check(nestwalk: &Path) -> Result<Duration> {
     let request = Request::new(Suite::Sid);
     let inputs = Inputs::get(&request)?;
     let programs = build::get(&inputs, &request)?;
-    let tests = list::choose(&SHORT.iter().map(|&text| text.to_owned()).collect::<Vec<_>>())?;
+    let short: Vec<String> = SHORT.iter().map(|&text| text.to_owned()).collect();
+    let tests = list::choose(&short, SHORT_HARTS)?;
     let bench = Bench {
         inputs: &inputs,
         programs: &programs,
         tests: &tests,
         firmware: Firmware::Builtin,
-        harts: 2,
+        harts: SHORT_HARTS,
         memory: "2G",
         extra: &[],
         patience: 1,
@@ -201,7 +205,9 @@ impl Bench<'_> {
             Firmware::Builtin => "built-in firmware",
             Firmware::Opensbi => "OpenSBI",
         };
-        let mut text = format!("{} harts, {}, {firmware} on Nestwalk", self.harts, self.memory);
+        let plural = if self.harts == 1 { "" } else { "s" };
+        let mut text =
+            format!("{} hart{plural}, {}, {firmware} on Nestwalk", self.harts, self.memory);
         for word in self.extra {
             text.push(' ');
             text.push_str(word);

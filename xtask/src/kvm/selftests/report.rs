@@ -13,7 +13,7 @@ use super::list::{BEGIN, DONE, END, KERNEL, SAID, SYSTEM, Test, Verdict};
 use crate::kvm::session::Ended;
 
 /// Number of the JSON file's form; raise it when a field changes its meaning.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// What one test did on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -129,7 +129,7 @@ impl Report {
         let mut wrong = Vec::new();
         for (at, (test, outcome)) in self.tests.iter().zip(&self.ours.outcomes).enumerate() {
             let qemu = self.qemu.as_ref().map(|run| run.outcomes[at].verdict);
-            if outcome.verdict == test.expected {
+            if test.expected.allows(outcome.verdict) {
                 continue;
             }
             let mut text = format!(
@@ -232,6 +232,7 @@ impl Report {
                     "command": test.command,
                     "limit_seconds": test.limit_seconds,
                     "expected": test.expected,
+                    "harts": test.harts,
                     "why": test.why,
                     "nestwalk": self.ours.outcomes[at],
                     "qemu": self.qemu.as_ref().map(|run| &run.outcomes[at]),
@@ -264,7 +265,7 @@ fn summary(run: &Run) -> serde_json::Value {
 /// Our processor time by QEMU's, for one iteration of a test that runs for a time; nothing where a test was killed, or
 /// too short to compare.
 fn ratio(test: &Test, ours: &Outcome, qemu: &Outcome) -> String {
-    let same = ours.verdict == qemu.verdict && test.expected != Verdict::Hang;
+    let same = ours.verdict == qemu.verdict && !test.expected.allows(Verdict::Hang);
     if !same || qemu.cpu_seconds < 0.1 {
         return String::new();
     }
@@ -281,7 +282,13 @@ mod tests {
     use crate::kvm::session::Line;
 
     fn test(command: &str, expected: Verdict) -> Test {
-        Test { limit_seconds: 3, expected, command: command.to_owned(), why: None }
+        Test {
+            limit_seconds: 3,
+            expected: expected.into(),
+            harts: 1,
+            command: command.to_owned(),
+            why: None,
+        }
     }
 
     fn ended(lines: &[(&str, u64)]) -> Ended {
