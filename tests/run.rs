@@ -1,6 +1,6 @@
 //! `nestwalk run` with bare guests: exit codes, limits, the console, what it says at the end.
 
-use crate::guest::{EXIT, TempFile, elf};
+use crate::guest::{EXIT, TempFile, elf, elf_with_symbols};
 use crate::{Ended, ended, nestwalk};
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -46,6 +46,34 @@ fn the_guest_s_exit_code_is_the_command_s() {
         let ended = run(&guest, "");
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);
         assert!(ended.stderr.contains(&format!("exit code {code};")), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn tohost_may_be_stored_in_halves() {
+    // Behind two instructions.
+    const TOHOST: u64 = 0x8000_0008;
+    const BEGIN: &str =
+        "j start; nop; .byte 0, 0, 0, 0, 0, 0, 0, 0; start: la s0, start; addi s0, s0, -8";
+    const WHOLE_EXIT: &str = "li a0, 1; sd a0, 0(s0); stay: j stay";
+    // An odd byte for the console, whose lower half alone would be an exit with code 58.
+    const BYTE: &str = "li a0, 117; lui a1, 0x1010";
+    for (what, source, code, output) in [
+        ("low, high", format!("{BYTE}; sw a0, 0(s0); sw a1, 4(s0); {WHOLE_EXIT}"), 0, "u"),
+        ("high, low", format!("{BYTE}; sw a1, 4(s0); sw a0, 0(s0); {WHOLE_EXIT}"), 0, "u"),
+        ("exit, over and over", "li a0, 7; l: sw a0, 0(s0); sw x0, 4(s0); j l".to_owned(), 3, ""),
+        ("exit, high half first", "li a0, 7; sw x0, 4(s0); sw a0, 0(s0); l: j l".to_owned(), 3, ""),
+        ("exit, low half only", "li a0, 7; sw a0, 0(s0); l: j l".to_owned(), 3, ""),
+        ("exit, then asleep", "li a0, 7; sw a0, 0(s0); l: wfi; j l".to_owned(), 3, ""),
+    ] {
+        let guest = elf_with_symbols(&format!("{BEGIN}; {source}"), &[("tohost", TOHOST)]);
+        let ended = run(&guest, "--max-insns 1e5");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(code), output),
+            "{what}: {}",
+            ended.stderr
+        );
     }
 }
 

@@ -3,6 +3,10 @@
 //! empties `tohost`, hands the value over, and stores replies when the guest has emptied
 //! `fromhost`.
 //!
+//! A program may store `tohost` in two halves, as 32-bit code must, in either order: a value is a command once all of the
+//! word was stored, or [`PATIENCE_INSNS`] after a part of it was. Spike looks at the word now and then and sees
+//! halves as chance has it; Sail waits for the upper half, or a third store of the lower one.
+//!
 //! A command is a device in bits 63:56, a command in 55:48 and a payload in 47:0. Device 0 is the
 //! system-call proxy, whose only calls here are `write` to the standard outputs and `exit`; it
 //! never opens a file. Device 1 is a console.
@@ -42,6 +46,9 @@ pub const WRITE_BYTES_MAX: u64 = 1 << 16;
 pub const BACKLOG_BYTES: usize = 4096;
 /// How many replies wait for the guest to empty `fromhost`; further ones are lost.
 const REPLIES_MAX: usize = 16;
+
+/// How many instructions after the store of a part of `tohost` the rest is waited for.
+pub const PATIENCE_INSNS: u64 = 1000;
 
 /// What a value of `tohost` asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,12 +104,33 @@ pub struct State {
     /// The guest waits for input.
     waiting: bool,
     replies: VecDeque<u64>,
+    /// The bytes of `tohost` that were stored since the last command, a bit each.
+    stored: u8,
+    /// When the last of them was stored, in instructions.
+    stored_at: u64,
 }
 
 impl Htif {
     /// An interface that prints to `sink`.
     pub fn new(sink: Box<dyn Sink>) -> Self {
         Self { state: State::default(), sink, warned: false }
+    }
+
+    /// Whether `tohost` holds a command as the guest means it. `stored` has a bit for each byte of the word that was
+    /// stored to since the last call, the lowest in bit 0; `now` counts instructions. `idle`: no hart goes on by itself.
+    pub fn is_complete(&mut self, tohost: u64, stored: u8, now: u64, idle: bool) -> bool {
+        let s = &mut self.state;
+        // After a reset the count begins anew.
+        let waited = now < s.stored_at || now - s.stored_at >= PATIENCE_INSNS;
+        if stored != 0 {
+            let before = if waited || stored == u8::MAX { 0 } else { s.stored };
+            (s.stored, s.stored_at) = (before | stored, now);
+        }
+        let complete = s.stored == u8::MAX || (stored == 0 && waited) || idle;
+        if complete {
+            s.stored = 0;
+        }
+        complete && tohost != 0
     }
 
     /// Serves a value of `tohost` that is not 0. Returns the exit code where it was an exit.
@@ -230,6 +258,47 @@ mod tests {
         let (mut h, ram, _out) = htif();
         assert_eq!(h.command(1, &ram), Some(0));
         assert_eq!(h.command((1337 << 1) | 1, &ram), Some(1337));
+    }
+
+    #[test]
+    fn halves_in_either_order_are_one_command() {
+        let (mut h, ..) = htif();
+        let putc = (1 << 56) | (1 << 48) | 0x41;
+        for (first, half) in [(0x41, 0x0f), (putc & !0xffff_ffff, 0xf0)] {
+            assert!(!h.is_complete(first, half, 7, false));
+            assert!(!h.is_complete(first, 0, 8, false));
+            assert!(h.is_complete(putc, !half, 9, false));
+        }
+        // The upper half of an exit is 0, and may come before the lower one.
+        assert!(!h.is_complete(0, 0xf0, 20, false));
+        assert!(h.is_complete(1, 0x0f, 21, false));
+    }
+
+    #[test]
+    fn a_whole_store_is_a_command_at_once_and_zero_is_none() {
+        let (mut h, ..) = htif();
+        assert!(h.is_complete(1, 0xff, 0, false));
+        assert!(!h.is_complete(0, 0xff, 1, false));
+        assert!(!h.is_complete(0x41, 0x0f, 2, false), "the zero is over");
+    }
+
+    #[test]
+    fn half_a_word_is_a_command_after_a_while_or_when_nobody_will_store_the_rest() {
+        let (mut h, ..) = htif();
+        let at = 5000;
+        assert!(!h.is_complete(1, 0x0f, at, false));
+        assert!(!h.is_complete(1, 0, at + PATIENCE_INSNS - 1, false));
+        assert!(h.is_complete(1, 0, at + PATIENCE_INSNS, false));
+        assert!(!h.is_complete(1, 0x0f, at + PATIENCE_INSNS, false));
+        assert!(h.is_complete(1, 0, at + PATIENCE_INSNS + 1, true));
+    }
+
+    #[test]
+    fn an_upper_half_stored_long_ago_does_not_complete_a_word() {
+        let (mut h, ..) = htif();
+        assert!(!h.is_complete(0, 0xf0, 10, false));
+        assert!(!h.is_complete(0x75, 0x0f, 10 + PATIENCE_INSNS, false));
+        assert!(h.is_complete(0x0101_0000_0000_0075, 0xf0, 12 + PATIENCE_INSNS, false));
     }
 
     #[test]

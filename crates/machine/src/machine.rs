@@ -401,6 +401,7 @@ impl Machine {
                 hart.set_x(register, value);
             }
             if let Some(words) = loaded.htif {
+                self.ram.follow_word(words.tohost);
                 hart.set_tripwire(words.tohost);
             }
         }
@@ -525,7 +526,7 @@ impl Machine {
             // What the guest has asked for is done when the round is over.
             return Ok(ControlFlow::Continue(round));
         }
-        let exit = self.serve_htif();
+        let exit = self.serve_htif(matches!(round, Round::Idle { .. }));
         self.report_device_writes();
         if let Some(code) = exit {
             return ended(Stop::Exit { code });
@@ -643,12 +644,16 @@ impl Machine {
         }
     }
 
-    /// Serves a command in `tohost` and delivers a reply to `fromhost`; an exit gives its code.
-    fn serve_htif(&mut self) -> Option<u64> {
+    /// Serves a command in `tohost` and delivers a reply to `fromhost`; an exit gives its code. `idle`: every hart
+    /// waits.
+    fn serve_htif(&mut self, idle: bool) -> Option<u64> {
         let (words, htif) = self.htif.as_mut()?;
+        let now = self.turns.retired();
         let command = self.ram.read::<u64>(words.tohost)?;
-        if command != 0 {
+        if htif.is_complete(command, self.ram.take_word_bytes(), now, idle) {
             self.ram.write(words.tohost, 0u64);
+            // That was no store of the guest's.
+            self.ram.take_word_bytes();
             if let Some(code) = htif.command(command, self.ram.as_ref()) {
                 return Some(code);
             }

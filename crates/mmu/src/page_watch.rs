@@ -6,7 +6,7 @@
 //! either class, so that every write to one comes by here. What happens to pages becomes events in one bounded
 //! log for each class, which every hart reads at its own pace. This module never looks at memory itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use isa::{PAGE_BITS, PAGE_BYTES, Pa};
@@ -16,6 +16,9 @@ const LOG_EVENTS: usize = 1024;
 
 /// How many writes to table pages are kept until they are fetched; of more, only that they were there.
 const TABLE_WRITES: usize = 1024;
+
+/// No address of a double-word.
+const NO_WORD: u64 = u64::MAX;
 
 /// What a page is watched for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,6 +120,10 @@ pub(crate) struct PageWatch {
     /// The number of entries in `writes`, readable without the lock.
     unfetched: AtomicU64,
     writes: Mutex<Writes>,
+    /// The double-word whose bytes are followed, if any; [`NO_WORD`] otherwise.
+    word: AtomicU64,
+    /// The bytes of it that were stored to, a bit each.
+    word_bytes: AtomicU8,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -135,6 +142,8 @@ impl PageWatch {
             logs: Mutex::default(),
             unfetched: AtomicU64::new(0),
             writes: Mutex::default(),
+            word: AtomicU64::new(NO_WORD),
+            word_bytes: AtomicU8::new(0),
         }
     }
 
@@ -189,6 +198,12 @@ impl PageWatch {
     #[cold]
     fn written(&self, pa: Pa, len: u64) {
         let end = pa.0.saturating_add(len);
+        let word = self.word.load(Ordering::Relaxed);
+        if word != NO_WORD {
+            let hit = |&at: &u64| (pa.0..end).contains(&word.wrapping_add(at));
+            let bytes = (0..8).filter(hit).fold(0, |bytes, at| bytes | 1 << at);
+            self.word_bytes.fetch_or(bytes, Ordering::Relaxed);
+        }
         let last = end.saturating_sub(1) >> PAGE_BITS;
         for number in pa.page_number()..=last {
             let page = Pa(number << PAGE_BITS);
@@ -212,6 +227,21 @@ impl PageWatch {
             writes.lost = true;
         }
         self.unfetched.store(writes.kept.len() as u64, Ordering::Release);
+    }
+
+    /// Follows the stores to the double-word at `pa` from now on, as long as its page is watched for anything.
+    pub(crate) fn follow_word(&self, pa: Pa) {
+        self.word.store(pa.0, Ordering::Relaxed);
+        self.word_bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Which bytes of the followed double-word were stored to since the last call, the lowest in bit 0.
+    #[inline]
+    pub(crate) fn take_word_bytes(&self) -> u8 {
+        match self.word_bytes.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.word_bytes.swap(0, Ordering::Relaxed),
+        }
     }
 
     /// Whether [`PageWatch::fetch_writes`] has something to say.

@@ -346,6 +346,18 @@ impl Ram {
         self.watch.is_watched_as(pa, class)
     }
 
+    /// Follows the stores to the double-word at `pa` from now on, in place of any other, as long as its page is
+    /// watched.
+    pub fn follow_word(&self, pa: Pa) {
+        self.watch.follow_word(pa);
+    }
+
+    /// Which bytes of the followed double-word were stored to since the last call, the lowest in bit 0.
+    #[inline]
+    pub fn take_word_bytes(&self) -> u8 {
+        self.watch.take_word_bytes()
+    }
+
     /// How many events of watched pages there were so far.
     #[inline]
     pub fn page_events(&self) -> u64 {
@@ -472,6 +484,27 @@ mod tests {
         assert_eq!(ram.compare_exchange(Pa(BASE.0 + 4), 0u64, 2), None);
         assert_eq!(ram.compare_exchange(Pa(BASE.0 + 1), 0u8, 3), Some(Ok(())));
         assert_eq!(ram.read::<u32>(BASE), Some(0x301));
+    }
+
+    #[test]
+    fn the_bytes_stored_to_a_followed_word_are_known() {
+        let ram = Ram::new(Pa(0x8000_0000), 0x2000).unwrap();
+        let word = Pa(0x8000_0ff8);
+        ram.follow_word(word);
+        let after = |write: &dyn Fn()| {
+            ram.watch(word, PageClass::Code);
+            write();
+            ram.take_word_bytes()
+        };
+        assert_eq!(after(&|| ram.write(Pa(word.0 + 4), 1u32).unwrap()), 0xf0);
+        assert_eq!(after(&|| ram.write(word, 1u32).unwrap()), 0x0f);
+        assert_eq!(after(&|| ram.write(Pa(word.0 + 2), 0u16).unwrap()), 0x0c);
+        assert_eq!(after(&|| ram.write(word, 0u64).unwrap()), 0xff);
+        assert_eq!(after(&|| ram.write(Pa(word.0 - 8), 1u64).unwrap()), 0);
+        assert_eq!(after(&|| ram.write(Pa(word.0 + 8), 1u64).unwrap()), 0);
+        assert_eq!(after(&|| ram.write_bytes(Pa(word.0 - 3), &[1; 5]).unwrap()), 0x03);
+        assert_eq!(after(&|| ram.write_bytes(Pa(word.0 + 7), &[1; 9]).unwrap()), 0x80);
+        assert_eq!(ram.take_word_bytes(), 0);
     }
 
     #[test]
