@@ -11,10 +11,10 @@ use std::cell::Cell;
 /// Something of an instruction that the model wants to hear of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Touch {
-    /// The instruction with this number loads: one number, the address.
-    Load(u8),
+    /// The instruction with this number loads so many bytes: one number, the address.
+    Load(u8, u8),
     /// It stores: one number, the address.
-    Store(u8),
+    Store(u8, u8),
     /// Its time depends on its operands: two numbers.
     Operands(u8),
 }
@@ -69,8 +69,8 @@ impl Block {
             let item = Item::new(core, insn, at);
             let number = number as u8;
             match item.work.unit {
-                Unit::Load | Unit::LoadNarrow => touches.push(Touch::Load(number)),
-                Unit::Store => touches.push(Touch::Store(number)),
+                Unit::Load | Unit::LoadNarrow => touches.push(Touch::Load(number, item.work.bytes)),
+                Unit::Store => touches.push(Touch::Store(number, item.work.bytes)),
                 _ if item.operands != Operands::None => touches.push(Touch::Operands(number)),
                 _ => {}
             }

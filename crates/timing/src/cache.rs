@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Replacement {
     /// The low bits of an 8-bit shift register (Galois, taps 0xfa) that steps at each replacement.
     Lfsr8,
-    /// The low bits of a 16-bit shift register (taps of x^16 + x^14 + x^13 + x^11 + 1) that steps at each miss.
+    /// The low bits of a 16-bit shift register (Fibonacci, taps 16, 14, 13 and 11) that steps at each miss, whether or not a way
+    /// is vacant.
     Lfsr16,
     /// The one that was used longest ago.
     Lru,
@@ -187,25 +188,19 @@ impl Cache {
         let random = self.lfsr % self.geometry.ways;
         match (self.geometry.replacement, vacant) {
             (Replacement::Lfsr16, _) => {
-                self.step(0xb400);
-                vacant.unwrap_or(ways.start + random as usize)
+                let taps = self.lfsr >> 15 ^ self.lfsr >> 13 ^ self.lfsr >> 12 ^ self.lfsr >> 10;
+                self.lfsr = (self.lfsr << 1 | taps & 1) & 0xffff;
+                ways.start + random as usize
             }
             (_, Some(slot)) => slot,
             (Replacement::Lfsr8, None) => {
-                self.step(0xfa);
+                let out = self.lfsr & 1;
+                self.lfsr = self.lfsr >> 1 ^ if out != 0 { 0xfa } else { 0 };
                 ways.start + random as usize
             }
             (Replacement::Lru, None) => {
                 ways.min_by_key(|&slot| self.used[slot]).unwrap_or_default()
             }
-        }
-    }
-
-    fn step(&mut self, taps: u64) {
-        let out = self.lfsr & 1;
-        self.lfsr >>= 1;
-        if out != 0 {
-            self.lfsr ^= taps;
         }
     }
 }
@@ -262,6 +257,17 @@ mod tests {
         cache.access(0x200, false);
         assert!(!cache.probe(0x10, false));
         assert!(cache.probe(0x00, false) && cache.probe(0x20, false));
+    }
+
+    #[test]
+    fn the_shift_register_of_rocket_begins_with_one_and_takes_no_heed_of_vacant_ways() {
+        let mut cache = cache(64, 4, Replacement::Lfsr16);
+        // By hand: 1, 2, 4, 8, 16 choose the ways 1, 2, 0, 0, 0.
+        for line in 0..5 {
+            cache.access(line * 16, false);
+        }
+        let held: Vec<u64> = (0..5).filter(|line| cache.probe(line * 16, false)).collect();
+        assert_eq!(held, [0, 1, 4]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::params::{Core, Multiplier};
 use crate::pipeline::{divide_cycles, multiply_iterations, spared};
 use crate::predictor::{Predictor, PseudoLru, Transfer};
+use crate::stores::{Undrained, bytes_of};
 use crate::tlb::{Context, Flush, Tlb, Walk};
 use crate::work::{Flow, Unit};
 use std::sync::Arc;
@@ -121,6 +122,8 @@ pub(crate) struct Hierarchy {
     offsets: Box<[u64; OFFSETS]>,
     /// The marked words that were stored last.
     words: Box<[u64; 256]>,
+    /// Which of their bytes.
+    bytes: Box<[u8; 256]>,
     /// Stores that loads and stores can still meet are later than these.
     load_horizon: u64,
     store_horizon: u64,
@@ -151,6 +154,7 @@ impl Hierarchy {
             stores: REACH,
             offsets: Box::new([0; OFFSETS]),
             words: Box::new([NONE; 256]),
+            bytes: Box::new([0; 256]),
             load_horizon: 0,
             store_horizon: 0,
             core: Arc::clone(core),
@@ -217,11 +221,11 @@ impl Hierarchy {
         };
         match item.work.unit {
             Unit::Load | Unit::LoadNarrow => {
-                outcome.behind = self.behind_load(marked);
+                outcome.behind = self.behind_load(marked, item.work.bytes);
                 outcome.data = self.load_data(marked, pa);
             }
             Unit::Store => {
-                outcome.behind = self.behind_store(marked);
+                outcome.behind = self.behind_store(marked, item.work.bytes);
                 outcome.data = self.store_data(marked, pa);
             }
             unit if !self.core.atomic.in_memory => {
@@ -261,7 +265,7 @@ impl Hierarchy {
             let Some(&va) = noted.next() else { break };
             let marked = va ^ mark;
             match touch {
-                Touch::Load(number) => {
+                Touch::Load(number, bytes) => {
                     let usual = self.lines[(marked >> line_bits) as usize % FILTER_LINES]
                         == marked >> line_bits
                         && self.offsets[(va >> 3) as usize % OFFSETS] <= self.load_horizon
@@ -270,7 +274,7 @@ impl Hierarchy {
                         continue;
                     }
                     let walk = self.translate(va, (run.data, mark), walker);
-                    let behind = self.behind_load(marked);
+                    let behind = self.behind_load(marked, bytes);
                     let data = if self.knows_line(marked) {
                         Data::Hit
                     } else {
@@ -278,21 +282,21 @@ impl Hierarchy {
                     };
                     note(unusual, number, Outcome { walk, behind, data, ..Outcome::default() });
                 }
-                Touch::Store(number) => {
+                Touch::Store(number, bytes) => {
                     let usual = (!translates || self.has_page(marked))
                         && (through
                             || self.changed[(marked >> line_bits) as usize % FILTER_LINES]
                                 == marked >> line_bits)
                         && self.core.dcache.is_random();
                     if usual {
-                        let behind = self.behind_store(marked);
+                        let behind = self.behind_store(marked, bytes);
                         if behind != 0 {
                             note(unusual, number, Outcome { behind, ..Outcome::default() });
                         }
                         continue;
                     }
                     let walk = self.translate(va, (run.data, mark), walker);
-                    let behind = self.behind_store(marked);
+                    let behind = self.behind_store(marked, bytes);
                     let data = self.store_data(marked, walker.locate(va));
                     note(unusual, number, Outcome { walk, behind, data, ..Outcome::default() });
                 }
@@ -374,7 +378,9 @@ impl Hierarchy {
         let flush = if self.core.translation.precise_fences { flush } else { flush.widened() };
         self.itlb.flush(flush);
         self.dtlb.flush(flush);
-        self.tables.fill(NONE);
+        if !flush.names_address() {
+            self.tables.fill(NONE);
+        }
         self.fetch_page = NONE;
         self.forget_filters();
     }
@@ -415,7 +421,7 @@ impl Hierarchy {
             if context.translates() && self.itlb.lookup(context, va).is_none() {
                 let found = walker.walk(Target::Fetch(va));
                 fetched.walk = self.walk(&found);
-                if found.bits != 0 {
+                if self.is_kept(&found) {
                     self.itlb.fill(context, va, found.bits);
                 }
             }
@@ -446,7 +452,7 @@ impl Hierarchy {
             cycles = self.walk(&found);
             self.pages.fill((NONE, 0));
             self.last_place = u32::MAX;
-            if found.bits != 0 {
+            if self.is_kept(&found) {
                 place = Some(self.dtlb.fill(context, va, found.bits));
             }
         }
@@ -470,6 +476,11 @@ impl Hierarchy {
             self.last_place = place;
         }
         true
+    }
+
+    /// Whether the TLB keeps what a walk found.
+    fn is_kept(&self, found: &Walk) -> bool {
+        found.bits != 0 && (!found.failed || self.core.translation.keeps_faults)
     }
 
     /// The cycles of a walk beside waiting for the walker.
@@ -509,25 +520,31 @@ impl Hierarchy {
     }
 
     /// How many stores ago the last one was made to a word at the same place in a page as a load's; where stores go to the
-    /// cache, to its word.
+    /// cache, to its bytes.
     #[inline]
-    fn behind_load(&self, marked: u64) -> u16 {
+    fn behind_load(&self, marked: u64, size: u8) -> u16 {
         let last = self.offsets[(marked >> 3) as usize % OFFSETS];
         let ago = self.stores - last + 1;
         if last <= self.load_horizon || ago > REACH {
             return 0;
         }
-        // There the last store matters alone.
-        let other = ago != 1 || self.words[last as usize % 256] != marked >> 3;
-        if self.core.store.is_none() && other {
-            return 0;
+        if self.core.store.is_some() {
+            return ago as u16;
         }
-        ago as u16
+        let bytes = bytes_of(marked, size);
+        let meets = |ago: &u64| {
+            let store = self.stores + 1 - ago;
+            let place = store as usize % 256;
+            store > self.load_horizon
+                && self.words[place] == marked >> 3
+                && self.bytes[place] & bytes != 0
+        };
+        (1..=Undrained::STORES as u64).find(meets).unwrap_or_default() as u16
     }
 
     /// How many stores ago the last one was made to a store's word, and takes note of this one.
     #[inline]
-    fn behind_store(&mut self, marked: u64) -> u16 {
+    fn behind_store(&mut self, marked: u64, size: u8) -> u16 {
         let word = marked >> 3;
         let offset = word as usize % OFFSETS;
         let last = self.offsets[offset];
@@ -536,6 +553,7 @@ impl Hierarchy {
         self.stores += 1;
         self.offsets[offset] = self.stores;
         self.words[self.stores as usize % 256] = word;
+        self.bytes[self.stores as usize % 256] = bytes_of(marked, size);
         behind
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Outcome {
     /// Where it went.
     pub(crate) data: Data,
     /// How many stores ago one was made to the word: the same word for a store, one that the queue of stores cannot tell from
-    /// it for a load. 0 for none that matters.
+    /// it for a load; where stores go to the cache, to bytes that a load needs. 0 for none that matters.
     pub(crate) behind: u16,
     /// What its operands make of its time: cycles of a division, iterations of a product, cycles spared by a quotient.
     pub(crate) operand: u16,

@@ -62,6 +62,10 @@ pub struct Memory {
 pub struct Fetch {
     /// Bytes that are fetched in a cycle, from an address aligned to them.
     pub bytes: u64,
+    /// Whether the parts of an instruction that lies in two packets are put together at issue: that takes a cycle where
+    /// fetching began with it.
+    #[serde(default)]
+    pub joins_at_issue: bool,
     /// Packets that can wait for issue.
     pub queue: usize,
     /// Cycles lost on a transfer that the target buffer knew.
@@ -145,8 +149,12 @@ pub struct Float {
     pub select: u64,
     /// Comparisons, into an `x` register.
     pub compare: u64,
-    /// Conversions.
+    /// Conversions between formats.
     pub convert: u64,
+    /// Conversions into an `x` register.
+    pub convert_to_int: u64,
+    /// Conversions from an `x` register.
+    pub convert_from_int: u64,
     /// Bits to an `x` register.
     pub to_int: u64,
     /// Bits from an `x` register.
@@ -163,16 +171,22 @@ pub struct Load {
     pub hit: u64,
     /// A hit of 1 or 2 bytes.
     pub narrow: u64,
-    /// A miss, beyond the memory's latency.
+    /// Whether an access that the cache or the TLB cannot serve issues again once it can, and everything behind it waits
+    /// until then.
+    #[serde(default)]
+    pub reissues: bool,
+    /// A miss, beyond the memory's latency; where accesses issue again, until then.
     pub miss: u64,
     /// After a miss, from its issue until the cache takes another access, beyond the memory's latency.
+    #[serde(default)]
     pub busy: u64,
     /// Loads that wait behind a miss without holding up issue.
     pub queue: usize,
-    /// Writing a changed line back, beyond the memory's latency.
+    /// A miss that has a changed line written back first takes so much longer.
     #[serde(default)]
     pub write_back: u64,
-    /// Where stores go to a write-back cache: from a store's issue until a load of its word can issue.
+    /// Where stores go to a write-back cache: from the issue of a load of bytes that a store has not put there yet until it issues
+    /// again.
     #[serde(default)]
     pub after_store: u64,
     /// A device, beyond the memory's latency where it counts.
@@ -262,6 +276,9 @@ pub struct Translation {
     /// After a walk, until the next access is translated.
     #[serde(default)]
     pub replay: u64,
+    /// Whether a translation that faults is kept as such.
+    #[serde(default)]
+    pub keeps_faults: bool,
     /// A walk, beside its reads.
     pub walk: u64,
     /// A read that hits the data cache.

@@ -7,7 +7,7 @@
 use crate::item::Item;
 use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::params::{Core, Divider, Multiplier};
-use crate::stores::StoreBuffer;
+use crate::stores::{StoreBuffer, Undrained};
 use crate::work::Unit;
 use std::sync::Arc;
 
@@ -71,8 +71,8 @@ pub(crate) struct Pipeline {
     /// When each of the last loads began.
     loads: Vec<u64>,
     next_load: usize,
-    /// When a load of the word that was stored last can issue.
-    last_store_clear: u64,
+    /// Where stores go to the cache itself: those that are not in it yet.
+    undrained: Undrained,
 }
 
 impl Pipeline {
@@ -100,7 +100,7 @@ impl Pipeline {
             translator_free: 0,
             loads: vec![0; core.load.queue],
             next_load: 0,
-            last_store_clear: 0,
+            undrained: Undrained::default(),
             core: Arc::clone(core),
         }
     }
@@ -152,14 +152,14 @@ impl Pipeline {
             &mut self.float_free,
             &mut self.cache_free,
             &mut self.translator_free,
-            &mut self.last_store_clear,
         ] {
             visitor.time(time, soon);
         }
         // A fetch may need it earlier than any instruction.
         visitor.time(&mut self.walker_free, next.min(soon));
-        if let Some(stores) = stores {
-            stores.visit(now, visitor);
+        match stores {
+            Some(stores) => stores.visit(now, visitor),
+            None => self.undrained.visit(now, visitor),
         }
     }
 
@@ -172,7 +172,7 @@ impl Pipeline {
     pub(crate) fn load_window(&self) -> usize {
         match &self.stores {
             Some(stores) => stores.queued(),
-            None => usize::from(self.last_store_clear > self.issued + 1),
+            None => self.undrained.pending(self.issued),
         }
     }
 
@@ -192,15 +192,19 @@ impl Pipeline {
     /// An instruction issues.
     pub(crate) fn issue(&mut self, item: &Item, outcome: &Outcome) {
         let work = &item.work;
+        // Fetching begins with an instruction that lies in two packets.
+        let joins = self.resume.is_some() && item.enters && item.begins.is_some();
+        let joining = u64::from(joins && self.core.fetch.joins_at_issue);
         let begins = self.fetch(item, outcome);
-        let mut at = self.fetched.max(self.issued + 1).max(self.commits[self.next_commit]);
+        let mut at = self.fetched.max(self.issued + 1 + joining);
+        at = at.max(self.commits[self.next_commit]);
         for source in work.sources {
             at = at.max(self.ready[usize::from(source & 63)]);
         }
         if self.core.integer.orders_writes && work.target != 0 {
             at = at.max(self.ready[usize::from(work.target & 63)]);
         }
-        at = at.max(self.unit_free(item, outcome));
+        at = at.max(self.unit_free(item));
         if executes_at_commit(work.unit) {
             at = at.max(self.last_commit);
         }
@@ -274,18 +278,14 @@ impl Pipeline {
     }
 
     /// The cycle from which the unit takes the instruction.
-    fn unit_free(&mut self, item: &Item, outcome: &Outcome) -> u64 {
+    fn unit_free(&mut self, item: &Item) -> u64 {
         match item.work.unit {
             Unit::Alu | Unit::Branch => self.arithmetic_free,
             Unit::Mul | Unit::MulHigh => self.multiplier_free.max(self.divider_block()),
             Unit::Div { .. } => self.divider_free.max(self.multiplier_free),
             Unit::CsrRead | Unit::CsrWrite(_) => self.csr_free.max(self.arithmetic_free),
             Unit::FpDivide { .. } | Unit::FpRoot { .. } => self.float_free,
-            Unit::Load | Unit::LoadNarrow => {
-                let conflict = self.stores.is_none() && outcome.behind == 1;
-                let oldest = self.loads[self.next_load].max(self.cache_block());
-                if conflict { oldest.max(self.last_store_clear) } else { oldest }
-            }
+            Unit::Load | Unit::LoadNarrow => self.loads[self.next_load].max(self.cache_block()),
             Unit::Store => {
                 let now = self.issued;
                 let room = self.stores.as_mut().map_or(0, |stores| stores.room(now + 1));
@@ -335,6 +335,8 @@ impl Pipeline {
             Unit::FpSelect { .. } => at + float.select,
             Unit::FpCompare => at + float.compare,
             Unit::FpConvert => at + float.convert,
+            Unit::FpConvertToInt => at + float.convert_to_int,
+            Unit::FpConvertFromInt => at + float.convert_from_int,
             Unit::FpToInt => at + float.to_int,
             Unit::IntToFp => at + float.from_int,
             Unit::Load | Unit::LoadNarrow => self.load(item, outcome, at),
@@ -400,7 +402,7 @@ impl Pipeline {
         }
         let mut start = self.translate(outcome, at.max(self.cache_free));
         let done = match outcome.data {
-            Data::Nowhere | Data::Unknown => start,
+            Data::Nowhere | Data::Unknown => start + 1,
             Data::Device => {
                 let memory = if params.device_latency { self.latency } else { 0 };
                 let done = start + params.device + memory;
@@ -408,14 +410,19 @@ impl Pipeline {
                 done
             }
             Data::Hit | Data::Miss | Data::MissWritten => {
-                if let Some(stores) = &self.stores {
-                    start = stores.clear_of(outcome.behind, start);
-                }
-                self.touch(outcome.data, start);
+                start = match &self.stores {
+                    Some(stores) => stores.clear_of(outcome.behind, start),
+                    None => self.undrained.load(outcome.behind, start, params.after_store),
+                };
+                let served = self.touch(outcome.data, start);
                 let narrow = item.work.unit == Unit::LoadNarrow;
                 let extra = if item.work.target >= 32 { self.core.float.load_extra } else { 0 };
-                if outcome.data == Data::Hit {
-                    start + if narrow { params.narrow } else { params.hit } + extra
+                let hit = if narrow { params.narrow } else { params.hit } + extra;
+                if params.reissues {
+                    start = served;
+                    start + hit
+                } else if outcome.data == Data::Hit {
+                    start + hit
                 } else {
                     start + params.miss + self.latency
                 }
@@ -423,15 +430,26 @@ impl Pipeline {
         };
         self.loads[self.next_load] = start;
         self.next_load = following(self.next_load, self.loads.len());
+        self.reissued(start);
         done
     }
 
-    /// A miss keeps the data cache busy.
-    fn touch(&mut self, data: Data, start: u64) {
+    /// A miss keeps the data cache busy: says until when, for an access at `start`.
+    fn touch(&mut self, data: Data, start: u64) -> u64 {
         let load = &self.core.load;
         let written = if data == Data::MissWritten { load.write_back } else { 0 };
-        if matches!(data, Data::Miss | Data::MissWritten) {
-            self.cache_free = start + load.busy + self.latency + written;
+        if !matches!(data, Data::Miss | Data::MissWritten) {
+            return start;
+        }
+        let busy = if load.reissues { load.miss } else { load.busy };
+        self.cache_free = start + busy + self.latency + written;
+        self.cache_free
+    }
+
+    /// An access was served at `cycle`: where it issues again for that, it does so then.
+    fn reissued(&mut self, cycle: u64) {
+        if self.core.load.reissues {
+            self.issued = self.issued.max(cycle);
         }
     }
 
@@ -439,7 +457,7 @@ impl Pipeline {
     fn store(&mut self, outcome: &Outcome, at: u64) -> u64 {
         let through = self.stores.is_some();
         let start = if through { at } else { at.max(self.cache_free) };
-        let start = match outcome.data {
+        let mut start = match outcome.data {
             Data::Unknown => return at,
             _ => self.translate(outcome, start),
         };
@@ -456,10 +474,14 @@ impl Pipeline {
                 return committed;
             }
             (None, data) => {
-                self.touch(data, start);
-                self.last_store_clear = start + self.core.load.after_store;
+                let served = self.touch(data, start);
+                if self.core.load.reissues {
+                    start = served;
+                }
+                self.undrained.store(start);
             }
         }
+        self.reissued(start);
         start
     }
 
@@ -477,10 +499,7 @@ impl Pipeline {
         let done = if params.in_memory {
             self.written(start) + cycles + self.latency
         } else {
-            if matches!(outcome.data, Data::Miss | Data::MissWritten) {
-                self.touch(outcome.data, start);
-                start = self.cache_free;
-            }
+            start = self.touch(outcome.data, start);
             start + cycles
         };
         self.refetch(done);
@@ -496,6 +515,7 @@ impl Pipeline {
         let done = self.walked(start, outcome.walk);
         // Nothing passes an access that waits for its translation.
         self.translator_free = done + self.core.translation.replay;
+        self.reissued(done);
         done
     }
 

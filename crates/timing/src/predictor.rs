@@ -110,6 +110,7 @@ impl Predictor {
                     returns: vec![0; returns],
                     top: 0,
                     depth: 0,
+                    called: None,
                 })
             }
         }
@@ -204,6 +205,9 @@ pub(crate) struct Buffer {
     returns: Vec<u64>,
     top: usize,
     depth: usize,
+    /// The packet that is fetched right behind a call that the buffer knew: the call's return address is pushed when it is
+    /// decoded, too late for a return in that packet.
+    called: Option<u64>,
 }
 
 impl Buffer {
@@ -229,10 +233,13 @@ impl Buffer {
         let index = self.index(packet);
         let direction = self.directions[index];
         let returns_to = (self.depth != 0).then(|| self.returns[self.top]);
+        let before_call = (self.depth > 1).then(|| self.returns[self.below_top()]);
+        let is_too_soon = self.called.take() == Some(packet);
+        let known_early = if is_too_soon { before_call } else { returns_to };
         // What the buffer alone says, a cycle earlier than decoding.
         let early = entry.and_then(|entry| match entry.flow {
             Flow::Branch => direction.then_some(entry.target),
-            Flow::Return => Some(returns_to.unwrap_or(entry.target)),
+            Flow::Return => Some(known_early.unwrap_or(entry.target)),
             _ => Some(entry.target),
         });
         let late = match flow {
@@ -254,23 +261,30 @@ impl Buffer {
                 self.top = (self.top + 1) % self.returns.len();
                 self.returns[self.top] = after;
                 self.depth = (self.depth + 1).min(self.returns.len());
+                self.called = (guess.early && !wrong).then_some(next & !3);
             }
             Flow::Return if self.depth != 0 => {
                 self.depth -= 1;
-                self.top = (self.top + self.returns.len() - 1) % self.returns.len();
+                self.top = self.below_top();
             }
             _ => {}
         }
-        // It learns what was wrong, and what decoding found that it did not know.
+        // It learns what was wrong, and what decoding found that it did not know. A transfer that nothing foresaw
+        // carries no number of an entry; execution reads that as the first one.
         let learns = wrong && taken || entry.is_none() && late.is_some();
         if learns {
-            let slot = slot.unwrap_or_else(|| self.tree.victim());
+            let unforeseen = if late.is_none() && flow == Flow::Branch { Some(0) } else { None };
+            let slot = slot.or(unforeseen).unwrap_or_else(|| self.tree.victim());
             self.entries[slot] = Some(Entry { packet, target: next, flow });
             self.tree.touch(slot);
         } else if let Some(slot) = slot.filter(|_| early.is_some()) {
             self.tree.touch(slot);
         }
         guess
+    }
+
+    fn below_top(&self) -> usize {
+        (self.top + self.returns.len() - 1) % self.returns.len()
     }
 
     fn push_history(&mut self, taken: bool) {

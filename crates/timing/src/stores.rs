@@ -191,6 +191,57 @@ impl StoreBuffer {
     }
 }
 
+/// The last stores of a core whose stores go to the data cache: each is put there in the first cycle in which no load wants
+/// it, and a load that comes before that and needs its bytes has to come again. It knows no addresses either.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Undrained {
+    /// For the one before the last, and the last: loads have issued in every cycle up to this one since it could have been put
+    /// away.
+    kept_until: [u64; 2],
+}
+
+impl Undrained {
+    /// How many stores there are room for.
+    pub(crate) const STORES: usize = 2;
+
+    /// Goes through everything that matters to what issues after `now`.
+    pub(crate) fn visit(&mut self, now: u64, visitor: &mut impl Visitor) {
+        for kept_until in &mut self.kept_until {
+            visitor.time(kept_until, now.saturating_sub(1));
+        }
+    }
+
+    /// How many of the last stores a load that issues after `now` can still meet.
+    pub(crate) fn pending(&self, now: u64) -> usize {
+        let oldest = self.kept_until.iter().position(|&kept_until| kept_until >= now);
+        oldest.map_or(0, |place| Self::STORES - place)
+    }
+
+    /// A store issues at `now`.
+    pub(crate) fn store(&mut self, now: u64) {
+        self.kept_until = [self.kept_until[1], now + 1];
+    }
+
+    /// A load issues at `now`, and so many stores ago one was made to its bytes, 0 for none: when it is served, `again` later
+    /// where it has to come again.
+    pub(crate) fn load(&mut self, behind: u16, now: u64, again: u64) -> u64 {
+        let mut conflict = false;
+        for (place, kept_until) in self.kept_until.iter_mut().enumerate() {
+            if now <= *kept_until + 1 {
+                *kept_until = now.max(*kept_until);
+                conflict |= behind != 0 && place + usize::from(behind) == Self::STORES;
+            }
+        }
+        if conflict { now + again } else { now }
+    }
+}
+
+/// The bytes of a word that an access of `size` bytes at `address` touches.
+pub(crate) fn bytes_of(address: u64, size: u8) -> u8 {
+    let mask = if size >= 8 { 0xff } else { (1u8 << size) - 1 };
+    mask << (address & 7)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,5 +289,40 @@ mod tests {
         assert_eq!(buffer.clear_of(0, 6), 6);
         assert_eq!(buffer.clear_of(3, 6), 6);
         assert!(buffer.drained(6) >= 5 + 14);
+    }
+
+    #[test]
+    fn a_load_behind_a_store_of_its_bytes_comes_again() {
+        let served = |behind: u16, after: u64| {
+            let mut undrained = Undrained::default();
+            undrained.store(10);
+            undrained.load(behind, 10 + after, 5) - 10 - after
+        };
+        assert_eq!(served(1, 1), 5);
+        assert_eq!(served(1, 2), 5);
+        // The cycle between was free to put it away.
+        assert_eq!(served(1, 3), 0);
+        assert_eq!(served(0, 1), 0);
+        assert_eq!(served(2, 1), 0);
+    }
+
+    #[test]
+    fn loads_keep_a_store_from_being_put_away() {
+        let mut undrained = Undrained::default();
+        undrained.store(10);
+        undrained.store(11);
+        for now in 12..20 {
+            assert_eq!(undrained.load(0, now, 5), now);
+            assert_eq!(undrained.pending(now), 2);
+        }
+        assert_eq!(undrained.load(2, 20, 5), 25);
+        assert_eq!(undrained.pending(21), 0);
+    }
+
+    #[test]
+    fn an_access_touches_its_bytes() {
+        assert_eq!(bytes_of(0x1004, 4), 0xf0);
+        assert_eq!(bytes_of(0x1003, 1), 0x08);
+        assert_eq!(bytes_of(0x1000, 8), 0xff);
     }
 }

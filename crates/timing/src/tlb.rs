@@ -31,8 +31,10 @@ impl Context {
 pub struct Walk {
     /// The physical address of each PTE that was read, in order, of both stages.
     pub reads: Vec<u64>,
-    /// log2 of the size of the page: the smaller of both stages'. 0 where the walk failed.
+    /// log2 of the size of the page: the smaller of both stages'. Where the walk failed, of what the last PTE stands for.
     pub bits: u8,
+    /// It found no translation.
+    pub failed: bool,
 }
 
 /// What a fence removes.
@@ -62,6 +64,11 @@ pub enum Flush {
 }
 
 impl Flush {
+    /// Whether it names an address.
+    pub(crate) fn names_address(self) -> bool {
+        matches!(self, Self::S { va: Some(_), .. } | Self::Vs { va: Some(_), .. })
+    }
+
     /// The same for all addresses and address spaces.
     pub(crate) fn widened(self) -> Self {
         match self {

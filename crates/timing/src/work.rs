@@ -75,8 +75,12 @@ pub(crate) enum Unit {
     },
     /// A comparison or class: into an `x` register.
     FpCompare,
-    /// Between FP formats, and from and to integers.
+    /// Between FP formats.
     FpConvert,
+    /// From an FP format to an integer.
+    FpConvertToInt,
+    /// From an integer to an FP format.
+    FpConvertFromInt,
     /// Bits from an `f` to an `x` register.
     FpToInt,
     /// Bits from an `x` to an `f` register.
@@ -187,8 +191,8 @@ impl Work {
             4 | 5 => (Unit::FpSelect { double }, [f1, f2, 0], fd),
             8 => (Unit::FpConvert, [f1, 0, 0], fd),
             0x14 => (Unit::FpCompare, [f1, f2, 0], rd),
-            0x18 => (Unit::FpConvert, [f1, 0, 0], rd),
-            0x1a => (Unit::FpConvert, [rs1, 0, 0], fd),
+            0x18 => (Unit::FpConvertToInt, [f1, 0, 0], rd),
+            0x1a => (Unit::FpConvertFromInt, [rs1, 0, 0], fd),
             0x1c if word >> 12 & 7 != 0 => (Unit::FpCompare, [f1, 0, 0], rd),
             0x1c => (Unit::FpToInt, [f1, 0, 0], rd),
             _ => (Unit::IntToFp, [rs1, 0, 0], fd),

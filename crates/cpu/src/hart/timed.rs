@@ -26,6 +26,8 @@ use crate::memory::Manner;
 use crate::platform::Platform;
 
 const PAGE: u64 = !(PAGE_BYTES - 1);
+/// ADDI x0, x0, 0.
+const NOP: u32 = 0x13;
 
 /// A cycle model and what the hart needs for it.
 pub(super) struct Timed {
@@ -215,7 +217,9 @@ impl Hart {
         let mut issued = None;
         let exit = match self.enter() {
             Ok(entry) => {
-                issued = self.decoded(entry).map(|insn| self.issue(timed, &insn));
+                // What is no instruction goes the way of one until it traps.
+                let insn = self.decoded(entry).or_else(|| self.decoder.decode(NOP));
+                issued = insn.map(|insn| self.issue(timed, &insn));
                 self.run_from(port, entry, retired + 1).and_then(|trap| self.trap(trap))
             }
             Err(Outside::Done(exit)) => exit,
@@ -362,7 +366,8 @@ fn place(core: &Core, va: u64, manner: Manner) -> timing::Place {
 /// A walk as memory sees it.
 fn walk_of(record: &WalkRecord) -> Walk {
     let mut walk = Walk::default();
-    let (mut first, mut second, mut implicit) = (64, 64, None::<ImplicitAccess>);
+    let (mut first, mut second, mut last) = (64, 64, 0);
+    let mut implicit = None::<ImplicitAccess>;
     for step in &record.steps {
         match step {
             WalkStep::Fetch(fetch) => {
@@ -370,6 +375,7 @@ fn walk_of(record: &WalkRecord) -> Walk {
                 implicit = fetch.implicit;
             }
             WalkStep::Judged(judgement) => {
+                last = 12 + 9 * judgement.level;
                 if let Verdict::Leaf { bits, .. } = judgement.verdict {
                     match judgement.stage {
                         StageName::G if implicit.is_none() => second = bits,
@@ -381,7 +387,8 @@ fn walk_of(record: &WalkRecord) -> Walk {
             WalkStep::Update(_) => {}
         }
     }
-    walk.bits = if record.outcome.is_ok() { first.min(second) } else { 0 };
+    walk.failed = record.outcome.is_err();
+    walk.bits = if walk.failed { last } else { first.min(second) };
     walk
 }
 
