@@ -12,20 +12,23 @@
 //! Calls nest at most as deep as [`STRIDE`], whatever a build makes of them.
 //!
 //! The invariant that `unsafe` stands on: the links of a page end with one that stops or jumps, whichever it is entered at;
-//! every link either stops, or calls the one behind it (two behind it where it does the work of both), of which there is one, since
-//! a run's last link does not, or calls one that an entry of a page or a distance between two links of its page names. No
+//! every link either stops, or calls the one behind it, of which there is one, since
+//! a run's last link does not, or does the work of that one, too, or calls one that an entry of a page or a distance between two
+//! links of its page names. No
 //! page changes while a thread runs, but for [`link`]'s cells.
 #![allow(unsafe_code)]
 
+mod pairs;
+mod parts;
+
 use std::cell::Cell;
+use std::marker::PhantomData;
 
 use isa::{Op as Insn, PAGE_BYTES};
 
-use crate::bits::{self, sext32};
 use crate::chain::{Stopped, Tier};
 use crate::code::{CodeCache, CodePage, End, MAX_RUN, Place};
 use crate::core::Core;
-use crate::csr::set_fs_dirty;
 use crate::exec::float;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
 use crate::op::{CHECKS_TARGET, Op, is_control_transfer};
@@ -63,13 +66,15 @@ const STRIDE: u64 = if cfg!(debug_assertions) { 1 << 10 } else { 1 << 16 };
 /// What must be left for a jump: itself and the longest run.
 const LEAST: u64 = MAX_RUN as u64 + 1;
 
+use parts::{Auipc, Constant, FloatLoad, FloatStore, Load, Nothing, Part, Store, Test};
+
 impl Link {
     /// Prepares an operation that ends at the offset `behind` in its page.
     pub(crate) fn new(op: &Op, behind: u16) -> Self {
         let run = run_of(op);
         let &Op { code, mut imm, rd, rs1, aux, .. } = op;
         let mut rs2 = u16::from(op.rs2);
-        if std::ptr::fn_addr_eq(run, floating as Run) {
+        if std::ptr::fn_addr_eq(run, whole::<Floating> as Run) {
             // The immediate is a fourth register at most.
             imm = (code as i32) << 8 | imm & 0xff;
             rs2 |= u16::from(aux) << 8;
@@ -82,8 +87,19 @@ impl Link {
     /// Prepares what stands behind a run.
     pub(crate) fn of_end(op: &Op) -> Self {
         let leaves = op.aux == End::Next as u8 && u64::from(op.offset) == PAGE_BYTES;
-        let run: Run = if leaves { next_page } else { stop };
+        let run: Run = if leaves { whole::<NextPage> } else { stop };
         Self { run: Cell::new(run), imm: Cell::new(op.imm), rd: op.rd, rs1: 0, rs2: 0 }
+    }
+
+    /// Lets links do the work of the one behind them, too, where there are links for both.
+    pub(crate) fn fuse(links: &[Self], ops: &[Op]) {
+        for (pair, link) in ops.windows(2).zip(links) {
+            if let [first, second] = pair
+                && first.rest > 1
+            {
+                pairs::fuse(first, second, link);
+            }
+        }
     }
 
     #[inline(always)]
@@ -112,6 +128,13 @@ pub(crate) fn link(code: &CodePage, from: u16, to: u16) {
         // A page has some thousand links.
         link.imm.set((i32::from(to) - i32::from(from)) * SIZE as i32);
         link.run.set(run);
+        let before = from.wrapping_sub(1);
+        if let (Some(first), Some(link)) = (code.op(before), code.links().get(usize::from(before)))
+            && first.rest == op.rest + 1
+            && op.rest != 0
+        {
+            pairs::fuse_linked(first, op, link);
+        }
     }
 }
 
@@ -144,20 +167,47 @@ impl Tier for Threads {
     }
 }
 
-/// Defines a link: `$core`, `$link` and the others are what it may use. It ends in `next!`, `stop!` or `go!`.
+/// What a link does, up to where the thread stops.
+trait Do {
+    /// # Safety
+    /// The module's invariant: `at` is a link of `code`, made for this.
+    unsafe fn run(
+        core: &mut Core,
+        at: *const Link,
+        limit: u64,
+        code: &CodePage,
+        codes: &CodeCache,
+    ) -> Stop;
+}
+
+unsafe extern "C" fn whole<D: Do>(
+    core: &mut Core,
+    at: *const Link,
+    limit: u64,
+    code: &CodePage,
+    codes: &CodeCache,
+) -> Stop {
+    // SAFETY: the module's invariant.
+    unsafe { D::run(core, at, limit, code, codes) }
+}
+
+/// Says what a link of some type does: `$core`, `$link` and the others are what it may use. It ends in `next!`, `stop!`, `follow!` or `go!`.
 macro_rules! link {
-    ($name:ident, |$core:ident, $link:ident, $at:ident, $limit:ident, $code:ident, $codes:ident| $body:block) => {
-        unsafe extern "C" fn $name(
-            $core: &mut Core,
-            $at: *const Link,
-            $limit: u64,
-            $code: &CodePage,
-            $codes: &CodeCache,
-        ) -> Stop {
-            // SAFETY: the module's invariant.
-            #[allow(unused_variables)]
-            let $link = unsafe { &*$at };
-            $body
+    ([$($generics:tt)*] $name:ty, |$core:ident, $link:ident, $at:ident, $limit:ident, $code:ident, $codes:ident| $body:block) => {
+        impl<$($generics)*> Do for $name {
+            #[inline(always)]
+            unsafe fn run(
+                $core: &mut Core,
+                $at: *const Link,
+                $limit: u64,
+                $code: &CodePage,
+                $codes: &CodeCache,
+            ) -> Stop {
+                // SAFETY: the module's invariant.
+                #[allow(unused_variables)]
+                let $link = unsafe { &*$at };
+                $body
+            }
         }
     };
 }
@@ -197,31 +247,49 @@ macro_rules! follow {
         }
     }};
 }
-/// Goes to any address, once it is found; `$size` of the link counts as done.
-macro_rules! go {
-    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:expr, $size:expr $(, $effect:expr)?) => {{
-        let target: u64 = $target;
-        let mut page = $core.pc;
-        let mut code: &CodePage = $code;
-        if (target ^ page) & PAGE != 0 {
-            match $core.mmu.fetch_page(target).and_then(|pa| $codes.page(pa)) {
-                Some(found) => (page, code) = (target & PAGE, found),
-                None => stop!($core, $at, $limit, $code, $codes),
-            }
-        }
-        let number = usize::from(code.entry(target));
+/// Goes to a number of a page that was found for the target, if there is one and room; `$size` of the link counts as done.
+macro_rules! enter {
+    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:ident, $in:ident, $size:expr $(, $effect:expr)?) => {{
+        let number = usize::from($in.entry($target));
         if number == 0 || $at.addr() as u64 > $limit {
             stop!($core, $at, $limit, $code, $codes);
         }
         $($effect;)?
-        $core.pc = page;
         // SAFETY: an entry names a link of its page.
         unsafe {
-            let to = code.links().as_ptr().add(number);
+            let to = $in.links().as_ptr().add(number);
             let distance = (to.addr() as u64).wrapping_sub($at.addr() as u64);
             let limit = $limit.wrapping_add(distance).wrapping_sub($size);
-            ((*to).run.get())($core, to, limit, code, $codes)
+            ((*to).run.get())($core, to, limit, $in, $codes)
         }
+    }};
+}
+/// Goes to an address in the page.
+macro_rules! near {
+    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:ident, $size:expr $(, $effect:expr)?) => {{
+        enter!($core, $at, $limit, $code, $codes, $target, $code, $size $(, $effect)?)
+    }};
+}
+/// Goes to an address in another page.
+macro_rules! far {
+    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:ident, $size:expr $(, $effect:expr)?) => {{
+        let Some(found) = $core.mmu.fetch_page($target).and_then(|pa| $codes.page(pa)) else {
+            stop!($core, $at, $limit, $code, $codes);
+        };
+        enter!($core, $at, $limit, $code, $codes, $target, found, $size, {
+            $core.pc = $target & PAGE;
+            $($effect)?
+        })
+    }};
+}
+/// Goes to any address.
+macro_rules! go {
+    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:expr, $size:expr $(, $effect:expr)?) => {{
+        let target: u64 = $target;
+        if (target ^ $core.pc) & PAGE == 0 {
+            return near!($core, $at, $limit, $code, $codes, target, $size $(, $effect)?);
+        }
+        far!($core, $at, $limit, $code, $codes, target, $size $(, $effect)?)
     }};
 }
 
@@ -236,58 +304,71 @@ unsafe extern "C" fn stop(
     Stop { at, limit }
 }
 
-link!(next_page, |core, link, at, limit, code, codes| {
+/// One operation, and what stands behind it.
+struct One<P>(PhantomData<P>);
+link!([P: Part] One<P>, |core, link, at, limit, code, codes| {
+    if !P::apply(core, link) {
+        stop!(core, at, limit, code, codes);
+    }
+    next!(core, at, limit, code, codes)
+});
+/// One operation, and what the link behind it does.
+struct Pair<P, D>(PhantomData<(P, D)>);
+link!([P: Part, D: Do] Pair<P, D>, |core, link, at, limit, code, codes| {
+    if !P::apply(core, link) {
+        stop!(core, at, limit, code, codes);
+    }
+    // SAFETY: the module's invariant.
+    unsafe { D::run(core, at.add(1), limit, code, codes) }
+});
+/// The page's end.
+struct NextPage;
+link!([] NextPage, |core, link, at, limit, code, codes| {
     go!(core, at, limit, code, codes, core.pc.wrapping_add(PAGE_BYTES), 0)
 });
-link!(next_linked, |core, link, at, limit, code, codes| {
+/// The end of a run, linked to where another goes on.
+struct NextLinked;
+link!([] NextLinked, |core, link, at, limit, code, codes| {
     follow!(core, at, limit, code, codes, 0)
 });
-link!(nothing, |core, link, at, limit, code, codes| { next!(core, at, limit, code, codes) });
-link!(constant, |core, link, at, limit, code, codes| {
-    core.set_x(link.rd, link.imm());
-    next!(core, at, limit, code, codes)
+struct JalLinked;
+link!([] JalLinked, |core, link, at, limit, code, codes| {
+    let behind = core.pc.wrapping_add(link.behind());
+    follow!(core, at, limit, code, codes, SIZE, core.set_x(link.rd, behind))
 });
-link!(constant_of_two, |core, link, at, limit, code, codes| {
-    core.set_x(link.rd, link.imm());
-    next!(core, at, limit, code, codes, 2)
-});
-link!(copy, |core, link, at, limit, code, codes| {
-    core.set_x(link.rd, core.x(link.rs1));
-    next!(core, at, limit, code, codes)
-});
-link!(auipc, |core, link, at, limit, code, codes| {
-    core.set_x(link.rd, core.pc.wrapping_add(link.imm()));
-    next!(core, at, limit, code, codes)
-});
-link!(auipc_of_two, |core, link, at, limit, code, codes| {
-    core.set_x(link.rd, core.pc.wrapping_add(link.imm()));
-    next!(core, at, limit, code, codes, 2)
-});
-link!(jal_linked, |core, link, at, limit, code, codes| {
-    follow!(
-        core,
-        at,
-        limit,
-        code,
-        codes,
-        SIZE,
-        core.set_x(link.rd, core.pc.wrapping_add(link.behind()))
-    )
-});
-link!(jump_linked, |core, link, at, limit, code, codes| {
+/// JAL that links no register.
+struct Jump;
+link!([] Jump, |core, link, at, limit, code, codes| {
     follow!(core, at, limit, code, codes, SIZE)
 });
-link!(jal_far, |core, link, at, limit, code, codes| {
+/// JAL to another page.
+struct JalFar;
+link!([] JalFar, |core, link, at, limit, code, codes| {
     let behind = core.pc.wrapping_add(link.behind());
     let target = core.pc.wrapping_add(link.imm());
     go!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
 });
-link!(jalr, |core, link, at, limit, code, codes| {
+struct Jalr;
+link!([] Jalr, |core, link, at, limit, code, codes| {
     let behind = core.pc.wrapping_add(link.behind());
     let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
-    go!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
+    if (target ^ core.pc) & PAGE != 0 {
+        // Out of line, so that what stays in the page needs few native registers.
+        // SAFETY: the module's invariant.
+        return unsafe { whole::<JalrFar>(core, at, limit, code, codes) };
+    }
+    near!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
 });
-link!(jalr_aligned, |core, link, at, limit, code, codes| {
+/// JALR to another page.
+struct JalrFar;
+link!([] JalrFar, |core, link, at, limit, code, codes| {
+    let behind = core.pc.wrapping_add(link.behind());
+    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
+    far!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
+});
+/// JALR where targets must be multiples of 4.
+struct JalrAligned;
+link!([] JalrAligned, |core, link, at, limit, code, codes| {
     let behind = core.pc.wrapping_add(link.behind());
     let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
     if target & 2 != 0 {
@@ -295,10 +376,47 @@ link!(jalr_aligned, |core, link, at, limit, code, codes| {
     }
     go!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
 });
-
-// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and `behind` the
-// rounding mode.
-link!(floating, |core, link, at, limit, code, codes| {
+/// A branch that was linked.
+struct Branch<T>(PhantomData<T>);
+link!([T: Test] Branch<T>, |core, link, at, limit, code, codes| {
+    if T::holds(core.x(link.rs1), core.x(link.rs2())) {
+        return follow!(core, at, limit, code, codes, SIZE);
+    }
+    next!(core, at, limit, code, codes)
+});
+/// A branch that was not taken so far.
+struct BranchUnlinked<T>(PhantomData<T>);
+link!([T: Test] BranchUnlinked<T>, |core, link, at, limit, code, codes| {
+    if T::holds(core.x(link.rs1), core.x(link.rs2())) {
+        stop!(core, at, limit, code, codes);
+    }
+    next!(core, at, limit, code, codes)
+});
+/// A branch to another page.
+struct BranchFar<T>(PhantomData<T>);
+link!([T: Test] BranchFar<T>, |core, link, at, limit, code, codes| {
+    if T::holds(core.x(link.rs1), core.x(link.rs2())) {
+        let target = core.pc.wrapping_add(link.imm());
+        return far!(core, at, limit, code, codes, target, SIZE);
+    }
+    next!(core, at, limit, code, codes)
+});
+/// LUI, and ADDI on top of it.
+struct ConstantOfTwo;
+link!([] ConstantOfTwo, |core, link, at, limit, code, codes| {
+    core.set_x(link.rd, link.imm());
+    next!(core, at, limit, code, codes, 2)
+});
+/// AUIPC, and ADDI on top of it.
+struct AuipcOfTwo;
+link!([] AuipcOfTwo, |core, link, at, limit, code, codes| {
+    core.set_x(link.rd, core.pc.wrapping_add(link.imm()));
+    next!(core, at, limit, code, codes, 2)
+});
+/// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and the upper half of `rs2` the
+/// rounding mode.
+struct Floating;
+link!([] Floating, |core, link, at, limit, code, codes| {
     if core.fp_is_off() {
         stop!(core, at, limit, code, codes);
     }
@@ -336,44 +454,20 @@ impl Form {
 
 /// How a branch runs.
 fn branch_of(op: &Op, form: Form) -> Run {
-    macro_rules! branch {
-        (|$a:ident, $b:ident| $test:expr) => {{
-            link!(unlinked, |core, link, at, limit, code, codes| {
-                let ($a, $b) = (core.x(link.rs1), core.x(link.rs2()));
-                if $test {
-                    stop!(core, at, limit, code, codes);
-                }
-                next!(core, at, limit, code, codes)
-            });
-            link!(linked, |core, link, at, limit, code, codes| {
-                let ($a, $b) = (core.x(link.rs1), core.x(link.rs2()));
-                if $test {
-                    return follow!(core, at, limit, code, codes, SIZE);
-                }
-                next!(core, at, limit, code, codes)
-            });
-            link!(far, |core, link, at, limit, code, codes| {
-                let ($a, $b) = (core.x(link.rs1), core.x(link.rs2()));
-                if $test {
-                    let target = core.pc.wrapping_add(link.imm());
-                    return go!(core, at, limit, code, codes, target, SIZE);
-                }
-                next!(core, at, limit, code, codes)
-            });
-            match form {
-                Form::Unlinked => unlinked,
-                Form::Linked => linked,
-                Form::Far => far,
-            }
-        }};
+    fn of<T: Test>(form: Form) -> Run {
+        match form {
+            Form::Unlinked => whole::<BranchUnlinked<T>>,
+            Form::Linked => whole::<Branch<T>>,
+            Form::Far => whole::<BranchFar<T>>,
+        }
     }
     match op.code {
-        Insn::Beq => branch!(|a, b| a == b),
-        Insn::Bne => branch!(|a, b| a != b),
-        Insn::Blt => branch!(|a, b| (a as i64) < b as i64),
-        Insn::Bge => branch!(|a, b| a as i64 >= b as i64),
-        Insn::Bltu => branch!(|a, b| a < b),
-        Insn::Bgeu => branch!(|a, b| a >= b),
+        Insn::Beq => of::<parts::Beq>(form),
+        Insn::Bne => of::<parts::Bne>(form),
+        Insn::Blt => of::<parts::Blt>(form),
+        Insn::Bge => of::<parts::Bge>(form),
+        Insn::Bltu => of::<parts::Bltu>(form),
+        Insn::Bgeu => of::<parts::Bgeu>(form),
         _ => stop,
     }
 }
@@ -381,10 +475,10 @@ fn branch_of(op: &Op, form: Form) -> Run {
 /// How a jump, branch or end of a run runs that was linked; `None` for what cannot be.
 fn linked_run_of(op: &Op) -> Option<Run> {
     match op.code {
-        _ if op.rest == 0 => (op.aux == End::Next as u8).then_some(next_linked),
+        _ if op.rest == 0 => (op.aux == End::Next as u8).then_some(whole::<NextLinked> as Run),
         _ if Form::of(op) != Form::Unlinked => None,
-        Insn::Jal if op.rd == X_SINK => Some(jump_linked),
-        Insn::Jal => Some(jal_linked),
+        Insn::Jal if op.rd == X_SINK => Some(whole::<Jump>),
+        Insn::Jal => Some(whole::<JalLinked>),
         Insn::Jalr => None,
         code if is_control_transfer(code) => Some(branch_of(op, Form::Linked)),
         _ => None,
@@ -393,165 +487,53 @@ fn linked_run_of(op: &Op) -> Option<Run> {
 
 /// How an operation runs.
 fn run_of(op: &Op) -> Run {
-    macro_rules! two {
+    macro_rules! table {
         ($($name:ident: $meaning:expr;)*) => {
             match op.code {
-                $(Insn::$name => {
-                    link!(run, |core, link, at, limit, code, codes| {
-                        let meaning: fn(u64, u64) -> u64 = $meaning;
-                        core.set_x(link.rd, meaning(core.x(link.rs1), core.x(link.rs2())));
-                        next!(core, at, limit, code, codes)
-                    });
-                    return run;
-                })*
+                $(Insn::$name => return whole::<One<parts::$name>>,)*
                 _ => {}
             }
         };
-    }
-    macro_rules! immediate {
-        ($($name:ident: $meaning:expr;)*) => {
-            match op.code {
-                $(Insn::$name => {
-                    link!(run, |core, link, at, limit, code, codes| {
-                        let meaning: fn(u64, u64) -> u64 = $meaning;
-                        core.set_x(link.rd, meaning(core.x(link.rs1), link.imm()));
-                        next!(core, at, limit, code, codes)
-                    });
-                    return run;
-                })*
-                _ => {}
-            }
-        };
-    }
-    macro_rules! one {
-        ($($name:ident: $meaning:expr;)*) => {
-            match op.code {
-                $(Insn::$name => {
-                    link!(run, |core, link, at, limit, code, codes| {
-                        let meaning: fn(u64) -> u64 = $meaning;
-                        core.set_x(link.rd, meaning(core.x(link.rs1)));
-                        next!(core, at, limit, code, codes)
-                    });
-                    return run;
-                })*
-                _ => {}
-            }
-        };
-    }
-    macro_rules! load {
-        ($t:ty, $signed:ty) => {{
-            link!(run, |core, link, at, limit, code, codes| {
-                let va = core.x(link.rs1).wrapping_add(link.imm());
-                let Some(value) = core.load::<$t>(va) else {
-                    stop!(core, at, limit, code, codes);
-                };
-                core.set_x(link.rd, value as $signed as u64);
-                next!(core, at, limit, code, codes)
-            });
-            run
-        }};
-    }
-    macro_rules! store {
-        ($t:ty) => {{
-            link!(run, |core, link, at, limit, code, codes| {
-                let va = core.x(link.rs1).wrapping_add(link.imm());
-                if !core.store::<$t>(va, core.x(link.rs2()) as $t) {
-                    stop!(core, at, limit, code, codes);
-                }
-                next!(core, at, limit, code, codes)
-            });
-            run
-        }};
-    }
-    macro_rules! float_load {
-        ($t:ty, $boxed:expr) => {{
-            link!(run, |core, link, at, limit, code, codes| {
-                let va = core.x(link.rs1).wrapping_add(link.imm());
-                if core.fp_is_off() {
-                    stop!(core, at, limit, code, codes);
-                }
-                let Some(value) = core.load::<$t>(va) else {
-                    stop!(core, at, limit, code, codes);
-                };
-                core.f[usize::from(link.rd & 31)] = u64::from(value) | $boxed;
-                set_fs_dirty(core);
-                next!(core, at, limit, code, codes)
-            });
-            run
-        }};
-    }
-    macro_rules! float_store {
-        ($t:ty) => {{
-            link!(run, |core, link, at, limit, code, codes| {
-                let va = core.x(link.rs1).wrapping_add(link.imm());
-                if core.fp_is_off()
-                    || !core.store::<$t>(va, core.f[usize::from(link.rs2() & 31)] as $t)
-                {
-                    stop!(core, at, limit, code, codes);
-                }
-                next!(core, at, limit, code, codes)
-            });
-            run
-        }};
     }
     match op.code {
-        Insn::Jalr if op.aux == CHECKS_TARGET => return jalr_aligned,
+        Insn::Jalr if op.aux == CHECKS_TARGET => return whole::<JalrAligned>,
         code if is_control_transfer(code) && op.aux == CHECKS_TARGET => return stop,
-        Insn::Addi if op.rs1 == 0 => return constant,
-        Insn::Addi if op.imm == 0 => return copy,
+        Insn::Addi if op.rs1 == 0 => return whole::<One<Constant>>,
+        Insn::Addi if op.imm == 0 => return whole::<One<parts::Copy>>,
         _ => {}
     }
-    of_two_registers!(two);
-    of_register_and_immediate!(immediate);
-    of_one_register!(one);
+    of_two_registers!(table);
+    of_register_and_immediate!(table);
+    of_one_register!(table);
     match op.code {
-        Insn::Lui => constant,
-        Insn::Auipc => auipc,
-        Insn::Jal if Form::of(op) == Form::Far => jal_far,
+        Insn::Lui => whole::<One<Constant>>,
+        Insn::Auipc => whole::<One<Auipc>>,
+        Insn::Jal if Form::of(op) == Form::Far => whole::<JalFar>,
         Insn::Jal => stop,
-        Insn::Jalr => jalr,
+        Insn::Jalr => whole::<Jalr>,
         Insn::Beq | Insn::Bne | Insn::Blt | Insn::Bge | Insn::Bltu | Insn::Bgeu => {
             branch_of(op, Form::of(op))
         }
-        Insn::Lb => load!(u8, i8),
-        Insn::Lh => load!(u16, i16),
-        Insn::Lw => load!(u32, i32),
-        Insn::Ld => load!(u64, u64),
-        Insn::Lbu => load!(u8, u8),
-        Insn::Lhu => load!(u16, u16),
-        Insn::Lwu => load!(u32, u32),
-        Insn::Sb => store!(u8),
-        Insn::Sh => store!(u16),
-        Insn::Sw => store!(u32),
-        Insn::Sd => store!(u64),
-        Insn::Flw => float_load!(u32, 0xffff_ffff << 32),
-        Insn::Fld => float_load!(u64, 0),
-        Insn::Fsw => float_store!(u32),
-        Insn::Fsd => float_store!(u64),
-        Insn::Fence | Insn::Pause => nothing,
+        Insn::Lb => whole::<One<Load<u8, i8>>>,
+        Insn::Lh => whole::<One<Load<u16, i16>>>,
+        Insn::Lw => whole::<One<Load<u32, i32>>>,
+        Insn::Ld => whole::<One<Load<u64, u64>>>,
+        Insn::Lbu => whole::<One<Load<u8, u8>>>,
+        Insn::Lhu => whole::<One<Load<u16, u16>>>,
+        Insn::Lwu => whole::<One<Load<u32, u32>>>,
+        Insn::Sb => whole::<One<Store<u8>>>,
+        Insn::Sh => whole::<One<Store<u16>>>,
+        Insn::Sw => whole::<One<Store<u32>>>,
+        Insn::Sd => whole::<One<Store<u64>>>,
+        Insn::Flw => whole::<One<FloatLoad<u32>>>,
+        Insn::Fld => whole::<One<FloatLoad<u64>>>,
+        Insn::Fsw => whole::<One<FloatStore<u32>>>,
+        Insn::Fsd => whole::<One<FloatStore<u64>>>,
+        Insn::Fence | Insn::Pause => whole::<One<Nothing>>,
         Insn::Flh | Insn::Fsh => stop,
         code if code.row().operands.contains("frd") || code.row().operands.contains("frs1") => {
-            floating
+            whole::<Floating>
         }
         _ => stop,
-    }
-}
-
-impl Link {
-    /// Lets one link do the work of two where the second only adds to what the first put into the same register. The second
-    /// stays, for who enters there.
-    pub(crate) fn fuse(links: &mut [Self], ops: &[Op]) {
-        for (number, pair) in ops.windows(2).enumerate() {
-            let [first, second] = pair else { continue };
-            let same = second.code == Insn::Addi && second.rs1 == first.rd && second.rd == first.rd;
-            let Some(sum) = first.imm.checked_add(second.imm).filter(|_| same) else { continue };
-            let run: Run = match first.code {
-                Insn::Lui => constant_of_two,
-                Insn::Auipc => auipc_of_two,
-                _ => continue,
-            };
-            links[number].run.set(run);
-            links[number].imm.set(sum);
-        }
     }
 }

@@ -1,0 +1,196 @@
+//! What one operation does before a thread goes on behind it, as types, so that links are made of one or of two of them.
+
+use std::marker::PhantomData;
+
+use mmu::Scalar;
+
+use super::Link;
+use crate::bits::{self, sext32};
+use crate::core::Core;
+use crate::csr::set_fs_dirty;
+use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
+
+/// What an operation does. It is done, or nothing is and the thread has to stop before it.
+pub(super) trait Part {
+    /// Says whether it is done.
+    fn apply(core: &mut Core, link: &Link) -> bool;
+}
+
+macro_rules! two {
+    ($($name:ident: $meaning:expr;)*) => {$(
+        pub(super) struct $name;
+        impl Part for $name {
+            #[inline(always)]
+            fn apply(core: &mut Core, link: &Link) -> bool {
+                let meaning: fn(u64, u64) -> u64 = $meaning;
+                core.set_x(link.rd, meaning(core.x(link.rs1), core.x(link.rs2())));
+                true
+            }
+        }
+    )*};
+}
+macro_rules! immediate {
+    ($($name:ident: $meaning:expr;)*) => {$(
+        pub(super) struct $name;
+        impl Part for $name {
+            #[inline(always)]
+            fn apply(core: &mut Core, link: &Link) -> bool {
+                let meaning: fn(u64, u64) -> u64 = $meaning;
+                core.set_x(link.rd, meaning(core.x(link.rs1), link.imm()));
+                true
+            }
+        }
+    )*};
+}
+macro_rules! one {
+    ($($name:ident: $meaning:expr;)*) => {$(
+        pub(super) struct $name;
+        impl Part for $name {
+            #[inline(always)]
+            fn apply(core: &mut Core, link: &Link) -> bool {
+                let meaning: fn(u64) -> u64 = $meaning;
+                core.set_x(link.rd, meaning(core.x(link.rs1)));
+                true
+            }
+        }
+    )*};
+}
+of_two_registers!(two);
+of_register_and_immediate!(immediate);
+of_one_register!(one);
+
+/// Nothing: a fence.
+pub(super) struct Nothing;
+
+impl Part for Nothing {
+    #[inline(always)]
+    fn apply(_: &mut Core, _: &Link) -> bool {
+        true
+    }
+}
+
+/// The immediate: LUI, LI.
+pub(super) struct Constant;
+
+impl Part for Constant {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        core.set_x(link.rd, link.imm());
+        true
+    }
+}
+
+/// Another register: MV.
+pub(super) struct Copy;
+
+impl Part for Copy {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        core.set_x(link.rd, core.x(link.rs1));
+        true
+    }
+}
+
+pub(super) struct Auipc;
+
+impl Part for Auipc {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        core.set_x(link.rd, core.pc.wrapping_add(link.imm()));
+        true
+    }
+}
+
+/// The virtual address of a load or store.
+#[inline(always)]
+fn address(core: &Core, link: &Link) -> u64 {
+    core.x(link.rs1).wrapping_add(link.imm())
+}
+
+/// A load of a `T`, which the second type extends.
+pub(super) struct Load<T, S>(PhantomData<(T, S)>);
+
+macro_rules! load {
+    ($($t:ty, $signed:ty;)*) => {$(
+        impl Part for Load<$t, $signed> {
+            #[inline(always)]
+            fn apply(core: &mut Core, link: &Link) -> bool {
+                let Some(value) = core.load::<$t>(address(core, link)) else { return false };
+                core.set_x(link.rd, value as $signed as u64);
+                true
+            }
+        }
+    )*};
+}
+load! {
+    u8, i8;
+    u16, i16;
+    u32, i32;
+    u64, u64;
+    u8, u8;
+    u16, u16;
+    u32, u32;
+}
+
+pub(super) struct Store<T>(PhantomData<T>);
+
+impl<T: Scalar> Part for Store<T> {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        let value = T::truncate(core.x(link.rs2()));
+        core.store::<T>(address(core, link), value)
+    }
+}
+
+/// FLW and FLD: what is narrow is boxed.
+pub(super) struct FloatLoad<T>(PhantomData<T>);
+
+impl<T: Scalar> Part for FloatLoad<T> {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        if core.fp_is_off() {
+            return false;
+        }
+        let Some(value) = core.load::<T>(address(core, link)) else { return false };
+        let boxed = if T::BYTES == 4 { 0xffff_ffff << 32 } else { 0 };
+        core.f[usize::from(link.rd & 31)] = value.into() | boxed;
+        set_fs_dirty(core);
+        true
+    }
+}
+
+/// FSW and FSD.
+pub(super) struct FloatStore<T>(PhantomData<T>);
+
+impl<T: Scalar> Part for FloatStore<T> {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        let value = T::truncate(core.f[usize::from(link.rs2() & 31)]);
+        !core.fp_is_off() && core.store::<T>(address(core, link), value)
+    }
+}
+
+/// What a branch asks of two registers.
+pub(super) trait Test {
+    fn holds(a: u64, b: u64) -> bool;
+}
+
+macro_rules! tests {
+    ($($name:ident: |$a:ident, $b:ident| $test:expr;)*) => {$(
+        pub(super) struct $name;
+        impl Test for $name {
+            #[inline(always)]
+            fn holds($a: u64, $b: u64) -> bool {
+                $test
+            }
+        }
+    )*};
+}
+tests! {
+    Beq: |a, b| a == b;
+    Bne: |a, b| a != b;
+    Blt: |a, b| (a as i64) < b as i64;
+    Bge: |a, b| a as i64 >= b as i64;
+    Bltu: |a, b| a < b;
+    Bgeu: |a, b| a >= b;
+}
