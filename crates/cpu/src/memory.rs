@@ -431,6 +431,23 @@ impl Core {
         Ok(old)
     }
 
+    /// AMOCAS through the native TLB alone; `None` where that does not serve it.
+    #[inline(always)]
+    pub(crate) fn compare_and_swap<T: Scalar>(
+        &mut self,
+        va: u64,
+        expected: T,
+        new: T,
+    ) -> Option<T> {
+        let old = self.load::<T>(va)?;
+        let served = if old == expected {
+            self.store::<T>(va, new)
+        } else {
+            self.mmu.writable::<T>(va).is_some()
+        };
+        served.then_some(old)
+    }
+
     /// LR: loads and reserves.
     #[inline(never)]
     pub(crate) fn load_reserved(&mut self, va: u64, size: u8) -> Result<u64, DataFault> {

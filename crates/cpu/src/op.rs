@@ -127,6 +127,17 @@ pub(crate) fn ends_run(insn: &Insn) -> bool {
     }
 }
 
+/// Whether a CSR instruction touches nothing that counts, tells the time or decides what comes next.
+pub(crate) fn is_inert_access(op: &Op) -> bool {
+    use isa::csr::*;
+    let number = op.imm as u16;
+    let reads = !matches!(op.code, Code::Csrrw | Code::Csrrwi) && op.rs1 == 0;
+    // The counters, and what a comparator or a line shows in.
+    let changes =
+        matches!(number, 0xb00..0xc00 | 0xc00..0xd00 | MIP | SIP | HIP | VSIP | SEED | SCOUNTOVF);
+    is_inert(number) || reads && !changes
+}
+
 /// CSRs whose value decides neither translation, mode, interrupts nor what is legal.
 fn is_inert(number: u16) -> bool {
     use isa::csr::*;

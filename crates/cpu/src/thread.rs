@@ -29,9 +29,9 @@ use isa::{Op as Insn, PAGE_BYTES};
 use crate::chain::{Stopped, Tier};
 use crate::code::{CodeCache, CodePage, End, MAX_RUN, Place};
 use crate::core::Core;
-use crate::exec::float;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
-use crate::op::{CHECKS_TARGET, Op, is_control_transfer};
+use crate::exec::{self, float};
+use crate::op::{CHECKS_TARGET, Op, is_control_transfer, is_inert_access};
 use crate::state::X_SINK;
 
 /// Runs the link at the address given, and those that follow; room ends behind the limit.
@@ -66,7 +66,10 @@ const STRIDE: u64 = if cfg!(debug_assertions) { 1 << 10 } else { 1 << 16 };
 /// What must be left for a jump: itself and the longest run.
 const LEAST: u64 = MAX_RUN as u64 + 1;
 
-use parts::{Auipc, Constant, FloatLoad, FloatStore, Load, Nothing, Part, Store, Test};
+use parts::{
+    Amocas, Auipc, Constant, FloatLoad, FloatStore, Load, LoadReserved, Nothing, Part, Store,
+    StoreConditional, Test,
+};
 
 impl Link {
     /// Prepares an operation that ends at the offset `behind` in its page.
@@ -78,6 +81,8 @@ impl Link {
             // The immediate is a fourth register at most.
             imm = (code as i32) << 8 | imm & 0xff;
             rs2 |= u16::from(aux) << 8;
+        } else if is_csr_access(code) {
+            imm = (code as i32) << 12 | imm & 0xfff;
         } else if matches!(code, Insn::Jal | Insn::Jalr) {
             rs2 = behind / 2;
         }
@@ -415,6 +420,20 @@ link!([] AuipcOfTwo, |core, link, at, limit, code, codes| {
 });
 /// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and the upper half of `rs2` the
 /// rounding mode.
+struct Csr;
+link!([] Csr, |core, link, at, limit, code, codes| {
+    let imm = link.imm.get();
+    // SAFETY: these bits were made from a code by `Link::new`, and it is two bytes long.
+    let insn = unsafe { std::mem::transmute::<u16, Insn>((imm >> 12) as u16) };
+    let Link { rd, rs1, .. } = *link;
+    let op = Op { imm: imm & 0xfff, code: insn, offset: 0, rd, rs1, rs2: 0, aux: 0, rest: 1 };
+    // What is not permitted changed nothing.
+    if exec::csr(core, &op).is_err() {
+        stop!(core, at, limit, code, codes);
+    }
+    next!(core, at, limit, code, codes)
+});
+
 struct Floating;
 link!([] Floating, |core, link, at, limit, code, codes| {
     if core.fp_is_off() {
@@ -432,6 +451,11 @@ link!([] Floating, |core, link, at, limit, code, codes| {
     }
     next!(core, at, limit, code, codes)
 });
+
+fn is_csr_access(code: Insn) -> bool {
+    use Insn::{Csrrc, Csrrci, Csrrs, Csrrsi, Csrrw, Csrrwi};
+    matches!(code, Csrrw | Csrrs | Csrrc | Csrrwi | Csrrsi | Csrrci)
+}
 
 /// A jump or branch, by where it goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -529,6 +553,23 @@ fn run_of(op: &Op) -> Run {
         Insn::Fld => whole::<One<FloatLoad<u64>>>,
         Insn::Fsw => whole::<One<FloatStore<u32>>>,
         Insn::Fsd => whole::<One<FloatStore<u64>>>,
+        Insn::LrW => whole::<One<LoadReserved<u32>>>,
+        Insn::LrD => whole::<One<LoadReserved<u64>>>,
+        Insn::ScW => whole::<One<StoreConditional<u32>>>,
+        Insn::ScD => whole::<One<StoreConditional<u64>>>,
+        Insn::AmoswapW => whole::<One<parts::AmoswapW>>,
+        Insn::AmoaddW => whole::<One<parts::AmoaddW>>,
+        Insn::AmoandW => whole::<One<parts::AmoandW>>,
+        Insn::AmoorW => whole::<One<parts::AmoorW>>,
+        Insn::AmoxorW => whole::<One<parts::AmoxorW>>,
+        Insn::AmoswapD => whole::<One<parts::AmoswapD>>,
+        Insn::AmoaddD => whole::<One<parts::AmoaddD>>,
+        Insn::AmoandD => whole::<One<parts::AmoandD>>,
+        Insn::AmoorD => whole::<One<parts::AmoorD>>,
+        Insn::AmoxorD => whole::<One<parts::AmoxorD>>,
+        Insn::AmocasW => whole::<One<Amocas<u32, i32>>>,
+        Insn::AmocasD => whole::<One<Amocas<u64, i64>>>,
+        _ if is_csr_access(op.code) && is_inert_access(op) => whole::<Csr>,
         Insn::Fence | Insn::Pause => whole::<One<Nothing>>,
         Insn::Flh | Insn::Fsh => stop,
         code if code.row().operands.contains("frd") || code.row().operands.contains("frs1") => {

@@ -7,7 +7,7 @@ pub(crate) mod float;
 pub(crate) mod pure;
 mod system;
 
-pub(crate) use system::BLOCK_BYTES;
+pub(crate) use system::{BLOCK_BYTES, csr};
 
 use isa::{Exception, Op as Insn};
 
@@ -171,11 +171,15 @@ pub(crate) fn run(core: &mut Core, port: &mut dyn Platform, pc: u64, ops: &[Op],
                 // The sink holds what was last written to `x0`, which reads as zero.
                 let expected = if op.rd == X_SINK { 0 } else { core.x(op.rd) as $t };
                 let new = core.x(op.rs2) as $t;
-                settle!();
-                let mut change = |old: u64| (old as $t == expected).then_some(u64::from(new));
-                let old = attempt!(core.amo(va, size_of::<$t>() as u8, &mut change));
-                core.set_x(op.rd, old as $t as $signed as u64);
-                after_slow!();
+                if let Some(old) = core.compare_and_swap::<$t>(va, expected, new) {
+                    core.set_x(op.rd, old as $signed as u64);
+                } else {
+                    settle!();
+                    let mut change = |old: u64| (old as $t == expected).then_some(u64::from(new));
+                    let old = attempt!(core.amo(va, size_of::<$t>() as u8, &mut change));
+                    core.set_x(op.rd, old as $t as $signed as u64);
+                    after_slow!();
+                }
             }};
         }
         macro_rules! guest_load {

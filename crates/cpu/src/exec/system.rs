@@ -19,7 +19,7 @@ pub(crate) const BLOCK_BYTES: u64 = 64;
 
 /// The six CSR instructions. CSRRW with rd=x0 does not read; CSRRS and CSRRC with rs1=x0 (or a
 /// zero immediate) do not write [unpriv: Zicsr].
-pub(super) fn csr(core: &mut Core, op: &Op) -> Result<(), Denied> {
+pub(crate) fn csr(core: &mut Core, op: &Op) -> Result<(), Denied> {
     let number = op.imm as u16;
     let immediate = u64::from(op.rs1);
     let operand = match op.code {
@@ -202,6 +202,9 @@ pub(super) fn cache_op(core: &mut Core, port: &mut dyn Platform, op: &Op) -> Res
     let manner = core.ordinary();
     // The last block of the address space has no address behind it.
     for offset in (0..BLOCK_BYTES).step_by(8) {
+        if core.store::<u64>(block | offset, 0) {
+            continue;
+        }
         if let Err(mut fault) = core.store_slow(port, block | offset, 8, 0, manner) {
             // The trap names the address of the instruction, not of the block.
             fault.trap.tval = va;

@@ -9,6 +9,7 @@ use crate::bits::{self, sext32};
 use crate::core::Core;
 use crate::csr::set_fs_dirty;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
+use crate::state::X_SINK;
 
 /// What an operation does. It is done, or nothing is and the thread has to stop before it.
 pub(super) trait Part {
@@ -167,6 +168,94 @@ impl<T: Scalar> Part for FloatStore<T> {
     fn apply(core: &mut Core, link: &Link) -> bool {
         let value = T::truncate(core.f[usize::from(link.rs2() & 31)]);
         !core.fp_is_off() && core.store::<T>(address(core, link), value)
+    }
+}
+
+/// An AMO: the instruction, what it moves, as what it is signed, and what it makes of the old value and rs2.
+macro_rules! amos {
+    ($($name:ident: $t:ty, $signed:ty, $f:expr;)*) => {$(
+        pub(super) struct $name;
+        impl Part for $name {
+            #[inline(always)]
+            fn apply(core: &mut Core, link: &Link) -> bool {
+                let f: fn($t, $t) -> $t = $f;
+                let va = core.x(link.rs1);
+                let Some(old) = core.load::<$t>(va) else { return false };
+                if !core.store::<$t>(va, f(old, core.x(link.rs2()) as $t)) {
+                    return false;
+                }
+                core.set_x(link.rd, old as $signed as u64);
+                true
+            }
+        }
+    )*};
+}
+amos! {
+    AmoswapW: u32, i32, |_, b| b;
+    AmoaddW: u32, i32, u32::wrapping_add;
+    AmoandW: u32, i32, |a, b| a & b;
+    AmoorW: u32, i32, |a, b| a | b;
+    AmoxorW: u32, i32, |a, b| a ^ b;
+    AmoswapD: u64, i64, |_, b| b;
+    AmoaddD: u64, i64, u64::wrapping_add;
+    AmoandD: u64, i64, |a, b| a & b;
+    AmoorD: u64, i64, |a, b| a | b;
+    AmoxorD: u64, i64, |a, b| a ^ b;
+}
+
+pub(super) struct Amocas<T, S>(PhantomData<(T, S)>);
+
+macro_rules! amocas {
+    ($($t:ty, $signed:ty;)*) => {$(
+        impl Part for Amocas<$t, $signed> {
+            #[inline(always)]
+            fn apply(core: &mut Core, link: &Link) -> bool {
+                // The sink holds what was last written to `x0`, which reads as zero.
+                let expected = if link.rd == X_SINK { 0 } else { core.x(link.rd) as $t };
+                let (va, new) = (core.x(link.rs1), core.x(link.rs2()) as $t);
+                let Some(old) = core.compare_and_swap::<$t>(va, expected, new) else {
+                    return false;
+                };
+                core.set_x(link.rd, old as $signed as u64);
+                true
+            }
+        }
+    )*};
+}
+amocas! {
+    u32, i32;
+    u64, i64;
+}
+
+/// LR. What the native TLB serves cannot fail, and nobody watches it.
+pub(super) struct LoadReserved<T>(PhantomData<T>);
+
+impl<T: Scalar> Part for LoadReserved<T> {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        let va = core.x(link.rs1);
+        if core.mmu.readable::<T>(va).is_none() {
+            return false;
+        }
+        let Ok(value) = core.load_reserved(va, T::BYTES as u8) else { return false };
+        core.set_x(link.rd, if T::BYTES == 4 { sext32(value) } else { value });
+        true
+    }
+}
+
+/// SC, in the same way.
+pub(super) struct StoreConditional<T>(PhantomData<T>);
+
+impl<T: Scalar> Part for StoreConditional<T> {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        let (va, value) = (core.x(link.rs1), core.x(link.rs2()));
+        if core.mmu.writable::<T>(va).is_none() {
+            return false;
+        }
+        let Ok(stored) = core.store_conditional(va, T::BYTES as u8, value) else { return false };
+        core.set_x(link.rd, u64::from(!stored));
+        true
     }
 }
 

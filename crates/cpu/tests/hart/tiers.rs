@@ -35,7 +35,7 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
         (from + rng.below((to - from) / 2 + 1) * 2).wrapping_sub(at) as u32
     };
     let one = |word: u32| vec![word];
-    match rng.below(20) {
+    match rng.below(22) {
         0..6 => {
             // ADD … REMU, and their W forms, which have holes.
             let funct7 = [0, 0x20 << 25, 1 << 25][rng.below(3) as usize];
@@ -92,10 +92,25 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
         }
         // A compressed pair: C.ADD and C.MV.
         18 => one(0x9002 | rd << 7 | rs1 << 2 | (0x8002 | rd << 7 | rs2 << 2) << 16),
+        // AMOs, LR and SC, on data or code.
+        19..21 => {
+            let funct5 = [0, 1, 2, 3, 3, 4, 5, 8, 12, 16, 28][rng.below(11) as usize];
+            let rs2 = if funct5 == 2 { 0 } else { rs2 };
+            let base = if rng.below(8) == 0 { 9 } else { 8 };
+            one(funct5 << 27
+                | rs2 << 20
+                | base << 15
+                | (2 + rng.below(2) as u32) << 12
+                | rd << 7
+                | 0x2f)
+        }
         // Counters, and registers that count for nothing.
         _ => {
-            let number = [0xb00, 0xb02, 0x340, 0x341, 0x343][rng.below(5) as usize];
-            one(number << 20 | rs1 << 15 | (1 + rng.below(3) as u32) << 12 | rd << 7 | 0x73)
+            let number = [0xb00, 0xb02, 0x340, 0x341, 0x343, 0x300, 1, 3][rng.below(8) as usize];
+            // The status is only read.
+            let rs1 = if number == 0x300 { 0 } else { rs1 };
+            let funct3 = if number == 0x300 { 2 } else { 1 + rng.below(3) as u32 };
+            one(number << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | 0x73)
         }
     }
 }
