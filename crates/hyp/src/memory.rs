@@ -8,7 +8,7 @@ mod log;
 
 use isa::{Gpa, PAGE_BYTES, Pa};
 
-use crate::dirty::DirtyRing;
+use crate::dirty::{Bitmap, DirtyRing};
 use crate::faults::Fault;
 use crate::gstage::{self, Form, Gstage, Leaf, Progress, Rights, Size, SpareTables};
 use crate::memslot::{Slot, SlotError, Slots};
@@ -191,7 +191,7 @@ impl GuestMemory {
     /// Takes a slot away: when this returns no hart translates to its memory.
     ///
     /// # Errors
-    /// There is no such slot, or a leaf that reaches beyond it cannot be split; then it stays.
+    /// There is no such slot.
     pub fn remove_slot(&mut self, env: &mut Env<'_>, id: u32) -> Result<Slot, MemoryError> {
         let slot = self.slots.get(id).ok_or(SlotError::Unknown(id))?;
         let (start, mut end) = (slot.gpa, slot.end());
@@ -199,7 +199,7 @@ impl GuestMemory {
             end.0 -= PAGE_BYTES;
         }
         self.fence_too_early(env);
-        self.top_up(env, TABLES_PER_FAULT)?;
+        // No leaf reaches beyond its slot, so that no table is needed to take it away.
         let unmapped = self.in_steps(env, start, end, |editor, from| {
             editor.unmap(from, end, LEAVES_PER_LOCK, |_, _, _| ())
         });
@@ -228,6 +228,28 @@ impl GuestMemory {
                 Err(error)
             }
         }
+    }
+
+    /// Says which pages of a slot were used since the last time, or mapped, and forgets it. A leaf larger than a page
+    /// was used as a whole.
+    ///
+    /// # Errors
+    /// There is no such slot.
+    pub fn age(&mut self, env: &mut Env<'_>, id: u32) -> Result<Bitmap, MemoryError> {
+        let slot = self.slots.get(id).ok_or(SlotError::Unknown(id))?;
+        let (start, end) = (slot.gpa, slot.end());
+        let mut used = Bitmap::new(slot.pages(), false);
+        self.fence_too_early(env);
+        let done = self.in_steps(env, start, end, |editor, from| {
+            editor.age(from, end, LEAVES_PER_LOCK, |gpa, bytes, was_used| {
+                if was_used {
+                    used.set((gpa.0 - start.0) / PAGE_BYTES, bytes / PAGE_BYTES);
+                }
+            })
+        });
+        self.flush(env)?;
+        done?;
+        Ok(used)
     }
 
     /// Answers a guest-page fault of a vCPU at `gpa`.

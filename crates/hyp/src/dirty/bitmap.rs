@@ -31,8 +31,12 @@ impl Bitmap {
     /// Sets the bits of `pages` pages from `first` that exist.
     pub fn set(&mut self, first: u64, pages: u64) {
         let end = first.saturating_add(pages).min(self.pages);
-        for page in first..end {
-            self.words[(page / WORD_PAGES) as usize] |= 1 << (page % WORD_PAGES);
+        let mut page = first;
+        while page < end {
+            let next = ((page | (WORD_PAGES - 1)) + 1).min(end);
+            let bits = u64::MAX >> (WORD_PAGES - (next - page)) << (page % WORD_PAGES);
+            self.words[(page / WORD_PAGES) as usize] |= bits;
+            page = next;
         }
     }
 
@@ -72,6 +76,16 @@ mod tests {
         bitmap.set(69, u64::MAX);
         assert_eq!(bitmap.words(), [u64::MAX, 0x3f]);
         assert!(!bitmap.contains(70) && !bitmap.contains(u64::MAX));
+    }
+
+    #[test]
+    fn a_range_sets_its_bits_and_no_others() {
+        for (first, pages) in [(0, 64), (3, 1), (63, 2), (60, 100), (64, 0), (0, 200), (199, 1)] {
+            let mut bitmap = Bitmap::new(200, false);
+            bitmap.set(first, pages);
+            let set = |page| (first..first + pages).contains(&page);
+            assert!((0..200).all(|page| bitmap.contains(page) == set(page)), "{first}, {pages}");
+        }
     }
 
     #[test]

@@ -201,8 +201,17 @@ impl<'a> Editor<'a> {
 
     fn split_napot(&mut self, place: &Place) -> Result<(), Error> {
         let first = place.at.0 & !(Size::Napot.ptes() * PTE_BYTES - 1);
+        let mut used = 0;
         for index in 0..Size::Napot.ptes() {
-            self.update(Pa(first + index * PTE_BYTES), |now| now.napot_page(index))?;
+            let old = self.update(Pa(first + index * PTE_BYTES), |now| now.napot_page(index))?;
+            used |= old.0 & (pte::A | pte::D);
+        }
+        // A walker sets A and D in the one PTE that it read; what it cached by that was good for all sixteen pages.
+        for index in 0..Size::Napot.ptes() {
+            let at = Pa(first + index * PTE_BYTES);
+            if used & !self.load(at)?.0 != 0 {
+                self.update(at, |now| now.with(used))?;
+            }
         }
         if !self.gstage.faults.has(Fault::NoFenceAfterSplit) {
             self.gstage.duties.leaf(place.gpa, Size::Napot.bytes(), PAGE_BYTES, Why::Split);

@@ -44,12 +44,12 @@ impl Editor<'_> {
             if place.pte.is_writable() {
                 if partial == Partial::Split
                     && let Some(size) = inner_size(&place, start, end)
-                    && !matches!(
-                        editor.split_around(start, end, &place, size),
-                        Err(Error::OutOfTables(_))
-                    )
                 {
-                    return Ok(Step::Again);
+                    match editor.split_around(start, end, &place, size) {
+                        Ok(()) => return Ok(Step::Again),
+                        Err(Error::OutOfTables(_)) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
                 editor.change(&place, Why::Lowered, |now| now.without(pte::W))?;
             }
@@ -240,8 +240,8 @@ impl Editor<'_> {
         Ok(Progress::Done)
     }
 
-    /// Unlinks tables whose whole range lies in `start..end` and that map nothing, from small to large: what is left to
-    /// do after [`Editor::unmap`] went through a range in several steps.
+    /// Unlinks tables that translate part of `start..end` and map nothing, from small to large: what is left to do after
+    /// [`Editor::unmap`] went through a range in several steps.
     ///
     /// # Errors
     /// [`Error::NotMemory`].
@@ -249,8 +249,8 @@ impl Editor<'_> {
         let mut level = Level::MEGA;
         loop {
             let bytes = level.bytes();
-            let mut at = start.0.next_multiple_of(bytes);
-            while at < end.0 && end.0 - at >= bytes {
+            let mut at = start.0 & !(bytes - 1);
+            while at < end.0 {
                 let place = self.descend(Gpa(at), level)?;
                 if place.level == level
                     && let Form::Table(table) = place.pte.form()

@@ -113,6 +113,22 @@ fn a_dirty_bit_set_in_a_collapsed_table_before_the_fence_reaches_the_leaf() {
 }
 
 #[test]
+fn pages_of_a_split_napot_range_have_the_a_and_d_of_any_of_its_ptes() {
+    let mut rig = Rig::new(Mode::Sv39x4);
+    let clean = Leaf { dirty: false, ..leaf(GUEST, Size::Napot, true) };
+    rig.edit().map(Gpa(0), &clean).unwrap();
+    rig.edit().age(Gpa(0), Gpa(0x1_0000), u64::MAX, |_, _, _| ()).unwrap();
+    // The walker sets A and D in the PTE it read; a TLB serves the other pages by that.
+    assert!(rig.walk(Gpa(0x5000), Kind::Store).is_some());
+    rig.edit().split(Gpa(0x3000), Size::Page).unwrap();
+    for page in 0..16 {
+        let pte = rig.edit().find(Gpa(page * PAGE_BYTES)).unwrap().pte;
+        assert!(pte.is_accessed() && pte.is_dirty() && !pte.is_napot(), "page {page}");
+        assert_eq!(pte.target(), Pa(GUEST + page * PAGE_BYTES));
+    }
+}
+
+#[test]
 fn blocks_of_several_frames_or_rights_do_not_collapse() {
     let mut rig = mapped(Mode::Sv39x4, 0, Size::Mega);
     rig.edit().split(Gpa(0), Size::Page).unwrap();
@@ -213,6 +229,29 @@ fn unmapping_everything_gives_every_table_back() {
         assert_eq!(rig.heap.left, before);
         assert_eq!(rig.gstage.counts().tables, 0);
     }
+}
+
+#[test]
+fn a_table_that_part_of_a_range_left_empty_is_given_back() {
+    let mut rig = mapped(Mode::Sv48x4, 0x5000, Size::Page);
+    rig.edit().map(Gpa(MEGA), &leaf(GUEST, Size::Page, true)).unwrap();
+    rig.fence();
+    let tables = rig.gstage.counts().tables;
+    rig.edit().unmap(Gpa(0x5000), Gpa(0x6000), u64::MAX, |_, _, _| ()).unwrap();
+    assert_eq!(rig.gstage.counts().tables, tables - 1, "its neighbour still maps something");
+    rig.edit().unmap(Gpa(MEGA), Gpa(MEGA + PAGE_BYTES), u64::MAX, |_, _, _| ()).unwrap();
+    assert_eq!(rig.gstage.counts().tables, 0);
+}
+
+#[test]
+fn a_leaf_that_cannot_be_split_for_another_reason_than_tables_is_an_error() {
+    let mut rig = mapped(Mode::Sv39x4, 0, Size::Mega);
+    let mut spare = SpareTables::default();
+    let nowhere = Pa(0x1000);
+    spare.put_back(nowhere);
+    let mut editor = rig.gstage.edit(&*rig.ram, &mut spare);
+    let protected = editor.write_protect(Gpa(0x1000), Gpa(0x2000), Partial::Split, u64::MAX);
+    assert_eq!(protected, Err(NotMemory(nowhere).into()));
 }
 
 #[test]

@@ -140,18 +140,19 @@ impl GuestMemory {
             return Ok(());
         }
         let mut dirty = Vec::new();
-        self.in_steps(env, start, end, |editor, from| {
+        let harvested = self.in_steps(env, start, end, |editor, from| {
             editor.harvest_dirty(from, end, LEAVES_PER_LOCK, |gpa, bytes, is_dirty| {
                 if is_dirty {
                     dirty.push((gpa, bytes));
                 }
             })
-        })?;
-        self.flush(env)?;
+        });
+        let fenced = self.flush(env);
+        // What was taken from the tables is in the log, whatever happened then.
         for (gpa, bytes) in dirty {
             self.mark_bitmap(id, gpa, bytes);
         }
-        Ok(())
+        harvested.and(fenced)
     }
 
     /// Forgets pages of one word of a log, and protects them.
