@@ -497,6 +497,8 @@ impl Hypervisor {
             // Each hart holds one VM at a time.
             if self.harts[hart].holds.is_none_or(|held| held.vm != index) {
                 self.vms[index].fences.gvma_placed += 1;
+                // With the other VM's root still there, hardware could read ahead behind the fence.
+                parts.harts.set_csr(hart, csr::HGATP, 0);
                 parts.harts.fence(hart, HartFence::Gvma { gpa: None, vmid: None });
             }
             return;
@@ -511,6 +513,8 @@ impl Hypervisor {
         }
         self.counts.rollovers += 1;
         for other in 0..self.harts.len() {
+            // As above: under the old number, which another VM gets.
+            parts.harts.set_csr(other, csr::HGATP, 0);
             parts.harts.fence(other, HartFence::Gvma { gpa: None, vmid: None });
             let fences = &mut self.vms[index].fences;
             if other == hart {

@@ -150,7 +150,8 @@ impl Vm {
 
     /// Whether the guest can execute at an address.
     pub(crate) fn is_executable(&self, address: u64) -> bool {
-        address.is_multiple_of(2) && self.memory.slots().at(Gpa(address)).is_some()
+        let slot = self.memory.slots().at(Gpa(address));
+        address.is_multiple_of(2) && slot.is_some_and(|slot| slot.executable)
     }
 
     /// The vCPU that is on a hart.
