@@ -8,37 +8,35 @@
 //! together ([`memory`]). A VM ([`vm`]) has vCPUs ([`vcpu`]), which the hypervisor ([`hypervisor`]) puts onto harts, under
 //! VMIDs of its own ([`vmid`]) and with the fences that each place owes ([`placement`]). It can move to another machine ([`migrate`]). What a guest asks for is an SBI call ([`sbi`]) or an access to a device ([`mmio`]).
 //!
-//! Each part stands alone: who brings memory, frames and fences has the tables and the dirty log of one VM.
+//! Each part stands alone: who brings memory, frames and fences has the tables and the dirty log of one VM. Here a guest's
+//! stores go through the walker and the TLB of a hart (`mmu`'s), and its faults come to us:
 //!
 //! ```
-//! use std::cell::RefCell;
-//! use std::collections::HashMap;
+//! use std::sync::Arc;
 //!
-//! use hyp::gstage::{Fence, Gstage, Mode, Size};
+//! use hyp::gstage::{Fence, FenceInsn, Gstage, Mode, Size};
 //! use hyp::memory::{Answer, Clearing, Env, GuestMemory, MemoryConfig};
 //! use hyp::memslot::Slot;
 //! use hyp::policy::Policy;
 //! use hyp::port::{Fences, Frames, Memory, NotMemory};
-//! use isa::{Gpa, Pa};
+//! use isa::{ExtSet, Gpa, Pa, Privilege, Va};
+//! use mmu::{Access, Fault, Kind, Mmu, MmuConfig, PmaMap, Ram, Shape, TranslationCsrs};
 //!
-//! /// Memory that holds page tables.
-//! #[derive(Default)]
-//! struct Words(RefCell<HashMap<u64, u64>>);
+//! const VMID: u16 = 1;
 //!
-//! impl Memory for Words {
+//! /// The machine's memory, which page tables are part of.
+//! struct MainMemory(Arc<Ram>);
+//!
+//! impl Memory for MainMemory {
 //!     fn load(&self, pte: Pa) -> Result<u64, NotMemory> {
-//!         Ok(*self.0.borrow().get(&pte.0).unwrap_or(&0))
+//!         self.0.read(pte).ok_or(NotMemory(pte))
 //!     }
 //!     fn store(&self, pte: Pa, value: u64) -> Result<(), NotMemory> {
-//!         self.0.borrow_mut().insert(pte.0, value);
-//!         Ok(())
+//!         self.0.write(pte, value).ok_or(NotMemory(pte))
 //!     }
 //!     fn compare_exchange(&self, pte: Pa, old: u64, new: u64) -> Result<u64, NotMemory> {
-//!         let now = self.load(pte)?;
-//!         if now == old {
-//!             self.store(pte, new)?;
-//!         }
-//!         Ok(now)
+//!         let done = self.0.compare_exchange(pte, old, new).ok_or(NotMemory(pte))?;
+//!         Ok(done.err().unwrap_or(old))
 //!     }
 //! }
 //!
@@ -53,36 +51,66 @@
 //!     fn free(&mut self, _: Pa) {}
 //! }
 //!
-//! /// One hart, which would execute HFENCE.GVMA.
-//! struct Hart(Vec<Fence>);
+//! /// A hart, as far as translation goes.
+//! struct Hart(Mmu);
 //!
 //! impl Fences for Hart {
-//!     fn fence(&mut self, _vmid: u16, fence: &Fence) {
-//!         self.0.push(*fence);
+//!     fn fence(&mut self, vmid: u16, fence: &Fence) {
+//!         for insn in fence.sequence(false) {
+//!             if let FenceInsn::HfenceGvma(gpa) = insn {
+//!                 self.0.fence(mmu::Fence::Gvma { gpa, vmid: Some(vmid) });
+//!             }
+//!         }
 //!     }
 //! }
 //!
-//! let (memory, mut frames, mut hart) = (Words::default(), Heap(0x8010_0000), Hart(Vec::new()));
-//! let mut env = Env { memory: &memory, frames: &mut frames, fences: &mut hart };
+//! let ram = Arc::new(Ram::new(Pa(0x8000_0000), 64 << 20)?);
+//! let tables = Gstage::new(Mode::Sv39x4, Pa(0x8000_0000))?;
+//! let config = MmuConfig::new(&ExtSet::default_set(), 16, 14, 0, Shape::default());
+//! let mut hart = Hart(Mmu::new(config, Arc::clone(&ram), Arc::new(PmaMap::default())));
+//! let hgatp = tables.hgatp(VMID);
+//! hart.0.set_csrs(&TranslationCsrs { hgatp, ..TranslationCsrs::default() });
+//!
+//! let (memory, mut frames) = (MainMemory(Arc::clone(&ram)), Heap(0x8010_0000));
 //! let config = MemoryConfig {
 //!     policy: Policy::by_name("split-on-fault").expect("a policy"),
 //!     largest: Size::Mega,
 //!     clearing: Clearing::AtGet,
 //!     svvptc: false,
 //! };
-//! let tables = Gstage::new(Mode::Sv39x4, Pa(0x8000_0000))?;
-//! let mut guest = GuestMemory::new(config, tables, 1);
-//! guest.add_slot(Slot::new(0, Gpa(0), 4 << 20, Pa(0x9000_0000)))?;
+//! let mut guest = GuestMemory::new(config, tables, VMID);
+//! guest.add_slot(Slot::new(0, Gpa(0), 4 << 20, Pa(0x8200_0000)))?;
 //!
-//! // A guest touches its memory: 2 MiB are mapped at once.
-//! assert_eq!(guest.fault(&mut env, 0, Gpa(0x5000), true)?, Answer::Retry);
-//! // From now on writes are logged. The next one splits the leaf.
-//! guest.enable_log(&mut env, 0)?;
-//! guest.fault(&mut env, 0, Gpa(0x7000), true)?;
-//! assert_eq!(guest.gstage().counts().splits, 1);
-//! let log = guest.get_log(&mut env, 0)?;
+//! // The guest stores; what faults we answer, and it tries again.
+//! let store = |hart: &mut Hart, guest: &mut GuestMemory, frames: &mut Heap, gpa: u64, value: u64| {
+//!     let access =
+//!         Access { kind: Kind::Store, size: 8, privilege: Privilege::S, v: true, hlvx: false };
+//!     loop {
+//!         match hart.0.translate(Va(gpa), access) {
+//!             Ok(found) => break ram.write(found.target.pa(), value),
+//!             Err(Fault::GuestPage { gpa, .. }) => {
+//!                 let mut env = Env { memory: &memory, frames, fences: hart };
+//!                 assert_eq!(guest.fault(&mut env, 0, gpa, true), Ok(Answer::Retry));
+//!             }
+//!             Err(other) => panic!("{other:?}"),
+//!         }
+//!     }
+//! };
+//!
+//! // 2 MiB are mapped at once.
+//! store(&mut hart, &mut guest, &mut frames, 0x5008, 1);
+//! store(&mut hart, &mut guest, &mut frames, 0x6008, 2);
+//! assert_eq!((guest.counts().faults, ram.read(Pa(0x8200_6008))), (1, Some(2u64)));
+//! // From now on writes are logged. The next one faults, and splits the leaf.
+//! guest.enable_log(&mut Env { memory: &memory, frames: &mut frames, fences: &mut hart }, 0)?;
+//! store(&mut hart, &mut guest, &mut frames, 0x7008, 3);
+//! store(&mut hart, &mut guest, &mut frames, 0x7010, 4);
+//! assert_eq!((guest.counts().faults, guest.gstage().counts().splits), (2, 1));
+//! let log = guest.get_log(
+//!     &mut Env { memory: &memory, frames: &mut frames, fences: &mut hart },
+//!     0,
+//! )?;
 //! assert_eq!((log.count(), log.contains(7)), (1, true));
-//! assert!(!hart.0.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
