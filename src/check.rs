@@ -3,7 +3,7 @@
 use crate::cli::{CheckArgs, KillTableArgs};
 use crate::exit;
 use anyhow::Result;
-use hyp_check::{Campaign, Counts, Injected, Strictness, Summary, TLBS, shrink};
+use hyp_check::{Campaign, Counts, Event, Injected, Strictness, Summary, TLBS, shrink};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -25,6 +25,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     match campaign.run(|_| true) {
         Ok(summary) => {
             writeln!(out, "{}, {} s", clean(&summary), begin.elapsed().as_secs())?;
+            for event in Event::ALL {
+                writeln!(out, "{:>12} {}", summary.counts.events.of(*event), event.text())?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(caught) => {
@@ -44,7 +47,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
 
 fn clean(summary: &Summary) -> String {
     let Summary { schedules, steps, counts } = summary;
-    let Counts { accesses, in_operations, faults, fences, logs } = counts;
+    let Counts { accesses, in_operations, faults, fences, logs, .. } = counts;
     format!(
         "clean: {steps} steps in {schedules} schedules, {accesses} accesses ({in_operations} in the middle of an \
          operation), {faults} guest-page faults, {fences} fences, {logs} logs read"
@@ -73,7 +76,8 @@ pub(crate) fn kill_table(args: &KillTableArgs) -> Result<ExitCode> {
     let bounds = Bounds { seed: args.seed, schedules: args.schedules, shrinks: args.shrink };
     let mut out = io::stdout().lock();
     let mut written = Ok(());
-    let head = ["fault", "noticed by", "schedules", "steps", "shortest", "published"];
+    let head =
+        ["fault", "noticed by", "schedules", "steps", "shortest", "by the manual", "published"];
     if !args.json {
         written = line(&mut out, &head.map(str::to_owned));
     }
@@ -102,24 +106,31 @@ pub(crate) fn kill_table(args: &KillTableArgs) -> Result<ExitCode> {
 }
 
 #[cfg(feature = "faults")]
-fn line(out: &mut impl Write, cells: &[String; 6]) -> io::Result<()> {
-    let [fault, property, schedules, steps, shortest, source] = cells;
-    writeln!(out, "{fault:<32} {property:<23} {schedules:>9} {steps:>8} {shortest:>8}  {source}")
+fn line(out: &mut impl Write, cells: &[String; 7]) -> io::Result<()> {
+    let [fault, property, schedules, steps, shortest, manual, source] = cells;
+    writeln!(
+        out,
+        "{fault:<32} {property:<23} {schedules:>9} {steps:>8} {shortest:>8}  {manual:<28} {source}"
+    )
 }
 
 #[cfg(feature = "faults")]
-fn cells(row: &hyp_check::kill::Row) -> [String; 6] {
+fn cells(row: &hyp_check::kill::Row) -> [String; 7] {
     let (name, source) = (row.name.to_owned(), row.source.to_owned());
     let nothing = || "-".to_owned();
     let Some(caught) = &row.caught else {
-        return [name, "NOTHING".to_owned(), nothing(), nothing(), nothing(), source];
+        return [name, "NOTHING".to_owned(), nothing(), nothing(), nothing(), nothing(), source];
     };
     let mut property = caught.property.to_string();
     if !caught.clean_without {
         property.push_str(" (TOO)");
     }
     let shortest = caught.shortest.map_or_else(nothing, |steps| steps.to_string());
-    [name, property, caught.schedules.to_string(), caught.steps.to_string(), shortest, source]
+    let manual = row.by_the_manual;
+    let manual =
+        manual.map_or_else(nothing, |(property, schedules)| format!("{property}, {schedules}"));
+    let (schedules, steps) = (caught.schedules.to_string(), caught.steps.to_string());
+    [name, property, schedules, steps, shortest, manual, source]
 }
 
 #[cfg(feature = "faults")]
@@ -146,5 +157,8 @@ fn json(row: &hyp_check::kill::Row) -> serde_json::Value {
         "what": row.doc,
         "published": row.source,
         "caught": caught,
+        "by_the_manual": row.by_the_manual.map(|(property, schedules)| {
+            serde_json::json!({ "property": property.to_string(), "schedules": schedules })
+        }),
     })
 }

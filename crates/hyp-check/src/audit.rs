@@ -6,6 +6,7 @@ use hyp::gstage::{Form, Level, PTE_BYTES, Pte};
 use isa::{Gpa, Pa};
 
 use crate::Property;
+use crate::events::Event;
 use crate::layout::{self, VMS};
 use crate::shared::{Done, violation};
 use crate::world::World;
@@ -54,6 +55,21 @@ pub(crate) fn whole(world: &World) -> Done<()> {
     Ok(())
 }
 
+/// How much the leaf maps that an address is in.
+pub(crate) fn leaf_bytes(world: &World, vm: usize, gpa: Gpa) -> Option<u64> {
+    let mode = world.setup.mode;
+    let (mut at, mut level) = (layout::root(vm), mode.root_level());
+    loop {
+        let index = mode.index(level, gpa);
+        let pte = Pte(world.shared.ram.read(Pa(at.0 + index * PTE_BYTES))?);
+        match (pte.form(), level.below()) {
+            (Form::Leaf, _) => return Some(pte.span(level)),
+            (Form::Table(next), Some(below)) => (at, level) = (next, below),
+            _ => return None,
+        }
+    }
+}
+
 fn table(
     world: &World,
     vm: usize,
@@ -78,7 +94,15 @@ fn table(
             (Form::Table(_), None) => {
                 return violation(Property::Tables, format!("a pointer for {gpa} at level 0"));
             }
-            (Form::Leaf, _) => leaf(world, vm, pte, level, gpa)?,
+            (Form::Leaf, _) => {
+                world.shared.note(match (level, pte.is_napot()) {
+                    (Level::GIGA, _) => Event::LeafGiga,
+                    (Level::MEGA, _) => Event::LeafMega,
+                    (_, true) => Event::LeafNapot,
+                    _ => Event::LeafPage,
+                });
+                leaf(world, vm, pte, level, gpa)?;
+            }
         }
     }
     Ok(())

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use cpu::{Hart, HartConfig, Platform, Wires};
 use hyp::gstage::FenceInsn;
-use hyp::policy::Detect;
 use isa::{Ext, ExtSet, Gpa, Mode, Pa, csr, pte};
 use mmu::{Bus, BusFault, PmaMap, Ram};
 
@@ -126,12 +125,10 @@ impl Harts {
                 ..HartConfig::new(hartid, exts)
             };
             let mut hart = Hart::new(&config, Arc::clone(ram), Arc::new(PmaMap::default()));
-            // The VS-stage can have it only where the G-stage has it too.
-            let gstage_adue = setup.vs_adue || setup.policy.detect == Detect::DirtyBit;
             let adue = |on: bool| u64::from(on) << 61;
             for (number, value) in [
                 (csr::MEDELEG, u64::MAX),
-                (csr::MENVCFG, adue(gstage_adue)),
+                (csr::MENVCFG, adue(setup.gstage_adue())),
                 (csr::HENVCFG, adue(setup.vs_adue)),
                 (csr::STVEC, BASE),
                 // HLV as VS, not as VU.

@@ -27,6 +27,8 @@ pub struct Row {
     pub source: &'static str,
     /// How it was caught; `None` if it was not within the bound.
     pub caught: Option<Catch>,
+    /// What notices a fault of the hypervisor where the manual judges its fences, too, and after how many schedules.
+    pub by_the_manual: Option<(Property, u64)>,
 }
 
 /// How a fault was caught.
@@ -70,7 +72,8 @@ pub fn table(bounds: Bounds, only: Option<&str>, mut tell: impl FnMut(&Row)) -> 
     let wanted = |name| only.is_none_or(|only| only == name);
     let all = software.chain(hardware).filter(|row| wanted(row.1));
     let rows = all.map(|(side, name, doc, source, injected)| {
-        let row = Row { side, name, doc, source, caught: catch(bounds, injected) };
+        let (caught, by_the_manual) = catch(bounds, injected);
+        let row = Row { side, name, doc, source, caught, by_the_manual };
         tell(&row);
         row
     });
@@ -79,10 +82,15 @@ pub fn table(bounds: Bounds, only: Option<&str>, mut tell: impl FnMut(&Row)) -> 
 
 /// First by what the harts show alone; if that takes too long, by the manual as well.
 #[cfg(feature = "faults")]
-fn catch(bounds: Bounds, injected: Injected) -> Option<Catch> {
-    let short = Bounds { schedules: (bounds.schedules / 8).max(1), ..bounds };
-    catch_by(short, injected, Strictness::Harts)
-        .or_else(|| catch_by(bounds, injected, Strictness::Manual))
+fn catch(bounds: Bounds, injected: Injected) -> (Option<Catch>, Option<(Property, u64)>) {
+    let few = Bounds { schedules: (bounds.schedules / 8).max(1), ..bounds };
+    let by_harts = catch_by(few, injected, Strictness::Harts);
+    if by_harts.is_some() && !matches!(injected, Injected::Software(_)) {
+        return (by_harts, None);
+    }
+    let by_manual = catch_by(bounds, injected, Strictness::Manual);
+    let noticed = by_manual.as_ref().map(|catch| (catch.property, catch.schedules));
+    (by_harts.or(by_manual), noticed)
 }
 
 #[cfg(feature = "faults")]

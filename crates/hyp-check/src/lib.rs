@@ -20,11 +20,14 @@
 
 mod audit;
 mod duties;
+mod events;
 mod frames;
 mod hardware;
 pub mod kill;
 mod layout;
 mod model;
+mod pages;
+mod places;
 mod random;
 mod schedule;
 mod shared;
@@ -41,6 +44,7 @@ use hyp::policy::Policy;
 use hyp::vmid::VmidAllocator;
 use mmu::Errata;
 
+pub use events::{Event, Events};
 pub use schedule::{
     Act, Deed, GuestFence, Meanwhile, Moment, Operation, Schedule, Setup, Spot, Step, TLBS,
 };
@@ -62,6 +66,8 @@ pub enum Property {
     FalseDirty,
     /// What a change of a PTE owes is fenced before the operation ends.
     Owed,
+    /// Who asks which pages were used hears of each.
+    Unused,
     /// An access ends; none faults that just succeeded and that nothing was done to.
     Progress,
     /// No table is lost, used twice, or used after it was given back.
@@ -84,6 +90,7 @@ impl fmt::Display for Property {
             Self::MissingDirty => "missing dirty page",
             Self::FalseDirty => "false dirty page",
             Self::Owed => "fence owed",
+            Self::Unused => "use unseen",
             Self::Progress => "progress",
             Self::Tables => "tables",
             Self::Counters => "counters",
@@ -298,7 +305,8 @@ impl Campaign {
 
 impl Counts {
     fn add(&mut self, other: Self) {
-        let Self { accesses, in_operations, faults, fences, logs } = other;
+        let Self { accesses, in_operations, faults, fences, logs, events } = other;
+        self.events.add(&events);
         self.accesses += accesses;
         self.in_operations += in_operations;
         self.faults += faults;

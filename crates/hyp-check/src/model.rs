@@ -3,6 +3,7 @@
 //! It knows nothing of tables, TLBs or policies, but for how coarse a policy's log may be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use hyp::memslot::Slot;
 use hyp::policy::{Detect, Split};
@@ -13,6 +14,7 @@ use crate::layout::{
     self, AUX, CODE, FIRST_GLOBAL, MAIN, MAIN_GPA, SLOTS, TABLES, TABLES_GPA, VCPUS, VMS, WINDOWS,
     WORD,
 };
+use crate::pages::Pages;
 use crate::schedule::{Setup, Spot};
 
 /// What a reader of a slot's log knows.
@@ -23,33 +25,43 @@ pub(crate) struct LogModel {
     /// Written since their mark was last cleared.
     pub(crate) written: BTreeSet<u64>,
     /// May be marked although nobody wrote them since then.
-    pub(crate) excused: BTreeSet<u64>,
+    pub(crate) excused: Pages,
     /// All may, but for these.
-    pub(crate) excused_but: Option<BTreeSet<u64>>,
+    pub(crate) excused_but: Option<Pages>,
     /// Written while the operation under way was.
     pub(crate) meanwhile: BTreeSet<u64>,
+    /// What else that may have marked.
+    pub(crate) meanwhile_excused: Pages,
     /// A leaf could not be split when logging began.
     pub(crate) coarse: bool,
 }
 
 impl LogModel {
-    /// Whether a mark of a page would be false.
-    pub(crate) fn is_false(&self, page: u64) -> bool {
-        let initial = self.excused_but.as_ref().is_some_and(|cleared| !cleared.contains(&page));
-        let known = [&self.written, &self.excused, &self.meanwhile];
-        !initial && !known.iter().any(|set| set.contains(&page))
+    /// A page whose mark is false, if one of these is marked that must not be.
+    pub(crate) fn false_mark(&self, marked: &Pages) -> Option<u64> {
+        let mut left = self.excused_but.as_ref().map_or(marked.clone(), |known| marked.and(known));
+        self.excused.ranges().for_each(|range| left.remove(range));
+        for &page in self.written.iter().chain(&self.meanwhile) {
+            left.remove(page..page + 1);
+        }
+        left.first()
     }
 
-    /// The mark of a page was cleared, and the page copied.
-    pub(crate) fn cleared(&mut self, page: u64, value: u64) {
-        self.copy.insert(page, value);
-        self.written.remove(&page);
-        self.excused.remove(&page);
+    /// Pages that may be marked, but for what was marked at first.
+    pub(crate) fn marked(&self) -> Pages {
+        let mut marked = self.excused.clone();
+        marked.extend(self.written.iter().copied());
+        marked
+    }
+
+    /// The marks of pages were cleared, and the pages copied.
+    pub(crate) fn cleared(&mut self, pages: Range<u64>) {
+        self.written.retain(|page| !pages.contains(page));
+        self.excused.remove(pages.clone());
+        self.excused.extend(self.meanwhile.range(pages.clone()).copied());
+        self.excused.extend_by(&self.meanwhile_excused);
         if let Some(cleared) = &mut self.excused_but {
-            cleared.insert(page);
-        }
-        if self.meanwhile.contains(&page) {
-            self.excused.insert(page);
+            cleared.insert(pages);
         }
     }
 }
@@ -66,8 +78,10 @@ pub(crate) struct SlotModel {
     /// reason to fault.
     pub(crate) stored: BTreeSet<u64>,
     pub(crate) loaded: BTreeSet<u64>,
+    /// Pages that were accessed since somebody last asked.
+    pub(crate) used: BTreeSet<u64>,
     /// Pages that the rings may still hold from an earlier log.
-    pub(crate) in_rings: BTreeSet<u64>,
+    pub(crate) in_rings: Pages,
 }
 
 /// Where an address is.
@@ -125,7 +139,8 @@ impl Model {
                     touched: BTreeSet::new(),
                     stored: BTreeSet::new(),
                     loaded: BTreeSet::new(),
-                    in_rings: BTreeSet::new(),
+                    used: BTreeSet::new(),
+                    in_rings: Pages::default(),
                 }
             };
             SLOTS.map(slot).into()
@@ -255,7 +270,10 @@ impl Model {
                 log.meanwhile.insert(page);
             }
             if self.is_coarse || log.coarse && self.finds_dirty_bits {
-                log.excused.extend(block);
+                if in_operation {
+                    log.meanwhile_excused.insert(block.clone());
+                }
+                log.excused.insert(block);
             }
         }
     }
@@ -266,15 +284,15 @@ impl Model {
         let coarse = self.is_coarse;
         let model = &mut self.slots[vm][slot];
         if let Some(log) = &mut model.log {
-            log.excused.insert(page);
+            log.excused.insert(page..page + 1);
             if coarse {
-                log.excused.extend(block);
+                log.excused.insert(block);
             }
         }
     }
 
     /// The pages of the largest leaf that a page can be in.
-    pub(crate) fn block(&self, vm: usize, slot: usize, page: u64) -> std::ops::Range<u64> {
+    pub(crate) fn block(&self, vm: usize, slot: usize, page: u64) -> Range<u64> {
         let slot = &self.slots[vm][slot].slot;
         let gpa = slot.gpa_of(page).0 / PAGE_BYTES;
         let first = gpa & !(self.coarse_pages - 1);
@@ -301,9 +319,13 @@ impl Model {
         touched.iter().map(|&page| (page, self.truth(ram, vm, slot, page))).collect()
     }
 
-    /// Something may have taken W from a page, or from the leaf that it is in.
-    pub(crate) fn may_fault(&mut self, vm: usize, slot: usize, page: u64, exact: bool) {
-        let block = if exact { page..page + 1 } else { self.block(vm, slot, page) };
+    /// Something may have taken W from pages, or from the leaves that they are in.
+    pub(crate) fn may_fault(&mut self, vm: usize, slot: usize, pages: Range<u64>, exact: bool) {
+        let mut block = pages.clone();
+        if !exact && !pages.is_empty() {
+            block.start = self.block(vm, slot, pages.start).start;
+            block.end = self.block(vm, slot, pages.end - 1).end;
+        }
         let stored = &mut self.slots[vm][slot].stored;
         if !stored.is_empty() {
             let mut rest = stored.split_off(&block.start);

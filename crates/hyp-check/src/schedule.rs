@@ -4,7 +4,7 @@ use std::fmt;
 
 use hyp::gstage::{Mode, Size};
 use hyp::memory::Clearing;
-use hyp::policy::{Policy, Split};
+use hyp::policy::{Detect, Policy, Split};
 use mmu::Shape;
 
 use crate::layout::{
@@ -85,6 +85,11 @@ impl Setup {
             large: largest == Size::Giga && policy.split != Split::AtEnable,
             paging: std::array::from_fn(|_| !random.one_in(3)),
         }
+    }
+
+    /// Whether walkers set A and D in G-stage PTEs: the VS-stage can have that only where the G-stage has it too.
+    pub(crate) fn gstage_adue(&self) -> bool {
+        self.vs_adue || self.policy.detect == Detect::DirtyBit
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -259,6 +264,11 @@ pub enum Operation {
     Plug,
     /// Moves the second slot.
     Move,
+    /// Asks which pages were used, and forgets it.
+    Age {
+        /// Of this slot.
+        slot: u32,
+    },
 }
 
 impl fmt::Display for Operation {
@@ -273,6 +283,7 @@ impl fmt::Display for Operation {
             Self::Replug { slot } => write!(f, "take slot {slot} away and bring it back at once"),
             Self::Plug => f.write_str("take the aux slot away, or bring it back"),
             Self::Move => f.write_str("move the aux slot"),
+            Self::Age { slot } => write!(f, "ask which pages of slot {slot} were used"),
         }
     }
 }
@@ -403,8 +414,8 @@ fn step(random: &mut Random, setup: &Setup) -> Step {
         }
         84..93 => Step::Place { hart, vcpu: random.below(VCPUS.len() as u64) as usize },
         93 => Step::Leave(hart),
-        94 | 95 => Step::Starve(random.below(3)),
-        96 | 97 => Step::Feed,
+        94 => Step::Starve(random.below(3)),
+        95..98 => Step::Feed,
         _ => Step::TakeVmids(1 + random.below(2)),
     }
 }
@@ -491,7 +502,8 @@ fn operation(random: &mut Random, setup: &Setup) -> Operation {
         _ => TABLES_PAGES,
     };
     debug_assert!(SLOTS.contains(&slot));
-    match random.below(16) {
+    match random.below(18) {
+        16 | 17 => Operation::Age { slot },
         0..3 => Operation::Toggle { slot },
         3..8 => Operation::Get { slot },
         8..11 => {

@@ -11,10 +11,12 @@ use isa::{Exception, Gpa, Pa, Privilege, Va};
 use mmu::{Access, Kind, Ram};
 
 use crate::duties::Owed;
+use crate::events::{Event, Events};
 use crate::frames::Heap;
 use crate::hardware::{GuestInsn, Harts, HsInsn, Trap};
 use crate::layout::{BASE, CODE, HARTS, VCPUS, WORD};
 use crate::model::{Model, Place};
+use crate::places::Places;
 use crate::schedule::{Deed, Meanwhile, Moment, Spot};
 use crate::{Property, Violation};
 
@@ -46,6 +48,8 @@ pub(crate) struct Shared {
     fences: Cell<u32>,
     /// What the hypervisor owes; only looked at if it is strict.
     pub(crate) owed: RefCell<Vec<Owed>>,
+    /// What harts owe; as above.
+    pub(crate) places: RefCell<Places>,
     pub(crate) strict: bool,
     pub(crate) violation: RefCell<Option<Violation>>,
     /// HFENCE.GVMA and HINVAL.GVMA instructions asked for.
@@ -68,6 +72,8 @@ pub struct Counts {
     pub fences: u64,
     /// Dirty logs read.
     pub logs: u64,
+    /// What else happened.
+    pub events: Events,
 }
 
 pub(crate) type Done<T> = Result<T, Violation>;
@@ -97,6 +103,7 @@ impl Shared {
             accesses: Cell::new(0),
             fences: Cell::new(0),
             owed: RefCell::default(),
+            places: RefCell::default(),
             strict: false,
             violation: RefCell::new(None),
             fence_insns: Default::default(),
@@ -110,6 +117,10 @@ impl Shared {
         let mut counts = self.counts.get();
         change(&mut counts);
         self.counts.set(counts);
+    }
+
+    pub(crate) fn note(&self, event: Event) {
+        self.count(|counts| counts.events.note(event, 1));
     }
 
     pub(crate) fn begin(&self, busy: Option<usize>, meanwhile: Vec<Meanwhile>) {
@@ -267,6 +278,9 @@ impl Shared {
         }
         let slot = &mut model.slots[vm][place.slot];
         slot.loaded.insert(place.page);
+        if !in_operation {
+            slot.used.insert(place.page);
+        }
         if writes {
             slot.stored.insert(place.page);
             model.note_write(vm, place.slot, place.page, in_operation);
@@ -276,7 +290,15 @@ impl Shared {
             model.ptes.insert(place.pa.0, value);
         }
         drop(model);
+        let event = match reach.deed {
+            Deed::Load => Event::Load,
+            Deed::Store => Event::Store,
+            Deed::Amo => Event::Amo,
+            Deed::Hlv => Event::Hlv,
+            Deed::Hlvx => Event::Hlvx,
+        };
         self.count(|counts| {
+            counts.events.note(event, 1);
             counts.accesses += 1;
             counts.in_operations += u64::from(in_operation);
         });
@@ -323,8 +345,9 @@ impl Shared {
             }
             let reach = self.reach(vcpu, next.deed, next.spot);
             match self.attempt(next.hart, vcpu, reach) {
+                Ok(None) => {}
                 // It waits for the lock.
-                Ok(trap) if trap.is_none_or(|trap| trap.is_guest_page_fault()) => {}
+                Ok(Some(trap)) if trap.is_guest_page_fault() => self.note(Event::WaitForLock),
                 Ok(trap) => {
                     let what = format!("hart {}: trap {trap:x?}", next.hart);
                     *self.violation.borrow_mut() = violation::<()>(Property::Traps, what).err();
@@ -390,7 +413,7 @@ impl Fences for Port<'_> {
         asked.set(asked.get() + fence.instructions());
         self.shared.tick(true);
         let harts = self.shared.placements.borrow_mut()[self.vm].fence();
-        for hart in harts {
+        for &hart in &harts {
             for insn in fence.sequence(self.shared.svinval) {
                 let done = self.shared.harts.borrow_mut().fence(hart, insn, vmid);
                 if let Err(trap) = done {
@@ -404,6 +427,13 @@ impl Fences for Port<'_> {
         }
         if self.shared.strict {
             self.shared.owed.borrow_mut()[self.vm].fenced(fence);
+            if fence.why().is_due() {
+                let running = *self.shared.on_hart.borrow();
+                let done = self.shared.places.borrow_mut().fenced(self.vm, vmid, &harts, &running);
+                if let Err(violation) = done {
+                    self.shared.violation.borrow_mut().get_or_insert(violation);
+                }
+            }
         }
     }
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use hyp::gstage::{self, Gstage};
 use hyp::memory::{Answer, Env, GuestMemory, MemoryConfig, MemoryError};
 use hyp::mmio::{self, Way};
-use hyp::placement::Placement;
+use hyp::placement::{Arrival, Placement};
 use hyp::vmid::{Assigned, Vmid, VmidAllocator};
 use isa::{Decoder, Exception, ExtSet, Gpa, PAGE_BYTES, Pa};
 use mmu::Ram;
 
 use crate::duties::Owed;
+use crate::events::Event;
 use crate::hardware::{GUEST_PROGRAM, GuestInsn, Harts, HsInsn, Trap};
 use crate::layout::{
     self, BASE, CODE_PAGE, HARTS, HEAP_FRAMES, LARGE_RAM, MAIN_GPA, SLOTS, SMALL_RAM, VCPUS, VMS,
@@ -107,7 +108,12 @@ impl World {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        self.shared.counts.get()
+        let mut counts = self.shared.counts.get();
+        for gstage in self.memories.iter().map(GuestMemory::gstage) {
+            counts.events.note(Event::Split, gstage.counts().splits);
+            counts.events.note(Event::Collapse, gstage.counts().collapses);
+        }
+        counts
     }
 
     /// Takes one step.
@@ -210,6 +216,16 @@ impl World {
         }
         let vmid = self.vmids[vm].number();
         let arrival = self.shared.placements.borrow_mut()[vm].place(hart, index);
+        self.shared.note(Event::Place);
+        match (arrival.gvma, arrival.vvma) {
+            (false, false) => self.shared.note(Event::PlaceClean),
+            (true, _) => self.shared.note(Event::PlaceBehind),
+            _ => {}
+        }
+        if self.shared.strict {
+            let Arrival { gvma, vvma } = arrival;
+            self.shared.places.borrow_mut().enter(hart, vcpu, vmid, gvma, vvma)?;
+        }
         self.shared.on_hart.borrow_mut()[hart] = Some(vcpu);
         let mut harts = self.shared.harts.borrow_mut();
         let mut done = Ok(());
@@ -235,6 +251,7 @@ impl World {
     /// A new generation of VMIDs: every guest stops, every hart fences, and then they go on under new numbers, but for
     /// the VM that has its number already and is about to enter.
     fn new_generation(&mut self, has_number: Option<usize>) -> Done<()> {
+        self.shared.note(Event::Generation);
         let running = *self.shared.on_hart.borrow();
         for hart in 0..HARTS {
             self.leave(hart);
@@ -245,6 +262,7 @@ impl World {
                 return violation(Property::Traps, format!("hart {hart}: fence: {trap:x?}"));
             }
         }
+        self.shared.places.borrow_mut().all_fenced();
         if let Some(vm) = has_number {
             self.renumber(vm);
         }
@@ -312,6 +330,12 @@ impl World {
         let implicit = matches!(trap.htinst, 0x3000 | 0x3020);
         let fetch = trap.cause == Exception::InstructionGuestPage.code();
         self.check_trap(hart, vm, reach, trap, implicit || fetch)?;
+        match trap.htinst {
+            0x3000 => self.shared.note(Event::WalkReadFault),
+            0x3020 => self.shared.note(Event::WalkWriteFault),
+            _ if fetch => self.shared.note(Event::FetchFault),
+            _ => {}
+        }
         self.shared.count(|counts| counts.faults += 1);
         let write = match trap.htinst {
             0x3000 => false,
@@ -333,6 +357,7 @@ impl World {
             Ok(Answer::Retry) => Ok(None),
             Ok(Answer::RingFull) => {
                 excuse(self);
+                self.shared.note(Event::RingFull);
                 self.shared.model.borrow_mut().stopped[vcpu] = true;
                 Ok(Some(Ended::PutOff))
             }
@@ -341,10 +366,18 @@ impl World {
                     let what = format!("hart {hart}: memory at {} is taken for a device", trap.gpa);
                     return violation(Property::Unintended, what);
                 }
+                self.shared.note(match (place, write) {
+                    (Some(_), _) => Event::ReadOnlyStore,
+                    (None, true) => Event::DeviceStore,
+                    (None, false) => Event::DeviceLoad,
+                });
                 self.check_device(hart, reach, trap)?;
                 Ok(Some(Ended::Device))
             }
-            Err(MemoryError::Gstage(gstage::Error::OutOfTables(_))) => Ok(Some(Ended::PutOff)),
+            Err(MemoryError::Gstage(gstage::Error::OutOfTables(_))) => {
+                self.shared.note(Event::FaultWithoutTables);
+                Ok(Some(Ended::PutOff))
+            }
             Err(error) => {
                 violation(Property::Progress, format!("a fault at {}: {error}", trap.gpa))
             }
@@ -425,6 +458,7 @@ impl World {
         if self.store_pte(hart, vcpu, at, pte, meanwhile)? != Ended::Done {
             return Ok(());
         }
+        self.shared.note(Event::Remap);
         self.shared.model.borrow_mut().guests[vcpu].windows[window as usize] = target;
         let va = MAIN_GPA + index * PAGE_BYTES;
         let insn = match fence {
@@ -456,6 +490,7 @@ impl World {
         if self.store_pte(hart, vcpu, at, pte, meanwhile)? != Ended::Done {
             return Ok(());
         }
+        self.shared.note(Event::MapBlock);
         self.shared.model.borrow_mut().guests[vcpu].straight = straight;
         let va = MAIN_GPA + (2 << 20) + page * PAGE_BYTES;
         self.guest_fence(hart, vcpu, GuestInsn::FenceAddress, va)

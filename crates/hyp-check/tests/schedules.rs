@@ -1,12 +1,18 @@
 //! Both sides agree, on random schedules under every policy.
 
-use hyp_check::{Campaign, Injected, Property, Schedule, Strictness};
+use hyp_check::{Campaign, Event, Injected, Property, Schedule, Strictness};
 
 #[test]
 fn both_sides_agree_under_every_policy() {
     let campaign = Campaign { steps: 50_000, ..Campaign::default() };
     match campaign.run(|_| true) {
-        Ok(summary) => assert!(summary.counts.in_operations > 100, "{summary:?}"),
+        Ok(summary) => {
+            let events = summary.counts.events;
+            let missing: Vec<_> =
+                Event::ALL.iter().filter(|event| events.of(**event) == 0).collect();
+            assert!(missing.is_empty(), "no schedule reaches {missing:?}");
+            assert!(summary.counts.in_operations > 100, "{summary:?}");
+        }
         Err(caught) => {
             let (schedule, failure) = hyp_check::shrink(
                 &caught.schedule,
