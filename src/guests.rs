@@ -99,10 +99,10 @@ pub(crate) fn tell(hypervisor: &Hypervisor, toggled: Option<ToggleCounts>) -> St
          {gvma_all_remote} on others, all {gvma_placed} for vCPUs that came; vvma {vvma_placed} for vCPUs that came, {vvma_asked} for guests; {ipis} IPIs",
         counts.switches, counts.moves, counts.kicks, counts.rollovers
     );
-    if let Some(ToggleCounts { periods, named, not_changed, lost, failures }) = toggled {
+    if let Some(ToggleCounts { switches, periods, named, not_changed, lost, failures }) = toggled {
         let _ = write!(
             text,
-            "\ndirty logs: {periods} periods, {named} pages named, {not_changed} of them as they were, {lost} lost, \
+            "\ndirty logs: switched {switches} times, {periods} periods, {named} pages named, {not_changed} of them as they were, {lost} lost, \
              {failures} failures"
         );
     }

@@ -6,6 +6,7 @@
 //! * [`initramfs`] the first root file system, written by [`cpio`], with kernel [`modules`]
 //! * [`linux`] boots: what is run with what
 //! * [`kvm`] what runs in a machine whose Linux has loaded KVM
+//! * [`hyp`] Linux as a guest of the embedded hypervisor
 //! * [`lockstep`] guest programs beside Spike
 //! * [`bench`] guest programs beside Spike and QEMU, against the clock
 //! * [`norm`] which rules of the manual have a test
@@ -15,6 +16,7 @@ pub mod apt;
 pub mod bench;
 pub mod boots;
 pub mod cpio;
+pub mod hyp;
 pub mod initramfs;
 pub mod inputs;
 pub mod kvm;

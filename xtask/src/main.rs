@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::bench::{self, BenchArgs};
+use xtask::hyp::{self, HypArgs};
 use xtask::kvm::{self, KvmArgs};
 use xtask::linux::{self, InputArgs, LinuxArgs};
 use xtask::lockstep::{self, LockstepArgs};
@@ -23,6 +24,8 @@ enum Chore {
     Linux(LinuxArgs),
     /// Run guests of Linux KVM in our machine
     Kvm(KvmArgs),
+    /// Run Linux as a guest of the embedded hypervisor: dirty logs on and off, moves
+    Hyp(HypArgs),
     /// Run every test; installs what tests need where that is possible
     Test(TestArgs),
     /// Run guest programs on our hart and on Spike, instruction by instruction
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Linux(args) => linux::linux(&args),
         Chore::Kvm(args) => kvm::kvm(&args),
+        Chore::Hyp(args) => hyp::hyp(&args),
         Chore::Test(args) => test::test(&args),
         Chore::Lockstep(args) => lockstep::lockstep(&args),
         Chore::Bench(args) => bench::bench(&args),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::boots;
+use crate::hyp;
 use crate::initramfs;
 use crate::inputs::{self, Inputs, Request, Suite};
 use crate::linux::{Boot, Firmware, ScriptInitramfs};
@@ -153,13 +154,9 @@ dd if=/dev/zero bs=1M count=3 2>/dev/null | md5sum | grep -q d1dd210d6b1312cb342
 /// The same with dirty logging on and off every 100 ms, under each policy; nestwalk itself compares logs and memory.
 fn dirty_logs(nestwalk: &Path) -> Result<Duration> {
     let mut all = Duration::ZERO;
-    for policy in ["split-on-fault", "eager-enable", "eager-clear", "no-split", "dbit"] {
-        for recovery in ["", "+recover-lazy", "+recover-eager"] {
-            let policy = format!("{policy}{recovery}");
-            let words =
-                ["--vcpus", "2", "--memory", "256M", "--dirty-log-every", "0.1", "--policy"];
-            all += hypervised(nestwalk, &[&words[..], &[&policy]].concat()).context(policy)?;
-        }
+    for policy in hyp::policies() {
+        let words = ["--vcpus", "2", "--memory", "256M", "--dirty-log-every", "0.1", "--policy"];
+        all += hypervised(nestwalk, &[&words[..], &[&policy]].concat()).context(policy)?;
     }
     Ok(all)
 }

@@ -353,7 +353,7 @@ impl Machine {
             match self.run_round(&limits, input)? {
                 ControlFlow::Break(stop) => return Ok(Some(stop)),
                 ControlFlow::Continue(Round::Idle { next }) => {
-                    self.turns.skip_to(next.unwrap_or(cycle).min(cycle));
+                    self.turns.skip_to(next.unwrap_or(cycle).min(cycle).min(self.next_toggle()));
                 }
                 ControlFlow::Continue(_) => {}
             }
@@ -555,6 +555,7 @@ impl Machine {
     fn idle(&mut self, next: Option<u64>, input: &mut dyn Input) -> bool {
         // Input that the guest has not fetched yet does not wake it again.
         let Some(next) = next else { return input.wait(None) };
+        let next = next.min(self.next_toggle());
         let mut left = self.pace.wait_for(next);
         if left > Duration::ZERO {
             // Short enough to notice a request to stop.
@@ -563,6 +564,11 @@ impl Machine {
         }
         self.turns.skip_to(self.pace.limit(next));
         true
+    }
+
+    /// When dirty logs are switched next, in cycles.
+    fn next_toggle(&self) -> u64 {
+        self.hosted.as_ref().map_or(u64::MAX, |hosted| hosted.next_toggle())
     }
 
     /// One round of turns; says how the firmware ended the machine if it did.

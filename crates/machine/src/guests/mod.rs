@@ -148,6 +148,11 @@ impl Hosted {
         self.toggle = Some(toggle);
     }
 
+    /// When dirty logs are switched next, in cycles; never is `u64::MAX`.
+    pub(crate) fn next_toggle(&self) -> u64 {
+        self.toggle.as_ref().map_or(u64::MAX, Toggle::next)
+    }
+
     /// What switching dirty logs found.
     pub(crate) fn toggle_counts(&self) -> Option<ToggleCounts> {
         self.toggle.as_ref().map(|toggle| toggle.counts)
