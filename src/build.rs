@@ -40,6 +40,8 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
     );
     let geilen = u32::from(options.geilen());
     ensure!(geilen <= 63, "--geilen {geilen}: a hart has at most 63 guest external interrupts");
+    let vmid_bits = u32::from(options.vmidlen());
+    ensure!(vmid_bits <= 14, "--vmidlen {vmid_bits}: a VMID has at most 14 bits");
     let cpu_hz = options.cpu_hz();
     let clock = Clock::new(cpu_hz.0, Clock::default().timebase_hz())
         .with_context(|| format!("--cpu-hz {cpu_hz}"))?;
@@ -61,6 +63,7 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         shape: shape(&options.tlb())?,
         pmp_entries,
         geilen,
+        vmid_bits,
         misaligned: match options.misaligned() {
             Misaligned::Trap => cpu::Misaligned::Trap,
             Misaligned::Handle => cpu::Misaligned::Handle,

@@ -248,6 +248,7 @@ fn machines_that_cannot_be_are_refused() {
         ("--memory 4097", "main memory"),
         ("--pmp-entries 3", "0, 16 and 64"),
         ("--geilen 64", "at most 63"),
+        ("--vmidlen 15", "at most 14"),
         ("--cpu-hz 1", "timebase"),
         ("--isa rv32i", "rv32i"),
         ("--isa rv64gc_zbx", "zbx"),

@@ -78,6 +78,9 @@ options! {
         /// them [default: 0]
         #[arg(long, value_name = "N")]
         geilen: Option<u8>,
+        /// Bits of VMID that each hart has (VMIDLEN), 0 to 14 [default: 14]
+        #[arg(long, value_name = "N")]
+        vmidlen: Option<u8>,
         /// Cycles in a second of virtual time [default: 1GHz]
         #[arg(long, value_name = "HZ")]
         cpu_hz: Option<Hertz>,
@@ -244,6 +247,11 @@ impl MachineOptions {
         self.geilen.unwrap_or(0)
     }
 
+    /// The bits of VMID of each hart.
+    pub(crate) fn vmidlen(&self) -> u8 {
+        self.vmidlen.unwrap_or(14)
+    }
+
     /// The cycles in a second.
     pub(crate) fn cpu_hz(&self) -> Hertz {
         self.cpu_hz.unwrap_or(Hertz(1_000_000_000))
@@ -288,6 +296,7 @@ impl MachineOptions {
             misaligned: Some(self.misaligned()),
             pmp_entries: Some(self.pmp_entries()),
             geilen: Some(self.geilen()),
+            vmidlen: Some(self.vmidlen()),
             cpu_hz: Some(self.cpu_hz()),
             core: self.core.clone(),
             mem_latency: self.mem_latency,

@@ -46,6 +46,8 @@ pub struct Setup {
     pub pmp_entries: usize,
     /// GEILEN of every hart: guest external interrupt lines, at most 63.
     pub geilen: u32,
+    /// VMIDLEN of every hart, at most 14.
+    pub vmid_bits: u32,
     /// Misaligned data accesses.
     pub misaligned: cpu::Misaligned,
     /// Seeds every source of entropy the guest has.
@@ -226,6 +228,7 @@ impl Machine {
             let config = HartConfig {
                 pmp_entries: setup.pmp_entries,
                 geilen: setup.geilen,
+                vmid_bits: setup.vmid_bits,
                 shape: setup.shape.clone(),
                 misaligned: setup.misaligned,
                 clock: setup.clock,

@@ -59,6 +59,7 @@ pub(crate) fn machine(source: &str, harts: usize) -> Machine {
         shape: mmu::Shape::default(),
         pmp_entries: 16,
         geilen: 0,
+        vmid_bits: 14,
         misaligned: cpu::Misaligned::Handle,
         seed: 0,
         power_on_ns: 0,
