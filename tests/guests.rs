@@ -351,6 +351,69 @@ fn a_move_that_fails_leaves_the_guest_where_it_was() {
 }
 
 #[test]
+fn logs_are_switched_at_their_moments_while_all_guests_wait() {
+    // One interrupt at 20.5 ms, and nothing before: 20 moments of 1 ms pass in a machine where nothing happens.
+    let source = "
+            la t0, off; csrw stvec, t0; li t0, 32; csrw sie, t0; csrwi sstatus, 2
+            csrr a0, time; li t0, 205000; add a0, a0, t0; li a7, 0x54494d45; li a6, 0; ecall
+    again:  wfi; j again
+    ";
+    let args = "--dirty-log-every 0.001 --max-insns 1e9";
+    let ended =
+        run(&elf(&format!("{source}.align 2\n{SBI}").replace("off:", ".align 2\noff:")), args);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("switched 20 times, 10 periods"), "{}", ended.stderr);
+}
+
+#[test]
+fn more_vms_than_vmids_keep_their_memory_apart() {
+    // Each VM writes what its own console's first answer says it is: nothing tells them apart but time, so each keeps a
+    // number of its own, read when it begins, and finds it in all its pages for 6 ms of slices of 0.2 ms.
+    let source = "
+            csrr s0, time; li t0, 60000; add s1, s0, t0
+            rdcycle s2; li t0, 0x80200000; li t1, 64; li t2, 4096
+    fill:   sd s2, 0(t0); add t0, t0, t2; addi t1, t1, -1; bnez t1, fill
+    again:  li t0, 0x80200000; li t1, 64
+    look:   ld t3, 0(t0); bne t3, s2, fail; sd s2, 8(t0); ld t3, 8(t0); bne t3, s2, fail
+            add t0, t0, t2; addi t1, t1, -1; bnez t1, look
+            csrr t3, time; bltu t3, s1, again
+            j off
+    ";
+    for (args, rolls) in [
+        ("--vmidlen 1 --vms 3", true),
+        ("--vmidlen 2 --vms 7 --harts 2", true),
+        ("--vmidlen 0 --vms 3 --harts 2", false),
+        ("--vmidlen 14 --vms 5", false),
+    ] {
+        for tlb in ["default", "adversarial"] {
+            let args =
+                format!("{args} --slice 0.0002 --memory 4M --pages 4K --tlb {tlb} --max-insns 1e9");
+            let ended = run(&elf(&format!("{source}{SBI}")), &args);
+            assert_eq!(ended.code, Some(0), "{args}: {}", ended.stderr);
+            let none = ended.stderr.contains(" 0 VMID rollovers");
+            assert_eq!(!none, rolls, "{args}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_vcpu_whose_dirty_ring_is_full_waits_until_it_is_emptied() {
+    // 1024 pages a turn, and rings of 128 that are looked at every 0.1 ms: they fill, and no write is lost.
+    for args in ["", "--vcpus 2 --harts 2 --tlb adversarial", "--vcpus 3 --pages 64K"] {
+        let report = dirty_log(&format!(
+            "--working-set 4M --write-pattern seq --write-rate 10MHz --ring 128 --rounds 3 {args}"
+        ));
+        for run in report["runs"].as_array().unwrap() {
+            assert_eq!(run["lost"], 0, "{args}: {run}");
+            let waits = run["logging"]["full_rings"].as_u64().unwrap();
+            // D bits and large leaves fill no ring: the first is no fault, the second a few.
+            let fills = !matches!(run["policy"].as_str(), Some("dbit" | "no-split"));
+            assert!(waits > 0 || !fills, "{args}: {run}");
+        }
+    }
+}
+
+#[test]
 fn what_guests_do_not_have_is_refused() {
     let guest = elf(SBI);
     for (args, why) in [

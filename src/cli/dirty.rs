@@ -55,6 +55,16 @@ pub(crate) struct DirtyLogArgs {
     /// The log is cleared in chunks of 64 pages after it was read (KVM's manual protect), not when it is read
     #[arg(long)]
     pub(crate) manual_clear: bool,
+    /// Each vCPU has a dirty ring of so many entries, at least 128; one whose ring is full waits until it is emptied, which is
+    /// looked for every 0.1 ms
+    #[arg(long, value_name = "N", conflicts_with = "manual_clear", value_parser = clap::value_parser!(u32).range(128..=1 << 20))]
+    pub(crate) ring: Option<u32>,
+    /// The core whose cycles the harts take, approximately: rocket, cva6, or FILE.toml. Without it an instruction is a cycle
+    #[arg(long, value_name = "CORE")]
+    pub(crate) core: Option<String>,
+    /// Cycles until memory delivers the first bytes of a line, in place of the core's own
+    #[arg(long, value_name = "CYCLES", requires = "core")]
+    pub(crate) mem_latency: Option<Count>,
     /// Shape of the TLBs
     #[arg(long, value_name = "SHAPE", default_value = "default")]
     pub(crate) tlb: Tlb,

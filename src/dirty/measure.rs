@@ -4,10 +4,11 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
 use hyp::cost::{Costs, Work};
-use hyp::dirty::Bitmap;
-use hyp::hypervisor::VcpuId;
+use hyp::dirty::{Bitmap, RingEntry};
+use hyp::hypervisor::{Hypervisor, VcpuId};
 use hyp::memory::{Clearing, MemoryConfig};
 use hyp::policy::Policy;
+use hyp::port::Parts;
 use isa::{Ext, PAGE_BYTES};
 use machine::guests::{GuestSetup, RAM_SLOT};
 use machine::{Machine, Setup};
@@ -36,6 +37,8 @@ pub(super) struct Part {
     pub(super) fences_of_all: u64,
     pub(super) fences_remote: u64,
     pub(super) ipis: u64,
+    /// Exits after which a vCPU waited for its ring.
+    pub(super) full_rings: u64,
     /// What the vCPUs' exits cost, in instructions.
     pub(super) exits_cost: u64,
     /// What beginning, reading, clearing and ending the log cost whoever asked, in instructions.
@@ -69,6 +72,9 @@ pub(super) struct Measured {
     pub(super) not_changed: u64,
 }
 
+/// How often rings that are full are looked for, in cycles.
+const RING_CYCLES: u64 = 100_000;
+
 struct Run {
     machine: Machine,
     stores: Stores,
@@ -78,6 +84,8 @@ struct Run {
     measured: Measured,
     log_cost: u64,
     manual: bool,
+    /// Pages that dirty rings named since the last harvest, by number in the slot; `None` where there are no rings.
+    ringed: Option<Vec<bool>>,
 }
 
 pub(super) fn measure(args: &DirtyLogArgs, policy: Policy) -> Result<Measured> {
@@ -106,8 +114,10 @@ pub(super) fn measure(args: &DirtyLogArgs, policy: Policy) -> Result<Measured> {
     })?;
     // The pages of the last round go with the guest stopped: from here on the copy must be what is there.
     run.measured.lost = run.differences()?;
-    run.measured.disable =
-        run.part(|run| run.on_log(|memory, env| memory.disable_log(env, RAM_SLOT)))?;
+    run.measured.disable = run.part(|run| {
+        run.on_log(|memory, env| memory.disable_log(env, RAM_SLOT))?;
+        run.empty_rings()
+    })?;
     run.measured.after = run.part(|run| run.pass(span))?;
     Ok(run.measured)
 }
@@ -134,6 +144,10 @@ impl Run {
             tlb: Some(args.tlb.clone()),
             seed: Some(args.seed),
             clock: Some(Clock::Virtual),
+            // The core says what things cost, not what there is: every policy runs on it.
+            isa: Some(MachineOptions::default().isa()),
+            core: args.core.clone(),
+            mem_latency: args.mem_latency,
             ..MachineOptions::default()
         };
         let mut setup: Setup = build::setup(&options, machine::config::Boot::default())?;
@@ -167,6 +181,11 @@ impl Run {
         }
         machine.with_hypervisor(|hypervisor, parts| {
             hypervisor.set_costs(Costs::MEASURED);
+            if let Some(entries) = args.ring {
+                hypervisor.with_memory(parts, 0, None, |memory, _| {
+                    memory.use_rings(args.vcpus.into(), entries as usize);
+                });
+            }
             for vcpu in 0..usize::from(args.vcpus) {
                 hypervisor.start(parts, VcpuId { vm: 0, vcpu }, PROGRAM, 0);
             }
@@ -191,6 +210,7 @@ impl Run {
             },
             log_cost: 0,
             manual,
+            ringed: args.ring.map(|_| vec![false; (bytes / PAGE_BYTES) as usize]),
         })
     }
 
@@ -198,9 +218,35 @@ impl Run {
     fn pass(&mut self, cycles: u64) -> Result<()> {
         let never = AtomicBool::new(false);
         let until = self.machine.now().saturating_add(cycles);
-        let stop = self.machine.run_until(until, &never, &mut machine::NoInput)?;
-        ensure!(stop.is_none(), "the guest ended: {stop:?}");
+        while self.machine.now() < until {
+            let look = match self.ringed {
+                Some(_) => until.min(self.machine.now().saturating_add(RING_CYCLES)),
+                None => until,
+            };
+            let stop = self.machine.run_until(look, &never, &mut machine::NoInput)?;
+            ensure!(stop.is_none(), "the guest ended: {stop:?}");
+            if self.machine.hypervisor().is_some_and(|hypervisor| hypervisor.has_full_ring(0)) {
+                self.empty_rings()?;
+            }
+        }
         self.see_tables();
+        Ok(())
+    }
+
+    /// Takes all that is in the dirty rings.
+    fn empty_rings(&mut self) -> Result<()> {
+        let Some(mut named) = self.ringed.take() else { return Ok(()) };
+        for vcpu in 0..self.stores.vcpus as usize {
+            let entries = self.charged(|hypervisor, parts| {
+                hypervisor.empty_ring(parts, VcpuId { vm: 0, vcpu })
+            })?;
+            for RingEntry { page, .. } in entries {
+                if let Some(named) = named.get_mut(page as usize) {
+                    *named = true;
+                }
+            }
+        }
+        self.ringed = Some(named);
         Ok(())
     }
 
@@ -244,9 +290,20 @@ impl Run {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
+        self.charged(|hypervisor, parts| hypervisor.with_memory(parts, 0, None, act))
+    }
+
+    /// Does something from a hart that runs no guest, and counts what it costs.
+    fn charged<T, E>(
+        &mut self,
+        act: impl FnOnce(&mut Hypervisor, &mut Parts<'_>) -> Result<T, E>,
+    ) -> Result<T>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
         let done = self.machine.with_hypervisor(|hypervisor, parts| {
             let before = Work::of(&hypervisor.vms[0]);
-            let done = hypervisor.with_memory(parts, 0, None, act);
+            let done = act(hypervisor, parts);
             let cost = hypervisor.costs().of(&Work::of(&hypervisor.vms[0]).since(&before));
             (done, cost)
         });
@@ -258,7 +315,13 @@ impl Run {
 
     /// Reads and clears the log, and copies the pages it names; returns how many.
     fn harvest(&mut self) -> Result<u64> {
-        let log = self.on_log(|memory, env| memory.get_log(env, RAM_SLOT))?;
+        self.empty_rings()?;
+        let mut log = self.on_log(|memory, env| memory.get_log(env, RAM_SLOT))?;
+        for (page, named) in self.ringed.iter_mut().flatten().enumerate() {
+            if std::mem::take(named) {
+                log.set(page as u64, 1);
+            }
+        }
         if self.manual {
             let words = log.words().to_vec();
             for (index, word) in words.iter().enumerate().filter(|(_, word)| **word != 0) {
@@ -318,6 +381,7 @@ impl Run {
             fences_of_all: fences.gvma_all_local + fences.gvma_all_remote + fences.gvma_placed,
             fences_remote: fences.gvma_remote + fences.gvma_all_remote,
             ipis: fences.ipis,
+            full_rings: hypervisor.counts().full_rings,
             exits_cost: hypervisor.spent(),
             log_cost: self.log_cost,
         }
@@ -347,6 +411,7 @@ impl Part {
             fences_of_all: self.fences_of_all - before.fences_of_all,
             fences_remote: self.fences_remote - before.fences_remote,
             ipis: self.ipis - before.ipis,
+            full_rings: self.full_rings - before.full_rings,
             exits_cost: self.exits_cost - before.exits_cost,
             log_cost: self.log_cost - before.log_cost,
         }

@@ -31,6 +31,7 @@ pub(super) const ROWS: &[Row] = &[
     row!("exits", exits),
     row!("guest-page faults", faults),
     row!("of them stores that the log is the reason for", log_faults),
+    row!("exits with a full ring", full_rings),
     row!("splits", splits),
     row!("collapses", collapses),
     Row {
@@ -84,8 +85,10 @@ pub(super) const ROWS: &[Row] = &[
 
 /// What was asked for, in a line.
 pub(super) fn question(args: &DirtyLogArgs) -> String {
+    let core = args.core.as_ref().map_or(String::new(), |core| format!(", cycles of {core}"));
+    let ring = args.ring.map_or(String::new(), |ring| format!(", rings of {ring}"));
     format!(
-        "{} of memory in pages of up to {}, {:?} stores at {}, {} vCPUs on {} harts, {} a second leave",
+        "{} of memory in pages of up to {}, {:?} stores at {}, {} vCPUs on {} harts, {} a second leave{ring}{core}",
         args.working_set,
         hyp_size(args),
         args.write_pattern,

@@ -26,6 +26,8 @@ pub(crate) enum Then {
     },
     /// It stops until another starts it.
     Stop,
+    /// It waits until its dirty ring is reset.
+    RingFull,
     /// Its VM ends.
     End(End),
 }
@@ -81,7 +83,7 @@ impl Hypervisor {
         });
         match answer {
             Ok(Answer::Retry) => Then::Resume,
-            Ok(Answer::RingFull) => Then::End(End::Broken(Broken::RingFull)),
+            Ok(Answer::RingFull) => Then::RingFull,
             Ok(Answer::Device) => self.device(parts, hart, id, gpa, otherwise),
             Err(error) => Then::End(End::Broken(Broken::Memory(error))),
         }

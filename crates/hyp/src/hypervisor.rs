@@ -10,8 +10,9 @@ use isa::field::mip;
 use isa::{Cause, Exception, Interrupt, csr};
 
 use crate::cost::{Costs, Work};
+use crate::dirty::RingEntry;
 use crate::exit::Then;
-use crate::memory::Env;
+use crate::memory::{Env, MemoryError};
 use crate::placement::Placement;
 use crate::port::{HartFence, Parts};
 use crate::vcpu::{Run, Vcpu};
@@ -59,6 +60,8 @@ pub struct Counts {
     pub kicks: u64,
     /// Generations of VMIDs after the first.
     pub rollovers: u64,
+    /// Exits after which a vCPU waited for its dirty ring to be reset.
+    pub full_rings: u64,
 }
 
 impl Default for Counts {
@@ -73,6 +76,7 @@ impl Default for Counts {
             moves: 0,
             kicks: 0,
             rollovers: 0,
+            full_rings: 0,
         }
     }
 }
@@ -242,6 +246,12 @@ impl Hypervisor {
             Then::Wait { suspended, resume } => {
                 self.unload(parts, hart, Run::Waiting { suspended, resume });
             }
+            Then::RingFull => {
+                self.counts.full_rings += 1;
+                self.unload(parts, hart, Run::Ready);
+                self.vms[id.vm].vcpus[id.vcpu].ring_is_full = true;
+                self.ready.push_back(id);
+            }
             Then::Stop => self.unload(parts, hart, Run::Stopped),
             Then::End(end) => {
                 self.unload(parts, hart, Run::Stopped);
@@ -264,6 +274,31 @@ impl Hypervisor {
         for _ in 0..self.vms[vm].vcpus.len() {
             self.kick_idle(parts, None);
         }
+    }
+
+    /// Whether a vCPU of a VM waits until its dirty ring is reset.
+    pub fn has_full_ring(&self, vm: usize) -> bool {
+        self.vms[vm].vcpus.iter().any(|vcpu| vcpu.ring_is_full)
+    }
+
+    /// Takes what a vCPU's dirty ring holds, makes room in it, and lets the vCPU run again. Returns what there was; the next
+    /// write to each of those pages is seen, so they are copied after this.
+    ///
+    /// # Errors
+    /// A table was not in main memory.
+    pub fn empty_ring(
+        &mut self,
+        parts: &mut Parts<'_>,
+        id: VcpuId,
+    ) -> Result<Vec<RingEntry>, MemoryError> {
+        let entries = self.with_memory(parts, id.vm, None, |memory, env| {
+            let entries = memory.collect_ring(id.vcpu);
+            memory.reset_ring(env, id.vcpu).map(|()| entries)
+        })?;
+        if std::mem::take(&mut self.vms[id.vm].vcpus[id.vcpu].ring_is_full) {
+            self.kick_idle(parts, None);
+        }
+        Ok(entries)
     }
 
     /// Whether a paused VM has no vCPU on a hart.
@@ -401,7 +436,7 @@ impl Hypervisor {
             if vm.end.is_some() {
                 continue;
             }
-            if vm.paused {
+            if vm.paused || vm.vcpus[id.vcpu].ring_is_full {
                 self.ready.push_back(id);
                 continue;
             }

@@ -166,6 +166,8 @@ pub struct Vcpu {
     pub(crate) must_fence: bool,
     /// FENCE.I is due before it runs again.
     pub(crate) must_fence_i: bool,
+    /// It waits until its dirty ring is reset.
+    pub(crate) ring_is_full: bool,
     /// The hart it ran on last.
     pub(crate) last_hart: Option<usize>,
     /// What the machine's clock showed when its time on a hart began.
@@ -178,6 +180,7 @@ impl Vcpu {
         Self {
             context: Context::new(),
             run: Run::Stopped,
+            ring_is_full: false,
             timer: None,
             must_fence: false,
             must_fence_i: false,

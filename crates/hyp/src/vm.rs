@@ -41,9 +41,6 @@ pub enum Broken {
         /// `sepc`.
         pc: u64,
     },
-    /// A dirty ring is full and nobody empties it.
-    #[error("a dirty ring is full and nobody empties it")]
-    RingFull,
 }
 
 /// A VM.
