@@ -9,6 +9,7 @@ mod guest;
 mod guests;
 mod ins;
 mod lockstep;
+mod migrate;
 mod run;
 mod signature;
 mod suite;

@@ -32,14 +32,24 @@ pub enum MigrateError {
     #[error(transparent)]
     NoSlot(#[from] NoSlot),
     /// The destination's guest has another shape.
-    #[error("the guests of the two sides differ in vCPUs, memory or Sstc")]
-    Shape,
+    #[error("the guests of the two sides differ in {what}: {there} where it was, {here} here")]
+    Shape {
+        /// What it is.
+        what: &'static str,
+        /// What the source has.
+        there: String,
+        /// What the destination has.
+        here: String,
+    },
     /// The destination does not have what the source has.
     #[error("the destination did not get what the source sent")]
     Refused,
     /// A message at the wrong moment.
     #[error("a message came at the wrong moment")]
     Order,
+    /// The VM or its slot is not there.
+    #[error("there is no such VM, or no such slot of its memory")]
+    NoVm,
     /// The state of vCPUs cannot be read.
     #[error("the state of the vCPUs is malformed")]
     State,
@@ -58,14 +68,36 @@ pub struct Subject {
     pub vm: usize,
     /// Its slot.
     pub slot: u32,
-    /// Whether it has Sstc.
-    pub sstc: bool,
+    /// The extensions that the guest finds.
+    pub exts: isa::ExtSet,
+}
+
+/// The shape of a VM.
+///
+/// # Errors
+/// It is not there.
+pub fn shape(hypervisor: &Hypervisor, subject: Subject) -> Result<Hello, MigrateError> {
+    hello(hypervisor.vms.get(subject.vm).ok_or(MigrateError::NoVm)?, subject)
 }
 
 fn hello(vm: &Vm, subject: Subject) -> Result<Hello, MigrateError> {
-    let slot = vm.memory.slots().get(subject.slot).ok_or(MigrateError::Shape)?;
+    let slot = vm.memory.slots().get(subject.slot).ok_or(MigrateError::NoVm)?;
     let vcpus = u32::try_from(vm.vcpus.len()).unwrap_or(u32::MAX);
-    Ok(Hello { vcpus, base: slot.gpa, bytes: slot.bytes, sstc: subject.sstc })
+    Ok(Hello { vcpus, base: slot.gpa, bytes: slot.bytes, isa: subject.exts.isa_string() })
+}
+
+/// Whether a guest of one shape fits a VM of another.
+fn compare(there: &Hello, here: &Hello) -> Result<(), MigrateError> {
+    let rows = [
+        ("vCPUs", there.vcpus.to_string(), here.vcpus.to_string()),
+        ("the address of memory", there.base.to_string(), here.base.to_string()),
+        ("bytes of memory", there.bytes.to_string(), here.bytes.to_string()),
+        ("extensions", there.isa.clone(), here.isa.clone()),
+    ];
+    match rows.into_iter().find(|(_, there, here)| there != here) {
+        None => Ok(()),
+        Some((what, there, here)) => Err(MigrateError::Shape { what, there, here }),
+    }
 }
 
 fn send_page(vm: &Vm, parts: &Parts<'_>, gpa: Gpa, to: &mut dyn Write) -> Result<(), MigrateError> {
@@ -90,10 +122,10 @@ pub fn begin(
         .with_memory(parts, subject.vm, None, |memory, env| memory.enable_log(env, subject.slot))?;
     let vm = &hypervisor.vms[subject.vm];
     let hello = hello(vm, subject)?;
+    let (base, pages) = (hello.base, hello.bytes / PAGE_BYTES);
     send(to, &Message::Hello(hello))?;
-    let pages = hello.bytes / PAGE_BYTES;
     for page in 0..pages {
-        send_page(vm, parts, Gpa(hello.base.0 + page * PAGE_BYTES), to)?;
+        send_page(vm, parts, Gpa(base.0 + page * PAGE_BYTES), to)?;
     }
     Ok(pages)
 }
@@ -185,20 +217,16 @@ pub struct Incoming {
     hash: u64,
 }
 
-/// The most memory of a VM that is received, in bytes.
-const MEMORY_BYTES_MAX: u64 = 64 << 30;
-
 impl Incoming {
-    /// Receives all up to the moment at which the source waits for an answer.
+    /// Receives all up to the moment at which the source waits for an answer. The guest must have the shape of the VM that
+    /// waits for it; nothing is set aside for any other.
     ///
     /// # Errors
     /// See [`MigrateError`].
-    pub fn receive(from: &mut dyn Read) -> Result<Self, MigrateError> {
+    pub fn receive(from: &mut dyn Read, wanted: &Hello) -> Result<Self, MigrateError> {
         let Message::Hello(hello) = receive(from)? else { return Err(MigrateError::Order) };
-        if hello.bytes > MEMORY_BYTES_MAX {
-            return Err(MigrateError::Shape);
-        }
-        let bytes = usize::try_from(hello.bytes).map_err(|_| MigrateError::Shape)?;
+        compare(&hello, wanted)?;
+        let bytes = usize::try_from(hello.bytes).map_err(|_| MigrateError::NoVm)?;
         let mut incoming = Self { hello, memory: vec![0; bytes], state: Vec::new(), hash: 0 };
         loop {
             match receive(from)? {
@@ -248,9 +276,7 @@ impl Incoming {
         parts: &mut Parts<'_>,
         subject: Subject,
     ) -> Result<u64, MigrateError> {
-        if hello(&hypervisor.vms[subject.vm], subject)? != self.hello {
-            return Err(MigrateError::Shape);
-        }
+        compare(&self.hello, &shape(hypervisor, subject)?)?;
         hypervisor.vms[subject.vm].write(parts.memory, self.hello.base, &self.memory)?;
         let ready = state::decode(&mut hypervisor.vms[subject.vm], parts, subject.vm, &self.state)
             .ok_or(MigrateError::State)?;

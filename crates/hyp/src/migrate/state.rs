@@ -42,7 +42,8 @@ pub(super) fn encode(vm: &Vm, parts: &Parts<'_>, index: usize) -> Vec<u8> {
     bytes
 }
 
-/// Takes the state over; returns the vCPUs that are ready. `None` where it is malformed.
+/// Takes the state over; returns the vCPUs that are ready. `None` where it is malformed, or gives the guest what this side
+/// does not.
 pub(super) fn decode(
     vm: &mut Vm,
     parts: &mut Parts<'_>,
@@ -85,6 +86,11 @@ pub(super) fn decode(
         let clock = context.csr(csr::HTIMEDELTA);
         context.set_csr(csr::HTIMEDELTA, clock.wrapping_sub(time));
         let vcpu = vm.vcpus.get_mut(number)?;
+        // What the guest may do is for this side to say.
+        let granted = |number| context.csr(number) & !vcpu.context.csr(number) == 0;
+        if ![csr::HENVCFG, csr::HCOUNTEREN, csr::HSTATEEN0].into_iter().all(granted) {
+            return None;
+        }
         vcpu.context = context;
         vcpu.run = run;
         vcpu.timer = (rings != 0).then_some(timer);

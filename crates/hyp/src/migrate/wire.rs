@@ -12,13 +12,16 @@ use std::io::{self, Read, Write};
 use isa::{Gpa, PAGE_BYTES};
 
 /// The version of all this.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const MAGIC: [u8; 4] = *b"NWMG";
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 const PAGE: usize = PAGE_BYTES as usize;
 
+/// The longest ISA string that is received, in bytes.
+const ISA_BYTES_MAX: usize = 1 << 12;
+
 /// What comes first: the shape that both sides must agree on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
     /// vCPUs.
     pub vcpus: u32,
@@ -26,8 +29,8 @@ pub struct Hello {
     pub base: Gpa,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Whether the guest has Sstc.
-    pub sstc: bool,
+    /// The guest's extensions, as an ISA string.
+    pub isa: String,
 }
 
 /// A message.
@@ -75,13 +78,13 @@ pub enum WireError {
 pub fn send(to: &mut dyn Write, message: &Message) -> io::Result<()> {
     let (kind, payload) = match message {
         Message::Hello(hello) => {
-            let Hello { vcpus, base, bytes, sstc } = hello;
+            let Hello { vcpus, base, bytes, isa } = hello;
             let mut payload = MAGIC.to_vec();
             payload.extend(VERSION.to_le_bytes());
             payload.extend(vcpus.to_le_bytes());
             payload.extend(base.0.to_le_bytes());
             payload.extend(bytes.to_le_bytes());
-            payload.push(u8::from(*sstc));
+            payload.extend(isa.as_bytes());
             (1, payload)
         }
         Message::Page(gpa, bytes) => (2, [&gpa.0.to_le_bytes()[..], &bytes[..]].concat()),
@@ -136,11 +139,11 @@ fn decode(kind: u8, payload: &[u8]) -> Result<Message, WireError> {
     match (kind, payload.len()) {
         (1, _) if payload.get(..4) != Some(&MAGIC[..]) => Err(unknown()),
         (1, _) if half(4)? != VERSION => Err(WireError::Version(half(4)?)),
-        (1, 29) => Ok(Message::Hello(Hello {
+        (1, 28..) if payload.len() - 28 <= ISA_BYTES_MAX => Ok(Message::Hello(Hello {
             vcpus: half(8)?,
             base: Gpa(word(12)?),
             bytes: word(20)?,
-            sstc: payload[28] != 0,
+            isa: std::str::from_utf8(&payload[28..]).map_err(|_| unknown())?.to_owned(),
         })),
         (2, length) if length == 8 + PAGE => {
             let page = payload[8..].try_into().map_err(|_| unknown())?;
@@ -189,7 +192,8 @@ mod tests {
 
     #[test]
     fn every_message_comes_as_it_was_sent() {
-        let hello = Hello { vcpus: 2, base: Gpa(0x8000_0000), bytes: 1 << 20, sstc: true };
+        let hello =
+            Hello { vcpus: 2, base: Gpa(0x8000_0000), bytes: 1 << 20, isa: "rv64gc".into() };
         let messages = [
             Message::Hello(hello),
             Message::Page(Gpa(0x8000_1000), Box::new([7; PAGE])),

@@ -1,14 +1,13 @@
 //! `nestwalk hyp migrate`: a guest moves from one machine to another while it runs, as often as is asked for.
 //!
-//! Both machines are of this process, and the second is made when the guest comes. Between them is a socket, whose other end
-//! is read by a thread, as by another process.
+//! Both machines are of this process, and the second is made when the guest comes; between them is a socket, whose other end
+//! is read by a thread, as by another process. Or the second is another process's: one listens, one moves its guest there.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+mod stream;
+
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use hyp::hypervisor::Hypervisor;
@@ -17,14 +16,13 @@ use hyp::port::Parts;
 use isa::PAGE_BYTES;
 use machine::guests::{GuestSetup, RAM_SLOT};
 use machine::{Machine, NoInput, Setup, Stop};
+use stream::{Breaking, Listener, Stream};
 
-use crate::cli::{MigrateArgs, Over};
+use crate::cli::{Address, MigrateArgs};
 use crate::console::Output;
 use crate::stop::StopRequest;
 use crate::{build, diagnostics, exit, guests};
 
-/// How long one end waits for the other before it gives the migration up.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// Virtual time within which a paused guest must have left its harts, in cycles.
 const PAUSE_CYCLES: u64 = 10_000_000;
 
@@ -50,23 +48,35 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<ExitCode> {
     let stop = StopRequest::default();
     stop.on_signals().context("signal handlers")?;
     let output = Output::stdout(stop.clone());
-    let first = setup(args, false)?;
+    let first = setup(args, args.how.listen.is_some())?;
+    let guests = first.guests.as_ref().context("there are guests")?;
+    let subject = Subject { vm: 0, slot: RAM_SLOT, exts: guests.guest_exts(&first.exts) };
     let hz = first.clock.cpu_hz();
     let mut machine = Machine::new(first, &|| output.sink())?;
+    if let Some(at) = &args.how.listen {
+        welcome(&mut machine, subject, at, &stop)?;
+    }
     let span = u64::try_from(args.how.after.0.as_nanos() * u128::from(hz) / 1_000_000_000)?;
+    let times = if args.how.listen.is_some() { 0 } else { args.how.times };
     let mut moves = 0;
     let stopped = loop {
-        let last = moves == args.how.times;
+        let last = moves == times;
         let until = if last { u64::MAX } else { machine.now().saturating_add(span.max(1)) };
         if let Some(stopped) = machine.run_until(until, &stop.flag(), &mut NoInput)? {
             break stopped;
         }
         moves += 1;
         let breaks = args.how.break_after.filter(|_| moves == 1).map(|bytes| bytes.0);
-        match (Move { args, output: &output, hz, breaks }).make(&mut machine) {
-            Ok((there, told)) => {
+        let one = Move { args, output: &output, hz, breaks, subject };
+        match one.make(&mut machine) {
+            Ok((Some(there), told)) => {
                 exit::say(format_args!("move {moves}: {told}"));
                 machine = there;
+            }
+            Ok((None, told)) => {
+                output.flush();
+                exit::say(format_args!("move {moves}: {told}"));
+                return Ok(ExitCode::SUCCESS);
             }
             Err(error) => {
                 exit::say(format_args!("move {moves}: {error:#}; the guest runs on where it was"));
@@ -91,6 +101,27 @@ fn setup(args: &MigrateArgs, bare: bool) -> Result<Setup> {
     Ok(setup)
 }
 
+/// Receives a guest from another process.
+fn welcome(
+    machine: &mut Machine,
+    subject: Subject,
+    at: &Address,
+    stop: &StopRequest,
+) -> Result<()> {
+    let wanted = on(machine, |hypervisor, _| migrate::shape(hypervisor, subject))?;
+    let mut far = Listener::new(at)?.accept(&stop.flag())?;
+    let came = (|| {
+        let incoming = Incoming::receive(&mut far, &wanted)?;
+        let hash =
+            on(machine, |hypervisor, parts| incoming.settle(hypervisor, parts, subject, &mut far))?;
+        on(machine, |hypervisor, parts| migrate::take_over(hypervisor, parts, subject, &mut far))?;
+        anyhow::Ok(hash)
+    })();
+    let hash = came.context("no guest came")?;
+    exit::say(format_args!("a guest came, with state {hash:#018x}"));
+    Ok(())
+}
+
 /// A move.
 struct Move<'a> {
     args: &'a MigrateArgs,
@@ -98,14 +129,17 @@ struct Move<'a> {
     hz: u64,
     /// The stream breaks after so many bytes.
     breaks: Option<u64>,
+    subject: Subject,
 }
 
 impl Move<'_> {
-    /// Makes it. Returns the machine where the guest is now, and what there is to say.
-    fn make(&self, here: &mut Machine) -> Result<(Machine, String)> {
-        let sstc = here.guests().is_some_and(|guests| guests.sstc);
-        let subject = Subject { vm: 0, slot: RAM_SLOT, sstc };
-        let moved = self.try_to(here, subject);
+    /// Makes it. Returns the machine where the guest is now, if it is of this process, and what there is to say.
+    fn make(&self, here: &mut Machine) -> Result<(Option<Machine>, String)> {
+        let subject = self.subject;
+        let moved = match &self.args.how.to {
+            Some(to) => self.try_away(here, to).map(|told| (None, told)),
+            None => self.try_to(here).map(|(there, told)| (Some(there), told)),
+        };
         if moved.is_err() {
             // Logging ends, and the guest runs on.
             on(here, |hypervisor, parts| migrate::cancel(hypervisor, parts, subject))?;
@@ -113,11 +147,25 @@ impl Move<'_> {
         moved
     }
 
-    fn try_to(&self, here: &mut Machine, subject: Subject) -> Result<(Machine, String)> {
-        let (near, mut far) = pair(self.args.how.over)?;
+    /// To another process.
+    fn try_away(&self, here: &mut Machine, to: &Address) -> Result<String> {
+        let subject = self.subject;
+        let mut near = Breaking { stream: Stream::connect(to)?, left: self.breaks };
+        let (rounds, hash) = self.send(here, subject, &mut near)?;
+        on(here, |hypervisor, parts| migrate::commit(hypervisor, parts, subject, &mut near))?;
+        let told = by_round(&rounds);
+        Ok(format!("the guest is at {to}, with state {hash:#018x}; {told}"))
+    }
+
+    /// To another machine of this process.
+    fn try_to(&self, here: &mut Machine) -> Result<(Machine, String)> {
+        let subject = self.subject;
+        let (near, mut far) = Stream::pair(self.args.how.over)?;
         let mut near = Breaking { stream: near, left: self.breaks };
+        let mut there = Machine::new(setup(self.args, true)?, &|| self.output.sink())?;
+        let wanted = on(&mut there, |hypervisor, _| migrate::shape(hypervisor, subject))?;
         let receiver = std::thread::Builder::new().name("destination".into()).spawn(move || {
-            let incoming = Incoming::receive(&mut far);
+            let incoming = Incoming::receive(&mut far, &wanted);
             (far, incoming)
         })?;
         let sent = self.send(here, subject, &mut near);
@@ -130,7 +178,6 @@ impl Move<'_> {
         let (rounds, source) = sent?;
         let received = receiver.join().map_err(|_| anyhow!("the destination's thread failed"))?;
         let (mut far, incoming) = (received.0, received.1?);
-        let mut there = Machine::new(setup(self.args, true)?, &|| self.output.sink())?;
         let there_hash = on(&mut there, |hypervisor, parts| {
             incoming.settle(hypervisor, parts, subject, &mut far)
         })?;
@@ -139,9 +186,8 @@ impl Move<'_> {
             migrate::take_over(hypervisor, parts, subject, &mut far)
         })?;
         ensure!(source == there_hash, "the two sides differ");
-        let rounds: Vec<String> = rounds.iter().map(u64::to_string).collect();
-        let pages = rounds.join(" ");
-        Ok((there, format!("both sides have state {source:#018x}; pages by round {pages}")))
+        let told = by_round(&rounds);
+        Ok((there, format!("both sides have state {source:#018x}; {told}")))
     }
 
     /// All that the source has to say; returns pages by round, and the hash.
@@ -185,6 +231,11 @@ impl Move<'_> {
     }
 }
 
+fn by_round(rounds: &[u64]) -> String {
+    let rounds: Vec<String> = rounds.iter().map(u64::to_string).collect();
+    format!("pages by round {}", rounds.join(" "))
+}
+
 /// Acts on a machine's hypervisor.
 fn on<T>(
     machine: &mut Machine,
@@ -211,82 +262,4 @@ fn pass(machine: &mut Machine, cycles: u64) -> Result<()> {
     let stopped = machine.run_until(until, &never, &mut NoInput)?;
     ensure!(stopped.is_none(), "the guest has ended");
     Ok(())
-}
-
-/// Either end of a stream.
-enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-fn pair(over: Over) -> Result<(Stream, Stream)> {
-    match over {
-        Over::Unix => {
-            let (near, far) = UnixStream::pair()?;
-            for end in [&near, &far] {
-                end.set_read_timeout(Some(PATIENCE))?;
-            }
-            Ok((Stream::Unix(near), Stream::Unix(far)))
-        }
-        Over::Tcp => {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let near = TcpStream::connect(listener.local_addr()?)?;
-            let (far, _) = listener.accept()?;
-            for end in [&near, &far] {
-                end.set_nodelay(true)?;
-                end.set_read_timeout(Some(PATIENCE))?;
-            }
-            Ok((Stream::Tcp(near), Stream::Tcp(far)))
-        }
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => stream.read(bytes),
-            Self::Tcp(stream) => stream.read(bytes),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => stream.write(bytes),
-            Self::Tcp(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Unix(stream) => stream.flush(),
-            Self::Tcp(stream) => stream.flush(),
-        }
-    }
-}
-
-/// A stream that breaks after so many bytes, if it is to.
-struct Breaking {
-    stream: Stream,
-    left: Option<u64>,
-}
-
-impl Read for Breaking {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(bytes)
-    }
-}
-
-impl Write for Breaking {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(left) = &mut self.left {
-            *left = left.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::ConnectionReset)?;
-        }
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }
