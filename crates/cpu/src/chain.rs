@@ -163,7 +163,9 @@ fn complete(core: &mut Core, decoder: &Decoder, bits: u32) -> Option<Trap> {
         }
         _ => {}
     }
-    if let (Some(offset), Some(insn)) = (fault.offset, decoder.decode(bits)) {
+    if let Some(offset) = fault.offset
+        && let Some(insn) = decoder.decode(bits)
+    {
         trap.tinst = transformed(&insn, offset);
     }
     Some(trap)

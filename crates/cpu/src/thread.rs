@@ -420,6 +420,37 @@ link!([] AuipcOfTwo, |core, link, at, limit, code, codes| {
 });
 /// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and the upper half of `rs2` the
 /// rounding mode.
+/// LD twice, with one base that stays.
+struct LoadTwo;
+link!([] LoadTwo, |core, link, at, limit, code, codes| {
+    // SAFETY: the module's invariant.
+    let second = unsafe { &*at.add(1) };
+    let base = core.x(link.rs1);
+    let (va, other) = (base.wrapping_add(link.imm()), base.wrapping_add(second.imm()));
+    let Some(values) = core.mmu.load_two::<u64>(va, other) else {
+        // SAFETY: the module's invariant.
+        return unsafe { whole::<One<Load<u64, u64>>>(core, at, limit, code, codes) };
+    };
+    core.set_x(link.rd, values.0);
+    core.set_x(second.rd, values.1);
+    next!(core, at, limit, code, codes, 2)
+});
+
+/// SD twice, with one base.
+struct StoreTwo;
+link!([] StoreTwo, |core, link, at, limit, code, codes| {
+    // SAFETY: the module's invariant.
+    let second = unsafe { &*at.add(1) };
+    let base = core.x(link.rs1);
+    let (va, other) = (base.wrapping_add(link.imm()), base.wrapping_add(second.imm()));
+    let (value, beside) = (core.x(link.rs2()), core.x(second.rs2()));
+    if !core.mmu.store_two::<u64>(va, value, other, beside) {
+        // SAFETY: the module's invariant.
+        return unsafe { whole::<One<Store<u64>>>(core, at, limit, code, codes) };
+    }
+    next!(core, at, limit, code, codes, 2)
+});
+
 struct Csr;
 link!([] Csr, |core, link, at, limit, code, codes| {
     let imm = link.imm.get();

@@ -154,6 +154,18 @@ impl Mmu {
         self.native.store(va, value)
     }
 
+    /// Loads from `va` and from `other`, if both could be loaded by [`Mmu::load`] and lie in one page.
+    #[inline(always)]
+    pub fn load_two<T: Scalar>(&self, va: u64, other: u64) -> Option<(T, T)> {
+        self.native.load_two(va, other)
+    }
+
+    /// Stores to `va` and to `other`, if [`Mmu::store`] would do both and they lie in one page; says whether it did.
+    #[inline(always)]
+    pub fn store_two<T: Scalar>(&self, va: u64, value: T, other: u64, second: T) -> bool {
+        self.native.store_two(va, value, other, second)
+    }
+
     /// The physical address that a naturally aligned load of `T` at `va` would touch, if the native TLB knows that
     /// it is permitted.
     #[inline(always)]

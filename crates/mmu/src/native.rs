@@ -122,6 +122,37 @@ impl Native {
         true
     }
 
+    /// A load, and another one from the same page; `None` if one would miss, or lies elsewhere.
+    #[inline(always)]
+    pub(crate) fn load_two<T: Scalar>(&self, va: u64, other: u64) -> Option<(T, T)> {
+        let at = self.find::<T>(&self.read, va)?;
+        if (va ^ other) & (PAGE | (T::BYTES - 1)) != 0 {
+            return None;
+        }
+        let beside = at.wrapping_add(other.wrapping_sub(va));
+        // SAFETY: as in `load`; `other` is in the same page, and aligned as `va` is.
+        unsafe {
+            let load = |at: u64| T::load(ptr::with_exposed_provenance(at as usize));
+            Some((load(at), load(beside)))
+        }
+    }
+
+    /// A store, and another one to the same page; false if one would miss, or lies elsewhere, with nothing done.
+    #[inline(always)]
+    pub(crate) fn store_two<T: Scalar>(&self, va: u64, value: T, other: u64, second: T) -> bool {
+        let Some(at) = self.find::<T>(&self.write, va) else { return false };
+        if (va ^ other) & (PAGE | (T::BYTES - 1)) != 0 {
+            return false;
+        }
+        let beside = at.wrapping_add(other.wrapping_sub(va));
+        // SAFETY: as in `load_two`.
+        unsafe {
+            T::store(ptr::with_exposed_provenance_mut(at as usize), value);
+            T::store(ptr::with_exposed_provenance_mut(beside as usize), second);
+        }
+        true
+    }
+
     /// The physical address behind `va`, if a load of `T` would hit.
     #[inline(always)]
     pub(crate) fn readable<T: Scalar>(&self, va: u64) -> Option<Pa> {
@@ -233,6 +264,20 @@ mod tests {
         assert_eq!(native.fetch_page(VA + 0xffe), Some(Pa(BASE.0 + 0x1ffe)));
         assert_eq!(native.writable::<u32>(VA + 4), Some(Pa(BASE.0 + 0x1004)));
         assert_eq!(native.readable::<u8>(VA + 7), Some(Pa(BASE.0 + 0x1007)));
+    }
+
+    #[test]
+    fn two_accesses_of_one_page_are_done_together_or_not_at_all() {
+        let (native, _) = native();
+        assert!(native.store_two(VA + 0x10, 1u64, VA + 0xff8, 2));
+        assert_eq!(native.load_two::<u64>(VA + 0xff8, VA + 0x10), Some((2, 1)));
+        assert_eq!(native.load_two::<u64>(VA + 0x10, VA + 0x1000), None);
+        assert_eq!(native.load_two::<u64>(VA + 0x10, VA + 0x14), None);
+        assert_eq!(native.load_two::<u64>(VA + 0x14, VA + 0x10), None);
+        for other in [VA + 0x1000, VA - 8, VA + 0x15] {
+            assert!(!native.store_two(VA + 0x10, 7u64, other, 7));
+        }
+        assert_eq!(native.load::<u64>(VA + 0x10), Some(1));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use isa::Op as Insn;
 
 use super::parts::{self, *};
 use super::{
-    AuipcOfTwo, Branch, ConstantOfTwo, JalLinked, Jalr, Jump, Link, One, Pair, Run, whole,
+    AuipcOfTwo, Branch, ConstantOfTwo, JalLinked, Jalr, Jump, Link, LoadTwo, One, Pair, Run,
+    StoreTwo, whole,
 };
 use crate::op::{CHECKS_TARGET, Op};
 use crate::state::X_SINK;
@@ -26,6 +27,13 @@ fn of_two(first: &Op, second: &Op) -> Option<(Run, i32)> {
         match (first.code, sum) {
             (Insn::Lui, Some(sum)) => return Some((whole::<ConstantOfTwo>, sum)),
             (Insn::Auipc, Some(sum)) => return Some((whole::<AuipcOfTwo>, sum)),
+            _ => {}
+        }
+    }
+    if first.code == second.code && first.rs1 == second.rs1 {
+        match first.code {
+            Insn::Ld if first.rd != first.rs1 => return Some((whole::<LoadTwo>, first.imm)),
+            Insn::Sd => return Some((whole::<StoreTwo>, first.imm)),
             _ => {}
         }
     }

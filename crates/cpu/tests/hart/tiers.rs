@@ -83,6 +83,16 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
                 | rd << 7
                 | 3)
         }
+        // LD or SD twice, within a page, across two, or misaligned; and LD over its own base.
+        16 if rng.below(2) == 0 => {
+            let offsets = [rng.below(0x100) * 8, rng.below(0x200) * 4].map(|offset| offset as u32);
+            let (base, loads) = ([8, 9, rd][rng.below(3) as usize], rng.below(2) == 0);
+            let load = |offset: u32| offset << 20 | base << 15 | 3 << 12 | rd << 7 | 3;
+            let store = |offset: u32| {
+                (offset >> 5) << 25 | rs2 << 20 | 8 << 15 | 3 << 12 | (offset & 31) << 7 | 0x23
+            };
+            offsets.map(|offset| if loads { load(offset) } else { store(offset) }).to_vec()
+        }
         // A store, now and then to code.
         16..18 => {
             let base = if rng.below(8) == 0 { 9 } else { 8 };
