@@ -101,6 +101,8 @@ pub(crate) struct Core {
     pub(crate) settled: usize,
     /// Where the page is kept in which a thread stopped last.
     pub(crate) slot: u32,
+    /// What was left of the room of a thread when it stopped, as an address of links.
+    pub(crate) limit: u64,
     pub(crate) counters: Counters,
     entropy: u64,
 
@@ -158,6 +160,7 @@ impl Core {
             cycle: 0,
             settled: 0,
             slot: 0,
+            limit: 0,
             counters: Counters::default(),
             // Never zero, so that the xorshift generator moves.
             entropy: config.seed ^ config.hartid.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,

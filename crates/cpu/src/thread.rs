@@ -34,15 +34,10 @@ use crate::exec::{self, float};
 use crate::op::{CHECKS_TARGET, Op, is_control_transfer, is_inert_access};
 use crate::state::X_SINK;
 
-/// Runs the link at the address given, and those that follow; room ends behind the limit.
-type Run = unsafe extern "C" fn(&mut Core, *const Link, u64, &CodePage, &CodeCache) -> Stop;
-
-/// Where a thread stopped, in the page that `core.slot` tells.
-#[repr(C)]
-pub(crate) struct Stop {
-    at: *const Link,
-    limit: u64,
-}
+/// Runs the link at the address given, and those that follow; room ends behind the limit. Where it stopped, in the page that
+/// `core.slot` tells, with the limit that `core.limit` tells: one number, since calls are not made jumps where the ways out of a
+/// link have pairs to return.
+type Run = unsafe extern "C" fn(&mut Core, *const Link, u64, &CodePage, &CodeCache) -> *const Link;
 
 /// An operation as it runs.
 #[derive(Clone, Debug)]
@@ -165,8 +160,8 @@ impl Tier for Threads {
         // SAFETY: the module's invariant.
         let stop = unsafe { (link.run.get())(core, at, limit, page, codes) };
         let Some(page) = codes.at(core.slot) else { return Stopped { place, left } };
-        let number = (stop.at.addr() - page.links().as_ptr().addr()) / SIZE as usize;
-        let unused = stop.limit.wrapping_sub(stop.at.addr() as u64) as i64 / SIZE as i64;
+        let number = (stop.addr() - page.links().as_ptr().addr()) / SIZE as usize;
+        let unused = core.limit.wrapping_sub(stop.addr() as u64) as i64 / SIZE as i64;
         let unused = unused.wrapping_add_unsigned(LEAST) as u64;
         Stopped { place: Place { page, number: number as u16 }, left: left - now + unused }
     }
@@ -182,7 +177,7 @@ trait Do {
         limit: u64,
         code: &CodePage,
         codes: &CodeCache,
-    ) -> Stop;
+    ) -> *const Link;
 }
 
 unsafe extern "C" fn whole<D: Do>(
@@ -191,7 +186,7 @@ unsafe extern "C" fn whole<D: Do>(
     limit: u64,
     code: &CodePage,
     codes: &CodeCache,
-) -> Stop {
+) -> *const Link {
     // SAFETY: the module's invariant.
     unsafe { D::run(core, at, limit, code, codes) }
 }
@@ -207,7 +202,7 @@ macro_rules! link {
                 $limit: u64,
                 $code: &CodePage,
                 $codes: &CodeCache,
-            ) -> Stop {
+            ) -> *const Link {
                 // SAFETY: the module's invariant.
                 #[allow(unused_variables)]
                 let $link = unsafe { &*$at };
@@ -304,9 +299,10 @@ unsafe extern "C" fn stop(
     limit: u64,
     code: &CodePage,
     _: &CodeCache,
-) -> Stop {
+) -> *const Link {
     core.slot = code.slot();
-    Stop { at, limit }
+    core.limit = limit;
+    at
 }
 
 /// One operation, and what stands behind it.
