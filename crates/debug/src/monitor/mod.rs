@@ -48,7 +48,13 @@ const COMMANDS: &[Command] = &[
                physical addresses. Without words: what is caught",
         run: catch::run,
     },
-    Command { name: "info", arguments: "harts", help: "What each hart does", run: info::run },
+    Command {
+        name: "info",
+        arguments: "harts|csr NAME|tlb|smem|vsmem|gmem",
+        help: "What each hart does; a CSR of the hart in view, or a group (user, supervisor, hypervisor, vs, machine); what \
+               its MMU did; what satp, vsatp or hgatp maps",
+        run: info::run,
+    },
     Command {
         name: "memory",
         arguments: "[virtual|physical]",
@@ -59,7 +65,8 @@ const COMMANDS: &[Command] = &[
         name: "ptw",
         arguments: "[gpa] ADDRESS [r|w|x] [as MODE]",
         help: "Explains a translation, PTE by PTE, as for an access that the hart in view would make in its mode or \
-               another; with gpa that of a guest physical address",
+               another; with gpa that of a guest physical address. The address is a number or a register such as $pc, \
+               $a0 or $stval",
         run: ptw::run,
     },
 ];

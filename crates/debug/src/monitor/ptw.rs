@@ -1,5 +1,7 @@
 //! `ptw`: a walk explained.
 
+use cpu::Hart;
+use isa::insn::X_NAMES;
 use isa::{Gpa, Mode, Va};
 use mmu::Kind;
 
@@ -13,7 +15,7 @@ pub(super) fn run(debugged: &mut Debugged<'_>, words: &mut Words<'_>) -> Result<
         "gpa" => (true, words.next().ok_or_else(|| Usage::new("which address?"))?),
         _ => (false, first),
     };
-    let address = number(address)?;
+    let address = value(debugged.hart_in_view(), address)?;
     let mut kind = Kind::Load;
     let mut mode = None;
     while let Some(word) = words.next() {
@@ -36,6 +38,19 @@ pub(super) fn run(debugged: &mut Debugged<'_>, words: &mut Words<'_>) -> Result<
     });
     let explained = hart.explain(Va(address), kind, mode);
     Ok(explain::text(hart, &explained, &format!("{} in {mode}-mode", Va(address))))
+}
+
+/// A number, or what a register holds: GDB hands `$pc` over as it stands.
+fn value(hart: &Hart, word: &str) -> Result<u64, Usage> {
+    let Some(name) = word.strip_prefix('$') else { return number(word) };
+    if name == "pc" {
+        return Ok(hart.pc());
+    }
+    if let Some(index) = X_NAMES.iter().position(|&known| known == name) {
+        return Ok(hart.x(index));
+    }
+    let csr = isa::csr::by_name(name).and_then(|row| hart.csr(row.number));
+    csr.ok_or_else(|| Usage(format!("there is no register '{word}'")))
 }
 
 fn named(word: &str) -> Result<Mode, Usage> {

@@ -324,6 +324,52 @@ fn monitor_commands_explain_themselves() {
 }
 
 #[test]
+fn help_names_everything_that_info_knows() {
+    let went = talk(
+        "nop",
+        &[
+            &monitor("help info"),
+            &monitor("info harts"),
+            &monitor("info csr mhartid"),
+            &monitor("info tlb"),
+            &monitor("info smem"),
+            &monitor("info vsmem"),
+            &monitor("info gmem"),
+            &monitor("info dtb"),
+        ],
+    );
+    let usage = went.text(0).lines().next().unwrap_or_default().to_owned();
+    assert_eq!(usage, "info harts|csr NAME|tlb|smem|vsmem|gmem");
+    for index in 1..=6 {
+        assert!(!went.text(index).contains("usage"), "{index}: {}", went.text(index));
+    }
+    assert!(went.text(7).contains(&usage), "{}", went.text(7));
+}
+
+#[test]
+fn ptw_takes_registers_as_gdb_hands_them_over() {
+    let went = talk(
+        "nop",
+        &[
+            &monitor(&format!("ptw {BASE:#x} x")),
+            &monitor("ptw $pc x"),
+            &monitor("ptw $a1"),
+            &monitor("ptw $mtvec"),
+            &monitor("ptw gpa $zero"),
+            &monitor("ptw $mtvce"),
+            &monitor("ptw pc"),
+        ],
+    );
+    assert!(went.text(0).contains("RAM"), "{}", went.text(0));
+    assert_eq!(went.text(1), went.text(0));
+    for index in 2..=4 {
+        assert!(!went.text(index).contains("usage"), "{index}: {}", went.text(index));
+    }
+    assert!(went.text(5).starts_with("there is no register '$mtvce'"), "{}", went.text(5));
+    assert!(went.text(6).contains("'pc' is not a number"), "{}", went.text(6));
+}
+
+#[test]
 fn csrs_are_shown_by_name_or_by_group() {
     let went = talk(
         "nop",
