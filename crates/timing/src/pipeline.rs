@@ -414,6 +414,13 @@ impl Pipeline {
                     Some(stores) => stores.clear_of(outcome.behind, start),
                     None => self.undrained.load(outcome.behind, start, params.after_store),
                 };
+                if let Some(stores) = &self.stores
+                    && outcome.data != Data::Hit
+                {
+                    // The line is asked for in the cycle before a hit would be there.
+                    let asks = params.hit.saturating_sub(1);
+                    start = stores.readable(start + asks) - asks;
+                }
                 let served = self.touch(outcome.data, start);
                 let narrow = item.work.unit == Unit::LoadNarrow;
                 let extra = if item.work.target >= 32 { self.core.float.load_extra } else { 0 };

@@ -69,7 +69,7 @@ impl StoreBuffer {
         // No store enters the buffer sooner.
         let entry = soon + self.params.latency;
         self.forget(soon);
-        self.words.retain(|held| held.done > entry);
+        self.words.retain(|held| held.done > soon);
         self.writers.sort_unstable();
         let mut queued = self.queue.len() as u64;
         visitor.number(&mut queued);
@@ -84,8 +84,8 @@ impl StoreBuffer {
             let mut behind = self.count.wrapping_sub(word.store);
             visitor.number(&mut behind);
             word.store = self.count.wrapping_sub(behind);
-            visitor.time(&mut word.begins, entry);
-            visitor.time(&mut word.done, entry);
+            visitor.time(&mut word.begins, soon);
+            visitor.time(&mut word.done, soon);
         }
         for writer in &mut self.writers {
             visitor.time(writer, entry + 1);
@@ -104,6 +104,14 @@ impl StoreBuffer {
     pub(crate) fn reach(&self) -> usize {
         let reaches = self.words.iter().map(|word| self.count.wrapping_sub(word.store) + 1);
         reaches.max().unwrap_or(0) as usize
+    }
+
+    /// The cycle from which a line can be read, at `now` or later: not while as many writes are under way as there may be.
+    pub(crate) fn readable(&self, now: u64) -> u64 {
+        let under_way = self.words.iter().filter(|held| held.begins <= now && held.done > now);
+        let (count, first) = under_way
+            .fold((0, u64::MAX), |(count, first), held| (count + 1, held.done.min(first)));
+        if count >= self.params.outstanding { first } else { now }
     }
 
     /// The first cycle, from `now` on, at which a store can issue.
@@ -277,6 +285,19 @@ mod tests {
     #[test]
     fn a_few_stores_cost_their_issue_alone() {
         assert_eq!(issue(&mut StoreBuffer::new(PARAMS, 60), 8, 0), 8);
+    }
+
+    #[test]
+    fn a_line_is_not_read_while_all_writers_are_busy() {
+        let mut buffer = StoreBuffer::new(PARAMS, 60);
+        for now in 0..3 {
+            buffer.store(0, now);
+        }
+        assert_eq!(buffer.readable(20), 20);
+        buffer.store(0, 3);
+        // The first is in the buffer at 4, goes out at 5, and is answered 64 cycles later.
+        assert_eq!(buffer.readable(20), 69);
+        assert_eq!(buffer.readable(70), 70);
     }
 
     #[test]
