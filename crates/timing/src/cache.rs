@@ -106,6 +106,12 @@ impl Cache {
         pa >> self.line_bits
     }
 
+    /// Where a line begins.
+    #[inline]
+    pub(crate) fn address_of(&self, line: u64) -> u64 {
+        line << self.line_bits
+    }
+
     /// log2 of the bytes in a line.
     #[inline]
     pub(crate) fn line_bits(&self) -> u32 {

@@ -69,6 +69,8 @@ pub trait Walker {
     fn walk(&mut self, target: Target) -> Walk;
     /// The physical address of data that an instruction accessed just now.
     fn locate(&mut self, va: u64) -> u64;
+    /// Two bytes of code in main memory.
+    fn code(&mut self, pa: u64) -> Option<u16>;
 }
 
 /// No line, page or table.
@@ -79,6 +81,8 @@ const REMEMBERED: u32 = 1;
 const FILTER_LINES: usize = 4096;
 /// Pages that the filter in front of the data TLB knows.
 const FILTER_PAGES: usize = 64;
+/// Packets that a front-end runs ahead at most.
+const AHEAD: u64 = 16;
 /// Words at different places in a page.
 const OFFSETS: usize = 512;
 /// Stores after which one is forgotten, whether it is still on its way or not.
@@ -194,6 +198,9 @@ impl Hierarchy {
         let mark = self.mark(context);
         let mut outcome = self.fetches(item, (pc, pa), (context, mark), resumes, walker);
         outcome.operand = self.operand(item, step.operands);
+        if item.refetches {
+            outcome.ahead = self.ahead(pc.wrapping_add(item.len.into()), 1, walker);
+        }
         match item.work.unit {
             Unit::Load | Unit::LoadNarrow | Unit::Store => {}
             Unit::Amo | Unit::LoadReserved | Unit::StoreConditional => {}
@@ -309,10 +316,15 @@ impl Hierarchy {
             }
         }
         unusual.sort_by_key(|&(number, _)| number);
-        match block.transfer(run.pc).filter(|_| all) {
-            Some(transfer) => self.follow(&transfer, run.next),
-            None => Followed::Straight,
+        let Some(transfer) = block.transfer(run.pc).filter(|_| all) else {
+            return Followed::Straight;
+        };
+        let (followed, ahead) = self.follow(&transfer, run.next, walker);
+        if ahead != 0 {
+            let last = block.items.len().saturating_sub(1) as u8;
+            note(unusual, last, Outcome { ahead, ..Outcome::default() });
         }
+        followed
     }
 
     /// The rows of [`Hierarchy::run`] that fetching leaves.
@@ -354,18 +366,67 @@ impl Hierarchy {
         all
     }
 
-    /// The control transfer at the end of an instruction or block.
+    /// The control transfer at the end of an instruction or block, and [`Outcome::ahead`] of it.
     #[inline]
-    pub(crate) fn follow(&mut self, transfer: &Transfer, next: u64) -> Followed {
+    pub(crate) fn follow(
+        &mut self,
+        transfer: &Transfer,
+        next: u64,
+        walker: &mut dyn Walker,
+    ) -> (Followed, u8) {
         let after = transfer.pc.wrapping_add(transfer.len);
         let taken = transfer.flow != Flow::Branch || next != after;
         let guess = self.predictor.follow(transfer, next, taken);
         match (guess.next == next, taken, guess.early) {
-            (false, ..) => Followed::Wrong,
-            (true, false, _) => Followed::Straight,
-            (true, true, true) => Followed::Early,
-            (true, true, false) => Followed::Late,
+            (false, ..) => {
+                // Without a guess it goes straight on.
+                let straight = guess.next == after || guess.next == !next;
+                let ahead = match straight {
+                    true => self.ahead(after, 1, walker),
+                    false if (guess.next ^ transfer.pc) >> 12 == 0 => {
+                        self.ahead(guess.next, 0, walker)
+                    }
+                    false => 0,
+                };
+                (Followed::Wrong, ahead)
+            }
+            (true, false, _) => (Followed::Straight, 0),
+            (true, true, true) => (Followed::Early, 0),
+            (true, true, false) => (Followed::Late, 0),
         }
+    }
+
+    /// How many packets on, on a path that begins at `va` in the page that was fetched from last, one is not in the instruction
+    /// cache: 0 for none that is near, before the path jumps elsewhere or leaves the page. The packet of `va - 1` was fetched
+    /// if there is a `first`.
+    fn ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
+        let bytes = self.core.fetch.bytes;
+        if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
+            return 0;
+        }
+        let page = self.icache.address_of(self.fetch_line) & !0xfff;
+        let begin = va.wrapping_sub(first) & 0xfff & !(bytes - 1);
+        let mut instruction = va & 0xfff;
+        if first != 0 && instruction == 0 {
+            return 0;
+        }
+        for number in first..first + AHEAD {
+            let packet = begin + number * bytes;
+            if packet > 0xfff {
+                return 0;
+            }
+            if !self.icache.has(self.icache.line_of(page | packet)) {
+                return (number - first + 1) as u8;
+            }
+            while instruction < packet + bytes {
+                let Some(parcel) = walker.code(page | instruction) else { return 0 };
+                if always_jumps(parcel) {
+                    return 0;
+                }
+                instruction += if parcel & 3 == 3 { 4 } else { 2 };
+            }
+        }
+        0
     }
 
     /// A trap.
@@ -664,6 +725,16 @@ impl Hierarchy {
             },
         };
         u16::try_from(cycles).unwrap_or(u16::MAX)
+    }
+}
+
+/// Whether an instruction that begins with this parcel is a jump: JAL, JALR, C.J, C.JR or C.JALR.
+fn always_jumps(parcel: u16) -> bool {
+    match parcel & 3 {
+        3 => matches!(parcel & 0x7f, 0x67 | 0x6f),
+        2 => parcel >> 13 == 4 && parcel & 0x7c == 0 && parcel & 0xf80 != 0,
+        1 => parcel >> 13 == 5,
+        _ => false,
     }
 }
 

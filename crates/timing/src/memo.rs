@@ -167,7 +167,9 @@ fn hash(key: &Key<'_>) -> u64 {
             outcome.fetch.map(|packet| u64::from(packet.walk) << 1 | u64::from(packet.miss));
         mix.write_u64(fetched[0] << 32 ^ fetched[1] ^ u64::from(number) << 24);
         mix.write_u64(u64::from(outcome.walk) << 32 | u64::from(outcome.behind) << 16);
-        mix.write_u64(u64::from(outcome.operand) << 8 | outcome.data as u64);
+        mix.write_u64(
+            u64::from(outcome.operand) << 8 | outcome.data as u64 | u64::from(outcome.ahead) << 32,
+        );
     }
     mix.finish()
 }

@@ -108,9 +108,10 @@ impl Model {
     }
 
     /// It retired, and execution goes on at `next`.
-    pub fn retire(&mut self, next: u64) {
+    pub fn retire(&mut self, next: u64, walker: &mut dyn Walker) {
         if let Some(transfer) = self.transfer.take() {
-            self.pipeline.follow(self.hierarchy.follow(&transfer, next));
+            let (followed, ahead) = self.hierarchy.follow(&transfer, next, walker);
+            self.pipeline.follow(followed, ahead);
         }
     }
 
@@ -165,7 +166,7 @@ impl Model {
         self.shown = true;
         let before = self.issued;
         go_through(&mut self.pipeline, &block.items, unusual);
-        self.pipeline.follow(followed);
+        self.pipeline.follow(followed, ahead_of(unusual));
         self.issued = self.pipeline.issued;
         let exit = edge_of(&mut self.memo, &mut self.pipeline);
         let cycles = u32::try_from(self.issued - before).ok();
@@ -206,7 +207,7 @@ impl Model {
         let resumes = self.pipeline.resumes();
         let followed = self.hierarchy.run(block, run, resumes, walker, &mut self.unusual);
         go_through(&mut self.pipeline, block.done(run), &self.unusual);
-        self.pipeline.follow(followed);
+        self.pipeline.follow(followed, ahead_of(&self.unusual));
         self.issued = self.pipeline.issued;
     }
 
@@ -228,6 +229,11 @@ fn go_through(pipeline: &mut Pipeline, items: &[Item], unusual: &[(u8, Outcome)]
         let outcome = unusual.next_if(|(known, _)| usize::from(*known) == number);
         pipeline.issue(item, outcome.map_or(&usual, |(_, outcome)| outcome));
     }
+}
+
+/// [`Outcome::ahead`] of a block's last instruction.
+fn ahead_of(unusual: &[(u8, Outcome)]) -> u8 {
+    unusual.last().map_or(0, |(_, outcome)| outcome.ahead)
 }
 
 /// The state that a pipeline is in.

@@ -42,6 +42,9 @@ pub(crate) struct Outcome {
     pub(crate) operand: u16,
     /// Cycles of the walk that it needed, 0 for none.
     pub(crate) walk: u32,
+    /// It sends the front-end elsewhere: so many packets on the way that this was on, there is one that is not in the
+    /// instruction cache. 0 for none that is near.
+    pub(crate) ahead: u8,
 }
 
 /// How the front-end goes on behind a control transfer.

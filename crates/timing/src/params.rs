@@ -76,6 +76,9 @@ pub struct Fetch {
     pub mispredict: u64,
     /// Cycles of a miss of the instruction cache beyond the memory's latency.
     pub miss: u64,
+    /// Whether a miss on a path that turns out wrong is waited for, and what it brings thrown away.
+    #[serde(default)]
+    pub waits_for_killed: bool,
 }
 
 /// Issue and integer units: cycles from issue to that of a dependent instruction.
@@ -219,13 +222,13 @@ pub struct System {
     pub csr: u64,
     /// A CSR's value, to a dependent instruction.
     pub csr_result: u64,
-    /// A CSR write that flushes the pipeline.
+    /// A CSR write that flushes the pipeline, and FENCE.I.
     pub csr_flush: u64,
     /// The CSRs whose write flushes.
     pub flushing: Csrs,
     /// FENCE, once stores are written.
     pub fence: u64,
-    /// FENCE.I.
+    /// FENCE.I, beside the flush of the pipeline.
     pub fence_i: u64,
     /// A memory-management fence.
     pub fence_translation: u64,

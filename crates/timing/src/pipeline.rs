@@ -220,15 +220,29 @@ impl Pipeline {
         }
     }
 
-    /// It retired, and this is how the front-end goes on.
-    pub(crate) fn follow(&mut self, followed: Followed) {
+    /// It retired, and this is how the front-end goes on; `ahead` as in [`Outcome::ahead`].
+    pub(crate) fn follow(&mut self, followed: Followed, ahead: u8) {
         let fetch = &self.core.fetch;
         match followed {
             Followed::Straight => {}
             Followed::Early => self.refetch(self.fetched + 1 + fetch.early_bubble),
             Followed::Late => self.refetch(self.fetched + 1 + fetch.late_bubble),
-            Followed::Wrong => self.refetch(self.issued + 1 + fetch.mispredict),
+            Followed::Wrong => {
+                let cycle = self.issued + 1 + fetch.mispredict;
+                self.refetch(cycle.max(self.killed(ahead, cycle)));
+            }
         }
+    }
+
+    /// When the miss is over into which the front-end runs before it is sent elsewhere at `cycle`, so many packets on.
+    fn killed(&self, ahead: u8, cycle: u64) -> u64 {
+        let number = usize::from(ahead);
+        if !(1..=self.packets.len()).contains(&number) {
+            return 0;
+        }
+        let room = self.packets[(self.next_packet + number - 1) % self.packets.len()] + 1;
+        let asked = (self.fetched + u64::from(ahead)).max(room);
+        if asked < cycle { asked + self.latency + self.core.fetch.miss } else { 0 }
     }
 
     /// The last instruction did not retire but trapped, or an interrupt came before the next one.
@@ -363,7 +377,9 @@ impl Pipeline {
                 at + 1
             }
             Unit::FenceI => {
-                self.refetch(self.written(at) + self.core.system.fence_i);
+                let sent = self.written(at) + self.core.system.csr_flush;
+                let idle = sent.max(self.killed(outcome.ahead, sent));
+                self.refetch(idle + self.core.system.fence_i);
                 at + 1
             }
             Unit::FenceTranslation => {

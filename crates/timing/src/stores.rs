@@ -109,8 +109,8 @@ impl StoreBuffer {
     /// The cycle from which a line can be read, at `now` or later: not while as many writes are under way as there may be.
     pub(crate) fn readable(&self, now: u64) -> u64 {
         let under_way = self.words.iter().filter(|held| held.begins <= now && held.done > now);
-        let (count, first) = under_way
-            .fold((0, u64::MAX), |(count, first), held| (count + 1, held.done.min(first)));
+        let (count, first) =
+            under_way.fold((0, u64::MAX), |(count, first), held| (count + 1, held.done.min(first)));
         if count >= self.params.outstanding { first } else { now }
     }
 

@@ -232,7 +232,10 @@ impl Hart {
             },
         };
         if self.core.retired != retired {
-            timed.model.retire(self.core.pc);
+            let core = &self.core;
+            let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
+            let mut walks = Walks { core, fetch, data: fetch, kind: Kind::Fetch };
+            timed.model.retire(core.pc, &mut walks);
             if let Some(flush) = issued.and_then(|issued| issued.flush) {
                 timed.model.flush(flush);
             }
@@ -317,6 +320,10 @@ impl Walker for Walks<'_> {
         };
         let Manner { privilege, v, hlvx } = manner;
         walk_of(&self.core.mmu.explain(Va(va), Access { kind, size: 1, privilege, v, hlvx }))
+    }
+
+    fn code(&mut self, pa: u64) -> Option<u16> {
+        self.core.ram.read::<u16>(Pa(pa))
     }
 
     fn locate(&mut self, va: u64) -> u64 {
