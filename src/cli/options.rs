@@ -84,7 +84,7 @@ options! {
         /// Cycles in a second of virtual time [default: 1GHz]
         #[arg(long, value_name = "HZ")]
         cpu_hz: Option<Hertz>,
-        /// The core whose cycles the harts take, approximately: rocket, cva6, or FILE.toml; it sets the
+        /// The core whose cycles the harts take, approximately: cva6, cva6-stlb, rocket, or FILE.toml; it sets the
         /// default of --isa too. Without it an instruction is a cycle
         #[arg(long, value_name = "CORE")]
         core: Option<String>,

@@ -11,7 +11,7 @@ use crate::params::{Core, Multiplier};
 use crate::pipeline::{divide_cycles, multiply_iterations, spared};
 use crate::predictor::{Predictor, PseudoLru, Transfer};
 use crate::stores::{Undrained, bytes_of};
-use crate::tlb::{Context, Flush, Tlb, Walk};
+use crate::tlb::{Context, Flush, SharedTlb, Tlb, Walk};
 use crate::work::{Flow, Unit};
 use std::sync::Arc;
 
@@ -103,6 +103,7 @@ pub(crate) struct Hierarchy {
     dcache: Cache,
     itlb: Tlb,
     dtlb: Tlb,
+    shared: Option<SharedTlb>,
     /// PTE addresses that the walker remembers.
     tables: Vec<u64>,
     tables_tree: PseudoLru,
@@ -145,6 +146,7 @@ impl Hierarchy {
             dcache: Cache::new(core.dcache),
             itlb: Tlb::new(core.translation.instruction),
             dtlb: Tlb::new(core.translation.data),
+            shared: core.translation.shared.map(SharedTlb::new),
             tables: vec![NONE; core.translation.tables],
             tables_tree: PseudoLru::new(core.translation.tables.max(1)),
             fetch_line: NONE,
@@ -439,6 +441,9 @@ impl Hierarchy {
         let flush = if self.core.translation.precise_fences { flush } else { flush.widened() };
         self.itlb.flush(flush);
         self.dtlb.flush(flush);
+        if let Some(shared) = &mut self.shared {
+            shared.flush(flush);
+        }
         if !flush.names_address() {
             self.tables.fill(NONE);
         }
@@ -480,10 +485,10 @@ impl Hierarchy {
         if self.fetch_page != page {
             self.fetch_page = page;
             if context.translates() && self.itlb.lookup(context, va).is_none() {
-                let found = walker.walk(Target::Fetch(va));
-                fetched.walk = self.walk(&found);
-                if self.is_kept(&found) {
-                    self.itlb.fill(context, va, found.bits);
+                let (cycles, bits) = self.find(Target::Fetch(va), va, context, walker);
+                fetched.walk = cycles;
+                if let Some(bits) = bits {
+                    self.itlb.fill(context, va, bits);
                 }
             }
         }
@@ -509,13 +514,11 @@ impl Hierarchy {
         let mut cycles = 0;
         let mut place = self.dtlb.lookup(context, va);
         if place.is_none() {
-            let found = walker.walk(Target::Data(va));
-            cycles = self.walk(&found);
+            let (found, bits) = self.find(Target::Data(va), va, context, walker);
+            cycles = found;
             self.pages.fill((NONE, 0));
             self.last_place = u32::MAX;
-            if self.is_kept(&found) {
-                place = Some(self.dtlb.fill(context, va, found.bits));
-            }
+            place = bits.map(|bits| self.dtlb.fill(context, va, bits));
         }
         if let Some(place) = place {
             self.last_place = place;
@@ -537,6 +540,30 @@ impl Hierarchy {
             self.last_place = place;
         }
         true
+    }
+
+    /// Finds a translation that the first TLB does not have: the cycles, and the page's size where it is kept.
+    fn find(
+        &mut self,
+        target: Target,
+        va: u64,
+        context: Context,
+        walker: &mut dyn Walker,
+    ) -> (u32, Option<u8>) {
+        let params = self.core.translation.shared.as_ref().map(|shared| (shared.hit, shared.miss));
+        let (hit, miss) = params.unwrap_or_default();
+        if let Some(bits) = self.shared.as_ref().and_then(|shared| shared.lookup(context, va)) {
+            return (cycles(hit).max(1), Some(bits));
+        }
+        let found = walker.walk(target);
+        let taken = self.walk(&found) + cycles(miss);
+        if !self.is_kept(&found) {
+            return (taken, None);
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.fill(context, va, found.bits);
+        }
+        (taken, Some(found.bits))
     }
 
     /// Whether the TLB keeps what a walk found.

@@ -29,4 +29,4 @@ pub use params::{
 pub use pipeline::Trap;
 pub use predictor::PredictorParams;
 pub use stores::StoreParams;
-pub use tlb::{Context, Flush, TlbParams, Walk};
+pub use tlb::{Context, Flush, SharedTlbParams, TlbParams, Walk};

@@ -4,7 +4,7 @@
 use crate::cache::Geometry;
 use crate::predictor::PredictorParams;
 use crate::stores::StoreParams;
-use crate::tlb::TlbParams;
+use crate::tlb::{SharedTlbParams, TlbParams};
 use serde::{Deserialize, Serialize};
 
 /// A core.
@@ -271,6 +271,9 @@ pub struct Translation {
     pub instruction: TlbParams,
     /// For data.
     pub data: TlbParams,
+    /// Behind both.
+    #[serde(default)]
+    pub shared: Option<SharedTlbParams>,
     /// Tables that the walker remembers, so that it reads the last PTE alone; 0 for none.
     #[serde(default)]
     pub tables: usize,
@@ -307,6 +310,7 @@ pub enum CoreError {
 /// The presets: names and texts.
 pub const PRESETS: &[(&str, &str)] = &[
     ("cva6", include_str!("../presets/cva6.toml")),
+    ("cva6-stlb", include_str!("../presets/cva6-stlb.toml")),
     ("rocket", include_str!("../presets/rocket.toml")),
 ];
 
@@ -345,6 +349,7 @@ impl Core {
             ("predictor", self.predictor.is_sound()),
             ("translation.instruction", self.translation.instruction.is_sound()),
             ("translation.data", self.translation.data.is_sound()),
+            ("translation.shared", self.translation.shared.is_none_or(|shared| shared.is_sound())),
             ("translation.tables", self.translation.tables <= 1024),
             ("memory", self.memory.latency <= CYCLES_MAX),
             (

@@ -233,6 +233,88 @@ impl Tlb {
     }
 }
 
+/// A TLB behind those for fetches and for data, in sets by the page number. Of a superpage, too, an entry stands where the address
+/// that was looked for puts it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedTlbParams {
+    /// Sets, a power of two.
+    pub sets: usize,
+    /// Entries in a set, a power of two.
+    pub ways: usize,
+    /// Cycles until a translation that it holds is there.
+    pub hit: u64,
+    /// Cycles that looking in vain adds to a walk.
+    pub miss: u64,
+}
+
+impl SharedTlbParams {
+    /// Whether this can be built.
+    pub fn is_sound(&self) -> bool {
+        let powers = self.sets.is_power_of_two() && self.ways.is_power_of_two();
+        powers && self.sets <= 1 << 16 && self.ways <= 64 && self.hit.max(self.miss) <= 1 << 10
+    }
+}
+
+/// See [`SharedTlbParams`].
+#[derive(Clone, Debug)]
+pub(crate) struct SharedTlb {
+    params: SharedTlbParams,
+    /// Context, page number and log2 of the page's size; those of a set lie together.
+    entries: Vec<Option<(Context, u64, u8)>>,
+    lfsr: u64,
+}
+
+impl SharedTlb {
+    /// An empty one. The parameters must be [sound](SharedTlbParams::is_sound).
+    pub(crate) fn new(params: SharedTlbParams) -> Self {
+        Self { params, entries: vec![None; params.sets * params.ways], lfsr: 0xff }
+    }
+
+    fn set(&self, va: u64) -> std::ops::Range<usize> {
+        let first = ((va >> 12) as usize & (self.params.sets - 1)) * self.params.ways;
+        first..first + self.params.ways
+    }
+
+    /// The size of the page that translates `va`, where it is there.
+    pub(crate) fn lookup(&self, context: Context, va: u64) -> Option<u8> {
+        let mut set = self.entries[self.set(va)].iter().flatten();
+        let holds = |&&(of, page, bits): &&(Context, u64, u8)| of == context && va >> bits == page;
+        set.find(holds).map(|&(_, _, bits)| bits)
+    }
+
+    /// Keeps the translation of `va`, in a page of 2 to the `bits` bytes: in a vacant way, else where a shift register says.
+    pub(crate) fn fill(&mut self, context: Context, va: u64, bits: u8) {
+        let set = self.set(va);
+        let vacant = set.clone().find(|&slot| self.entries[slot].is_none());
+        let slot = vacant.unwrap_or_else(|| {
+            let way = self.lfsr as usize & (self.params.ways - 1);
+            self.lfsr = self.lfsr >> 1 ^ if self.lfsr & 1 != 0 { 0xfa } else { 0 };
+            set.start + way
+        });
+        self.entries[slot] = Some((context, va >> bits, bits));
+    }
+
+    /// Removes what a fence removes.
+    pub(crate) fn flush(&mut self, flush: Flush) {
+        for slot in &mut self.entries {
+            let Some((context, page, bits)) = *slot else { continue };
+            let covers = |va: Option<u64>| va.is_none_or(|va| va >> bits == page);
+            let of = |asid: Option<u16>| asid.is_none_or(|asid| asid == context.asid);
+            let removed = match flush {
+                Flush::S { va, asid } => !context.v && covers(va) && of(asid),
+                Flush::Vs { va, asid, vmid } => {
+                    context.v && context.vmid == vmid && covers(va) && of(asid)
+                }
+                Flush::G { vmid } => context.second && vmid.is_none_or(|vmid| vmid == context.vmid),
+            };
+            if removed {
+                *slot = None;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,5 +376,25 @@ mod tests {
         assert_eq!(held(Flush::Vs { va: None, asid: None, vmid: 2 }), (true, false));
         assert_eq!(held(Flush::Vs { va: None, asid: None, vmid: 3 }), (true, true));
         assert_eq!(held(Flush::G { vmid: None }), (true, false));
+    }
+
+    #[test]
+    fn a_shared_tlb_holds_as_many_pages_of_a_set_as_it_has_ways() {
+        let mut shared = SharedTlb::new(SharedTlbParams { sets: 64, ways: 2, hit: 3, miss: 2 });
+        for page in 0..128 {
+            shared.fill(S, page << 12, 12);
+        }
+        assert!((0..128).all(|page| shared.lookup(S, page << 12) == Some(12)));
+        // By hand: 0xff chooses way 1.
+        shared.fill(S, 128 << 12, 12);
+        assert_eq!(shared.lookup(S, 64 << 12), None);
+        assert_eq!(shared.lookup(S, 0), Some(12));
+        assert_eq!(shared.lookup(VS, 0), None);
+        shared.flush(Flush::S { va: Some(0x1000), asid: None });
+        assert_eq!(shared.lookup(S, 0x1000), None);
+        assert_eq!(shared.lookup(S, 0x2000), Some(12));
+        shared.fill(S, 0x20_3000, 21);
+        assert_eq!(shared.lookup(S, 0x20_3fff), Some(21));
+        assert_eq!(shared.lookup(S, 0x20_4000), None);
     }
 }
