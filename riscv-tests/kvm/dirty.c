@@ -31,7 +31,8 @@ const char DIRTY_USAGE[] =
 	"    --size MIB        of the slot; 8\n"
 	"    --translation W   of the guest: bare or sv39; bare\n"
 	"    --manual N        manual protection: 0 without, 1 with, 3 with all pages dirty at first; 0\n"
-	"    --off WORD        pages when logging is switched off: protected, or written (made writable again); protected\n";
+	"    --off WORD        pages when logging is switched off: protected, or written (made writable again); protected\n"
+	"    --probes WORD     on, or off: nothing is counted, and nothing is in the kernel's way; on\n";
 
 // The slot of code, mailbox and VS-stage tables, and the slot that is logged.
 #define CODE_GPA 0x80000000ul
@@ -50,6 +51,7 @@ static struct {
 	uint64_t pages;
 	uint64_t *bitmap;
 	bool manual; // GET does not clear the log
+	bool counts; // the kernel's probes are on
 	struct counters before;
 	unsigned failures;
 } run;
@@ -109,6 +111,8 @@ static bool resume(void)
 static void tell_phase(const char *phase)
 {
 	struct counters now, d;
+	if (!run.counts)
+		return;
 	counters_read(&now);
 	d = counters_between(&run.before, &now);
 	run.before = now;
@@ -264,17 +268,18 @@ static void log_phases(bool initially_set)
 
 int dirty_main(int argc, char **argv)
 {
-	const char *backing = "hugetlb2m", *translation = "bare", *off = "protected";
+	const char *backing = "hugetlb2m", *translation = "bare", *off = "protected", *probes = "on";
 	unsigned long size_mib = 8, manual = 0;
 	const struct option_row rows[] = {
 		{ "--backing", .text = &backing }, { "--translation", .text = &translation },
 		{ "--off", .text = &off },         { "--size", .number = &size_mib },
-		{ "--manual", .number = &manual }, { 0 },
+		{ "--manual", .number = &manual }, { "--probes", .text = &probes }, { 0 },
 	};
 	options_take(argc, argv, rows, DIRTY_USAGE);
 	bool sv39 = !strcmp(translation, "sv39"), written = !strcmp(off, "written");
 	if ((!sv39 && strcmp(translation, "bare")) || (!written && strcmp(off, "protected")) || size_mib < 2 ||
-	    size_mib > 1024 || size_mib % 2 || manual == 2 || manual > 3) {
+	    size_mib > 1024 || size_mib % 2 || manual == 2 || manual > 3 ||
+	    (strcmp(probes, "on") && strcmp(probes, "off"))) {
 		fputs(DIRTY_USAGE, stderr);
 		return 2;
 	}
@@ -285,8 +290,11 @@ int dirty_main(int argc, char **argv)
 	// The guest's first call is where counting begins, for us and for whoever looks from outside.
 	if (!resume())
 		die("the guest does not start");
-	counters_arm();
-	counters_read(&run.before);
+	run.counts = !strcmp(probes, "on");
+	if (run.counts) {
+		counters_arm();
+		counters_read(&run.before);
+	}
 	work("off-read", WORK_LOAD, 0, pages, 1, 0);
 	work("off-write", WORK_STORE, 0, pages, 1, 0x1111);
 	log_phases(manual & KVM_DIRTY_LOG_INITIALLY_SET);

@@ -5,10 +5,12 @@
 //! * [`session`] one boot with a script and files, watched
 //! * [`guests`] a bare guest, and Linux in Linux
 //! * [`dirty`] the dirty log of huge pages, compared with what the machine saw from [`outside`]
+//! * [`costs`] what its paths take in instructions
 //! * [`debugged`] a debugger at a guest-page fault of a guest
 //! * [`report`] rows with what each cost
 //! * [`selftests`] the kernel's own tests of KVM
 
+pub mod costs;
 pub mod debugged;
 pub mod dirty;
 pub mod guests;
@@ -89,6 +91,8 @@ pub enum What {
     Linux,
     /// Dirty logging splits huge pages; the log is compared with what the machine saw
     Dirty,
+    /// Instructions of KVM's paths from an exit to the entry after it
+    Costs,
     /// GDB stops at a guest-page fault of a guest and follows it into the handler and back
     Debug,
     /// Everything, with 1 and 2 vCPUs, on 1 and 4 harts, with both firmwares
@@ -167,6 +171,7 @@ pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
             What::Bare => guests::bare(&kit, shape, &mut report),
             What::Linux => guests::linux(&kit, shape, &mut report),
             What::Dirty => dirty::run(&kit, shape, !args.what.is_empty(), &mut report),
+            What::Costs => costs::run(&kit, shape, &mut report),
             What::Debug => debugged::run(&kit, shape, &mut report),
             What::All => all(&kit, &mut report),
         }
