@@ -357,21 +357,23 @@ impl GuestMemory {
         found
     }
 
-    /// Makes the block around an address one leaf again, if it is whole.
+    /// Makes the 2 MiB around an address one leaf again, if all of them are mapped, and then the 1 GiB.
     fn recover_around(&mut self, env: &mut Env<'_>, gpa: Gpa) -> Result<(), MemoryError> {
-        let Some(slot) = self.slots.at(gpa) else { return Ok(()) };
-        let (writable, size) = (slot.writable, Size::Mega);
-        if self.config.largest < size || slot.block(gpa, size.bytes()).is_none() {
-            return Ok(());
+        for size in [Size::Mega, Size::Giga] {
+            let Some(slot) = self.slots.at(gpa) else { return Ok(()) };
+            if self.config.largest < size || slot.block(gpa, size.bytes()).is_none() {
+                return Ok(());
+            }
+            let (writable, start) = (slot.writable, Gpa(gpa.0 & !(size.bytes() - 1)));
+            if writable && size == Size::Mega {
+                self.edit(env).make_writable(start, Gpa(start.0 + size.bytes()))?;
+            }
+            match self.edit(env).collapse(start, size) {
+                Ok(()) | Err(gstage::Error::NotUniform { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let start = Gpa(gpa.0 & !(size.bytes() - 1));
-        if writable {
-            self.edit(env).make_writable(start, Gpa(start.0 + size.bytes()))?;
-        }
-        match self.edit(env).collapse(start, size) {
-            Ok(()) | Err(gstage::Error::NotUniform { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(())
     }
 
     /// Splits every leaf between two addresses. The lock is released to get more tables.

@@ -335,6 +335,41 @@ fn config() -> impl Strategy<Value = MemoryConfig> {
     )
 }
 
+#[test]
+fn a_gigabyte_that_was_split_to_log_comes_back_whole() {
+    const GIGA: u64 = 1 << 30;
+    for (name, faults) in
+        [("split-on-fault+recover-eager", 0), ("split-on-fault+recover-lazy", 512)]
+    {
+        let ram = Arc::new(Ram::new(BASE, RAM_BYTES).unwrap());
+        let (physical, mut heap) = (Physical(ram.clone()), Heap::new(ram));
+        let mut harts = Harts(Vec::new());
+        let mut env = Env { memory: &physical, frames: &mut heap, fences: &mut harts };
+        let config = MemoryConfig {
+            policy: Policy::by_name(name).unwrap(),
+            largest: Size::Giga,
+            clearing: Clearing::AtGet,
+            svvptc: true,
+        };
+        let gstage = Gstage::new(Mode::Sv39x4, BASE).unwrap();
+        let mut memory = GuestMemory::new(config, gstage, VMID);
+        memory.add_slot(Slot::new(SLOT, Gpa(GIGA), GIGA, Pa(4 * GIGA))).unwrap();
+        assert_eq!(memory.fault(&mut env, 0, Gpa(GIGA), true), Ok(Answer::Retry));
+        assert_eq!(memory.gstage().counts().tables, 0, "one leaf in the root");
+        memory.enable_log(&mut env, SLOT).unwrap();
+        for block in [3, 511] {
+            memory.fault(&mut env, 0, Gpa(GIGA + (block << 21)), true).unwrap();
+        }
+        assert_eq!(memory.gstage().counts().tables, 3);
+        memory.disable_log(&mut env, SLOT).unwrap();
+        for block in 0..faults {
+            memory.fault(&mut env, 0, Gpa(GIGA + (block << 21)), true).unwrap();
+        }
+        let counts = memory.gstage().counts();
+        assert_eq!((counts.tables, counts.collapses), (0, 3), "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
