@@ -15,6 +15,8 @@
 mod duties;
 mod edit;
 mod geometry;
+#[cfg(test)]
+mod owed;
 mod ranges;
 #[cfg(test)]
 mod rig;

@@ -11,14 +11,14 @@ use super::rig::{BASE, Rig};
 use super::*;
 
 /// Where the guest's memory lies, 32 MiB into ours.
-const GUEST: u64 = BASE.0 + (32 << 20);
-const MEGA: u64 = 2 << 20;
+pub(super) const GUEST: u64 = BASE.0 + (32 << 20);
+pub(super) const MEGA: u64 = 2 << 20;
 
-fn leaf(pa: u64, size: Size, write: bool) -> Leaf {
+pub(super) fn leaf(pa: u64, size: Size, write: bool) -> Leaf {
     Leaf { pa: Pa(pa), size, rights: Rights { write, execute: true }, dirty: true }
 }
 
-fn mapped(mode: Mode, gpa: u64, size: Size) -> Rig {
+pub(super) fn mapped(mode: Mode, gpa: u64, size: Size) -> Rig {
     let mut rig = Rig::new(mode);
     rig.edit().map(Gpa(gpa), &leaf(GUEST, size, true)).unwrap();
     rig.fence();
@@ -62,70 +62,51 @@ fn a_split_changes_nothing_that_the_guest_sees() {
 }
 
 #[test]
-fn one_fence_by_address_is_owed_for_a_split_leaf() {
-    let mut rig = mapped(Mode::Sv48x4, MEGA, Size::Mega);
-    rig.edit().split(Gpa(MEGA + 0x7000), Size::Page).unwrap();
-    let duties = rig.gstage.take_duties();
-    assert!(duties.is_due());
-    let whole = Fence::Leaves { gpa: Gpa(MEGA), bytes: MEGA, stride: MEGA, why: Why::Split };
-    assert_eq!(duties.fences(), [whole]);
-    assert_eq!(whole.instructions(), 1);
-}
-
-#[test]
-fn every_page_of_a_napot_range_is_fenced() {
-    let mut rig = mapped(Mode::Sv39x4, 0x1_0000, Size::Napot);
-    rig.edit().write_protect(Gpa(0x1_3000), Gpa(0x1_4000), Partial::Whole, u64::MAX).unwrap();
-    let duties = rig.gstage.take_duties();
-    assert_eq!(duties.fences().iter().map(|fence| fence.instructions()).sum::<u64>(), 16);
-    assert_eq!(rig.walk(Gpa(0x1_f000), Kind::Store), None);
-}
-
-#[test]
-fn a_collapse_owes_a_fence_without_address_and_frees_the_table_only_after_it() {
-    let mut rig = mapped(Mode::Sv48x4, 0, Size::Mega);
-    rig.edit().split(Gpa(0), Size::Page).unwrap();
-    rig.fence();
-    rig.edit();
-    let free_before = rig.heap.left;
-    rig.edit().collapse(Gpa(0), Size::Mega).unwrap();
-    let duties = rig.gstage.take_duties();
-    assert_eq!(duties.fences(), [Fence::Everything { why: Why::Unlinked }]);
-    assert_eq!(rig.heap.left, free_before, "a walker may still read the table");
-    rig.gstage.fenced(duties, &*rig.ram, &mut rig.heap).unwrap();
-    assert_eq!(rig.heap.left, free_before + 1);
-    assert_eq!(rig.walk(Gpa(MEGA - 1), Kind::Store), Some(Pa(GUEST + MEGA - 1)));
-}
-
-#[test]
-fn a_dirty_bit_set_in_a_collapsed_table_before_the_fence_reaches_the_leaf() {
+fn a_collapsed_leaf_is_dirty_at_once_if_a_page_was() {
     let mut rig = Rig::new(Mode::Sv39x4);
     let clean = Leaf { dirty: false, ..leaf(GUEST, Size::Mega, true) };
     rig.edit().map(Gpa(0), &clean).unwrap();
     rig.edit().split(Gpa(0), Size::Page).unwrap();
-    rig.fence();
-    let child = rig.edit().find(Gpa(0x3000)).unwrap();
+    assert!(rig.walk(Gpa(0x7000), Kind::Store).is_some());
     rig.edit().collapse(Gpa(0), Size::Mega).unwrap();
-    // A walker that holds the old pointer sets D where it found the PTE.
-    rig.ram.write(child.at, child.pte.0 | isa::pte::D).unwrap();
-    rig.fence();
     assert!(rig.edit().find(Gpa(0)).unwrap().pte.is_dirty());
 }
 
 #[test]
-fn pages_of_a_split_napot_range_have_the_a_and_d_of_any_of_its_ptes() {
+fn pages_whose_memory_is_less_aligned_than_a_block_do_not_collapse() {
     let mut rig = Rig::new(Mode::Sv39x4);
-    let clean = Leaf { dirty: false, ..leaf(GUEST, Size::Napot, true) };
-    rig.edit().map(Gpa(0), &clean).unwrap();
-    rig.edit().age(Gpa(0), Gpa(0x1_0000), u64::MAX, |_, _, _| ()).unwrap();
-    // The walker sets A and D in the PTE it read; a TLB serves the other pages by that.
-    assert!(rig.walk(Gpa(0x5000), Kind::Store).is_some());
-    rig.edit().split(Gpa(0x3000), Size::Page).unwrap();
-    for page in 0..16 {
-        let pte = rig.edit().find(Gpa(page * PAGE_BYTES)).unwrap().pte;
-        assert!(pte.is_accessed() && pte.is_dirty() && !pte.is_napot(), "page {page}");
-        assert_eq!(pte.target(), Pa(GUEST + page * PAGE_BYTES));
+    for page in 0..512 {
+        let frame = GUEST + (page + 1) * PAGE_BYTES;
+        rig.edit().map(Gpa(page * PAGE_BYTES), &leaf(frame, Size::Page, true)).unwrap();
     }
+    assert_eq!(rig.edit().collapse(Gpa(0), Size::Mega), Err(Error::NotUniform { gpa: Gpa(0) }));
+}
+
+#[test]
+fn a_range_becomes_writable_and_nothing_beyond_it() {
+    let mut rig = Rig::new(Mode::Sv39x4);
+    let clean = Leaf { dirty: false, ..leaf(GUEST, Size::Mega, false) };
+    rig.edit().map(Gpa(0), &clean).unwrap();
+    rig.edit().make_writable(Gpa(0), Gpa(MEGA / 2)).unwrap();
+    assert!(!rig.edit().find(Gpa(0)).unwrap().pte.is_writable(), "it reaches beyond the range");
+    rig.edit().make_writable(Gpa(0), Gpa(MEGA)).unwrap();
+    let pte = rig.edit().find(Gpa(0)).unwrap().pte;
+    assert!(pte.is_writable() && pte.is_dirty(), "a store need not fault to set D");
+}
+
+#[test]
+fn a_block_takes_the_place_of_a_table_that_maps_nothing() {
+    let mut rig = Rig::new(Mode::Sv39x4);
+    let mut spare = SpareTables::default();
+    spare.top_up(1, &mut rig.heap).unwrap();
+    let short = rig.gstage.edit(&*rig.ram, &mut spare).map(Gpa(0), &leaf(GUEST, Size::Page, true));
+    assert_eq!((short, rig.gstage.counts().tables), (Err(OutOfTables.into()), 1));
+    let giga = Leaf { pa: Pa(1 << 30), ..leaf(0, Size::Giga, true) };
+    assert_eq!(rig.edit().map(Gpa(0), &giga), Ok(Mapped::Fresh));
+    assert_eq!(rig.edit().find(Gpa(0)).unwrap().bytes(), 1 << 30);
+    assert_eq!(rig.gstage.counts().tables, 0);
+    let duties = rig.gstage.take_duties();
+    assert_eq!(duties.fences(), [Fence::Everything { why: Why::Unlinked }]);
 }
 
 #[test]
