@@ -229,6 +229,16 @@ mod tests {
         assert!(duties.is_due());
         duties.everything(Why::Mapped);
         assert!(duties.is_due());
+        duties.leaf(Gpa(0), PAGE, PAGE, Why::Mapped);
+        assert_eq!(duties.fences(), [Fence::Everything { why: Why::Lowered }]);
+    }
+
+    #[test]
+    fn what_lies_between_two_ranges_is_not_fenced() {
+        let mut duties = Duties::default();
+        duties.leaf(Gpa(0), PAGE, PAGE, Why::Lowered);
+        duties.leaf(Gpa(2 * PAGE), PAGE, PAGE, Why::Lowered);
+        assert_eq!(duties.fences().iter().map(|fence| fence.instructions()).sum::<u64>(), 2);
     }
 
     #[test]

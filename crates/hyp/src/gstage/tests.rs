@@ -236,6 +236,38 @@ fn a_leaf_that_cannot_be_split_for_another_reason_than_tables_is_an_error() {
 }
 
 #[test]
+fn a_range_may_begin_and_end_anywhere_in_leaves() {
+    for (start, end) in [(MEGA - PAGE_BYTES, MEGA), (MEGA / 2, 3 * MEGA / 2), (0, PAGE_BYTES)] {
+        let mut rig = mapped(Mode::Sv39x4, 0, Size::Mega);
+        rig.edit().map(Gpa(MEGA), &leaf(GUEST + MEGA, Size::Mega, true)).unwrap();
+        rig.edit().write_protect(Gpa(start), Gpa(end), Partial::Split, u64::MAX).unwrap();
+        for page in 0..1024 {
+            let gpa = Gpa(page * PAGE_BYTES);
+            let is_inside = (start..end).contains(&gpa.0);
+            assert_eq!(rig.edit().find(gpa).unwrap().pte.is_writable(), !is_inside, "{gpa}");
+        }
+    }
+}
+
+#[test]
+fn a_leaf_is_split_no_further_than_the_range_needs() {
+    let mut rig = Rig::new(Mode::Sv39x4);
+    rig.edit().map(Gpa(0), &Leaf { pa: Pa(1 << 30), ..leaf(0, Size::Giga, true) }).unwrap();
+    rig.edit().unmap(Gpa(MEGA), Gpa(2 * MEGA), u64::MAX, |_, _, _| ()).unwrap();
+    assert_eq!(rig.gstage.counts().tables, 1);
+    assert_eq!(rig.edit().find(Gpa(0)).unwrap().bytes(), MEGA);
+}
+
+#[test]
+fn a_range_that_leaves_the_address_space_changes_nothing() {
+    let end = 1u64 << Mode::Sv39x4.gpa_bits();
+    let mut rig = mapped(Mode::Sv39x4, end - PAGE_BYTES, Size::Page);
+    let (start, beyond) = (Gpa(end - PAGE_BYTES), Gpa(end + PAGE_BYTES));
+    assert!(rig.edit().unmap(start, beyond, u64::MAX, |_, _, _| ()).is_err());
+    assert!(rig.walk(start, Kind::Store).is_some());
+}
+
+#[test]
 fn unmapping_part_of_a_leaf_leaves_the_rest_mapped() {
     let mut rig = mapped(Mode::Sv39x4, 0, Size::Mega);
     rig.edit().unmap(Gpa(0x3000), Gpa(0x5000), u64::MAX, |_, _, _| ()).unwrap();
