@@ -336,6 +336,23 @@ fn config() -> impl Strategy<Value = MemoryConfig> {
 }
 
 #[test]
+fn what_the_hypervisor_writes_marks_every_page_it_touches() {
+    let config = MemoryConfig {
+        policy: Policy::by_name("split-on-fault").unwrap(),
+        largest: Size::Mega,
+        clearing: Clearing::AtGet,
+        svvptc: true,
+    };
+    let mut world = World::new(config, Mode::Sv39x4, Shape::none());
+    world.on(|memory, env| memory.enable_log(env, SLOT)).unwrap();
+    world.memory.mark_written(Gpa(GPA.0 + 0x2fff), 2);
+    world.memory.mark_written(Gpa(GPA.0 + (PAGES - 1) * PAGE_BYTES), PAGE_BYTES);
+    let log = world.on(|memory, env| memory.get_log(env, SLOT)).unwrap();
+    let marked: Vec<u64> = (0..PAGES).filter(|&page| log.contains(page)).collect();
+    assert_eq!(marked, [2, 3, PAGES - 1]);
+}
+
+#[test]
 fn a_gigabyte_that_was_split_to_log_comes_back_whole() {
     const GIGA: u64 = 1 << 30;
     for (name, faults) in
