@@ -83,24 +83,24 @@ fn a_fresh_mapping_owes_a_fence_for_all_of_it() {
 
 #[test]
 fn whatever_takes_something_away_is_fenced_before_the_guest_runs() {
-    let all = (Gpa(0), Gpa(MEGA));
-    let ways: [fn(&mut Editor<'_>, (Gpa, Gpa)); 4] = [
-        |editor, (start, end)| {
-            editor.write_protect(start, end, Partial::Whole, u64::MAX).unwrap();
+    const END: Gpa = Gpa(MEGA);
+    let ways: [fn(&mut Editor<'_>); 4] = [
+        |editor| {
+            editor.write_protect(Gpa(0), END, Partial::Whole, u64::MAX).unwrap();
         },
-        |editor, (start, end)| {
-            editor.age(start, end, u64::MAX, |_, _, _| ()).unwrap();
+        |editor| {
+            editor.age(Gpa(0), END, u64::MAX, |_, _, _| ()).unwrap();
         },
-        |editor, (start, end)| {
-            editor.harvest_dirty(start, end, u64::MAX, |_, _, _| ()).unwrap();
+        |editor| {
+            editor.harvest_dirty(Gpa(0), END, u64::MAX, |_, _, _| ()).unwrap();
         },
-        |editor, (start, end)| {
-            editor.unmap(start, end, u64::MAX, |_, _, _| ()).unwrap();
+        |editor| {
+            editor.unmap(Gpa(0), END, u64::MAX, |_, _, _| ()).unwrap();
         },
     ];
     for (index, way) in ways.into_iter().enumerate() {
         let mut rig = mapped(Mode::Sv39x4, 0, Size::Mega);
-        way(&mut rig.edit(), all);
+        way(&mut rig.edit());
         assert!(rig.gstage.is_fence_due(), "way {index}");
     }
 }
