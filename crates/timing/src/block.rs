@@ -3,7 +3,6 @@
 use crate::item::{Item, Operands};
 use crate::params::Core;
 use crate::predictor::Transfer;
-use crate::tlb::Context;
 use crate::work::Unit;
 use isa::Insn;
 use std::cell::Cell;
@@ -44,10 +43,6 @@ pub struct Run<'a> {
     pub pc: u64,
     /// How many of its instructions were executed.
     pub done: usize,
-    /// What fetches are translated under.
-    pub fetch: Context,
-    /// What loads and stores are translated under.
-    pub data: Context,
     /// What its instructions noted, in order: the address of each load and store, and the operands that [`Item::operands`]
     /// asks for.
     pub noted: &'a [u64],

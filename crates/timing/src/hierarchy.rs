@@ -112,6 +112,9 @@ pub(crate) struct Hierarchy {
     fetch_page: u64,
     /// Contexts by number, which marks addresses.
     contexts: Vec<Context>,
+    /// What blocks are translated under, with marks; the data's where there was an access.
+    fetches: (Context, u64),
+    accesses: (Context, Option<u64>),
     /// Marked lines that are in the data cache and, where stores go there too, changed.
     lines: Box<[u64; FILTER_LINES]>,
     changed: Box<[u64; FILTER_LINES]>,
@@ -152,6 +155,8 @@ impl Hierarchy {
             fetch_line: NONE,
             fetch_page: NONE,
             contexts: Vec::new(),
+            fetches: (Context::default(), 0),
+            accesses: (Context::default(), None),
             lines: Box::new([NONE; FILTER_LINES]),
             changed: Box::new([NONE; FILTER_LINES]),
             owners: vec![0; (core.dcache.bytes / core.dcache.line) as usize],
@@ -181,6 +186,13 @@ impl Hierarchy {
             self.contexts.len() - 1
         });
         (number as u64 + 1) << 58
+    }
+
+    /// From now on blocks are translated under these.
+    pub(crate) fn select(&mut self, fetch: Context, data: Context) {
+        let mark = self.mark(fetch);
+        self.fetches = (fetch, mark);
+        self.accesses = (data, (data == fetch).then_some(mark));
     }
 
     /// Out of how many of the last stores a load and a store have to look for theirs.
@@ -259,14 +271,21 @@ impl Hierarchy {
         unusual: &mut Vec<(u8, Outcome)>,
     ) -> Followed {
         unusual.clear();
-        let fetch_mark = self.mark(run.fetch);
+        let (fetch, fetch_mark) = self.fetches;
         let all = run.done == block.items.len();
         if self.fetch_page != (run.pc ^ fetch_mark) >> 12 || !all || !self.has_lines(block) {
-            self.run_fetches(block, run, (run.fetch, fetch_mark), resumes, walker, unusual);
+            self.run_fetches(block, run, (fetch, fetch_mark), resumes, walker, unusual);
         }
-        let same = run.data == run.fetch || run.noted.is_empty();
-        let mark = if same { fetch_mark } else { self.mark(run.data) };
-        let translates = run.data.translates();
+        let (data, mark) = match self.accesses {
+            (data, Some(mark)) => (data, mark),
+            (data, _) if run.noted.is_empty() => (data, 0),
+            (data, None) => {
+                let mark = self.mark(data);
+                self.accesses.1 = Some(mark);
+                (data, mark)
+            }
+        };
+        let translates = data.translates();
         let mut noted = run.noted.iter();
         let line_bits = self.dcache.line_bits();
         let through = self.core.store.is_some();
@@ -282,7 +301,7 @@ impl Hierarchy {
                     if usual {
                         continue;
                     }
-                    let walk = self.translate(va, (run.data, mark), walker);
+                    let walk = self.translate(va, (data, mark), walker);
                     let behind = self.behind_load(marked, bytes);
                     let data = if self.knows_line(marked) {
                         Data::Hit
@@ -304,7 +323,7 @@ impl Hierarchy {
                         }
                         continue;
                     }
-                    let walk = self.translate(va, (run.data, mark), walker);
+                    let walk = self.translate(va, (data, mark), walker);
                     let behind = self.behind_store(marked, bytes);
                     let data = self.store_data(marked, walker.locate(va));
                     note(unusual, number, Outcome { walk, behind, data, ..Outcome::default() });
@@ -317,7 +336,9 @@ impl Hierarchy {
                 }
             }
         }
-        unusual.sort_by_key(|&(number, _)| number);
+        if unusual.len() > 1 {
+            unusual.sort_by_key(|&(number, _)| number);
+        }
         let Some(transfer) = block.transfer(run.pc).filter(|_| all) else {
             return Followed::Straight;
         };

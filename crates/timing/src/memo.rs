@@ -111,7 +111,8 @@ impl Memo {
     pub(crate) fn follow(&self, last: u32, key: &Key<'_>) -> Option<(u32, &Transition)> {
         let number = *self.transitions.get(last as usize)?.next.get(key.followed as usize)?;
         let next = self.transitions.get(number as usize)?;
-        let same = next.block == key.block && *next.unusual == *key.unusual;
+        let usual = next.unusual.is_empty() && key.unusual.is_empty();
+        let same = next.block == key.block && (usual || *next.unusual == *key.unusual);
         same.then_some((number, next))
     }
 

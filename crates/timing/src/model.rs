@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 use crate::params::{CYCLES_MAX, Core};
 use crate::pipeline::{BEGIN, Pipeline, Trap};
 use crate::predictor::Transfer;
-use crate::tlb::Flush;
+use crate::tlb::{Context, Flush};
 use isa::Insn;
 use std::sync::Arc;
 
@@ -27,8 +27,10 @@ pub struct Model {
     remembers: bool,
     /// The cycle of the last issue.
     issued: u64,
-    /// The state that the pipeline is in, where that is known.
-    at: Option<Edge>,
+    /// The number of the state that the pipeline is in, where that is known.
+    at: Option<u32>,
+    /// There the next instruction is fetched with all of its packet.
+    resumes: bool,
     /// `pipeline` shows that state; else it is out of date.
     shown: bool,
     /// The transition that led here.
@@ -50,6 +52,7 @@ impl Model {
             remembers: true,
             issued: BEGIN,
             at: None,
+            resumes: true,
             shown: true,
             last: memo::NONE,
             unusual: Vec::new(),
@@ -130,6 +133,11 @@ impl Model {
         self.hierarchy.flush(flush);
     }
 
+    /// From now on the instructions of blocks, and their loads and stores, are translated under these.
+    pub fn select(&mut self, fetch: Context, data: Context) {
+        self.hierarchy.select(fetch, data);
+    }
+
     /// A block was executed.
     #[inline]
     pub fn run(&mut self, block: &Block, run: &Run<'_>, walker: &mut dyn Walker) {
@@ -139,29 +147,28 @@ impl Model {
             self.work_out(block, run, walker);
             return;
         }
-        let Some(edge) = self.at.or_else(|| self.enter()) else {
+        let Some(entry) = self.at.or_else(|| self.enter()) else {
             self.work_out(block, run, walker);
             return;
         };
-        let windows = (edge.load_window.into(), edge.store_window.into());
-        self.hierarchy.set_windows(windows.0, windows.1);
         let unusual = &mut self.unusual;
-        let followed = self.hierarchy.run(block, run, edge.resumes, walker, unusual);
-        let key = Key { entry: edge.state, block: block.number, followed, unusual };
+        let followed = self.hierarchy.run(block, run, self.resumes, walker, unusual);
+        let key = Key { entry, block: block.number, followed, unusual };
         let known = match self.memo.follow(self.last, &key) {
             Some(known) => Some(known),
             None => self.memo.find(self.last, &key),
         };
         if let Some((number, transition)) = known {
             self.issued += u64::from(transition.cycles);
-            self.at = Some(transition.exit);
+            let exit = transition.exit;
             self.last = number;
             self.shown = false;
+            self.arrive(exit);
             return;
         }
         // The pipeline has not been here.
         if !self.shown {
-            self.memo.restore(edge.state, self.issued, &mut self.pipeline);
+            self.memo.restore(entry, self.issued, &mut self.pipeline);
         }
         self.shown = true;
         let before = self.issued;
@@ -172,9 +179,9 @@ impl Model {
         let cycles = u32::try_from(self.issued - before).ok();
         match exit.zip(cycles) {
             Some((exit, cycles)) if !self.memo.is_full() => {
-                let key = Key { entry: edge.state, block: block.number, followed, unusual };
+                let key = Key { entry, block: block.number, followed, unusual };
                 self.last = self.memo.insert(self.last, &key, cycles, exit);
-                self.at = Some(exit);
+                self.arrive(exit);
             }
             _ => {
                 self.at = None;
@@ -188,7 +195,7 @@ impl Model {
 
     /// Finds the state that the pipeline is in, if states are remembered.
     #[cold]
-    fn enter(&mut self) -> Option<Edge> {
+    fn enter(&mut self) -> Option<u32> {
         if !self.remembers {
             return None;
         }
@@ -196,8 +203,17 @@ impl Model {
             self.memo.clear();
         }
         self.last = memo::NONE;
-        self.at = edge_of(&mut self.memo, &mut self.pipeline);
+        let edge = edge_of(&mut self.memo, &mut self.pipeline)?;
+        self.arrive(edge);
         self.at
+    }
+
+    /// The pipeline is in a state.
+    #[inline]
+    fn arrive(&mut self, edge: Edge) {
+        self.at = Some(edge.state);
+        self.resumes = edge.resumes;
+        self.hierarchy.set_windows(edge.load_window.into(), edge.store_window.into());
     }
 
     /// A block, without looking anything up.
@@ -214,8 +230,8 @@ impl Model {
     /// Brings the pipeline up to date.
     #[inline]
     fn show(&mut self) {
-        if let Some(edge) = self.at.filter(|_| !self.shown) {
-            self.memo.restore(edge.state, self.issued, &mut self.pipeline);
+        if let Some(state) = self.at.filter(|_| !self.shown) {
+            self.memo.restore(state, self.issued, &mut self.pipeline);
         }
         self.shown = true;
     }

@@ -8,6 +8,7 @@
 
 mod code;
 mod run;
+mod walks;
 
 use isa::field::{self, hgatp, satp};
 use isa::{Insn, Op, PAGE_BYTES, Pa, Privilege, Va};
@@ -15,10 +16,11 @@ use mmu::{
     Access, ImplicitAccess, Kind, PageClass, StageName, Target as Place, Verdict, WalkRecord,
     WalkStep,
 };
-use timing::{Context, Flush, Model, Operands, Step, Target, Trap, Walk, Walker};
+use timing::{Context, Flush, Item, Model, Operands, Step, Target, Trap, Walk, Walker};
 
 use self::code::TimedCode;
 use self::run::Noted;
+use self::walks::KnownWalks;
 use super::{Exit, Hart, Outside};
 use crate::commit::{Planned, plan, traps};
 use crate::core::Core;
@@ -34,6 +36,7 @@ pub(super) struct Timed {
     model: Model,
     code: TimedCode,
     noted: Noted,
+    walks: KnownWalks,
     /// Whether an ECALL or EBREAK counts in `instret`.
     calls_retire: bool,
     /// The last instruction was the last of a run.
@@ -65,6 +68,7 @@ impl Hart {
             model: Model::new(core, memory_latency),
             code: TimedCode::new(),
             noted: Noted::new(),
+            walks: KnownWalks::default(),
             calls_retire: core.calls_retire,
             at_end: true,
             single: false,
@@ -94,13 +98,13 @@ impl Hart {
             {
                 break exit;
             }
-            self.run_blocks(&mut timed, end);
+            let single = self.run_blocks(&mut timed, end);
             let due = self.core.recheck || self.core.cycle >= end.min(self.deadline);
             let events = self.core.ram.page_events() != self.pages_seen.count();
             if timed.at_end && due || events {
                 continue;
             }
-            if let Some(exit) = self.step_timed(&mut timed, port) {
+            if let Some(exit) = self.step_timed(&mut timed, port, single) {
                 break exit;
             }
         };
@@ -133,99 +137,100 @@ impl Hart {
         None
     }
 
-    /// Runs block after block, up to one that has not all been done.
-    fn run_blocks(&mut self, timed: &mut Timed, end: u64) {
+    /// Runs block after block, up to one that has not all been done. Says what stands at `pc` then, if that is known to be nothing
+    /// for blocks.
+    fn run_blocks(&mut self, timed: &mut Timed, end: u64) -> Option<(Insn, Item)> {
         if timed.single {
-            return;
+            return None;
         }
-        let Timed { model, code, noted, at_end, .. } = timed;
+        let Timed { model, code, noted, at_end, walks, .. } = timed;
         let core = &mut self.core;
-        let Some(mut pa) = core.mmu.fetch_page(core.pc) else { return };
+        let mut pa = core.mmu.fetch_page(core.pc)?;
         let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
         let data = core.ordinary();
-        let (fetches, accesses) = (context(core, fetch), context(core, data));
+        let contexts = (context(core, fetch), context(core, data));
+        model.select(contexts.0, contexts.1);
         let end = end.min(self.deadline);
         let page_events = self.pages_seen.count();
-        let mut number = None;
         loop {
-            let found = number.or_else(|| code.find(pa.0));
-            let number_here = found.unwrap_or_else(|| {
+            if code.find(pa.0).is_none() {
                 // Before the block runs for the first time, lest it store to its own page natively.
                 core.ram.watch(pa.page(), PageClass::Code);
                 core.mmu.sync_page_events();
-                code.insert(code::prepare(&self.decoder, model, &core.ram, pa))
-            });
-            let Some(block) = code.at(number_here, pa.0) else { return };
-            let pc = core.pc;
-            let done = run::run(core, &block.ops, noted);
-            if done == 0 {
-                return;
+                code.insert(code::prepare(&self.decoder, model, &core.ram, pa));
             }
-            let all = done == block.ops.len();
-            if !all {
-                core.pc = pc.wrapping_add(block.ops[done].offset().into());
-            } else if !block.jumps {
-                core.pc = pc.wrapping_add(block.bytes.into());
-            }
-            let next = core.pc;
-            core.retired += done as u64;
-            self.barren_traps = 0;
-            let ran = timing::Run {
-                pc,
-                done,
-                fetch: fetches,
-                data: accesses,
-                noted: noted.numbers(),
-                next,
-            };
-            model.run(&block.timing, &ran, &mut Walks { core, fetch, data, kind: Kind::Load });
-            core.cycle = model.now();
-            *at_end = all && block.ends_run;
-            if !all
-                || *at_end && core.cycle >= end
-                || core.recheck
-                || core.ram.page_events() != page_events
-            {
-                return;
-            }
-            // Where the next one is.
-            if (pc ^ next) & PAGE == 0 {
-                // Both lie in one page of either address space.
-                pa = Pa(pa.0.wrapping_add(next.wrapping_sub(pc)));
-            } else {
-                match core.mmu.fetch_page(next) {
-                    Some(found) => pa = found,
-                    None => return,
+            let mut block = code.find(pa.0)?;
+            loop {
+                let pc = core.pc;
+                let done = run::run(core, &block.ops, noted);
+                if done == 0 {
+                    return block.single;
                 }
-            }
-            let straight = next == pc.wrapping_add(block.bytes.into());
-            let hint = block.links[usize::from(!straight)];
-            number = code.at(hint, pa.0).map(|_| hint);
-            if number.is_none()
-                && let Some(found) = code.find(pa.0)
-            {
-                code.link(number_here, straight, found);
-                number = Some(found);
+                let all = done == block.ops.len();
+                if !all {
+                    core.pc = pc.wrapping_add(block.ops[done].offset().into());
+                } else if !block.jumps {
+                    core.pc = pc.wrapping_add(block.bytes.into());
+                }
+                let next = core.pc;
+                core.retired += done as u64;
+                self.barren_traps = 0;
+                let ran = timing::Run { pc, done, noted: noted.numbers(), next };
+                let contexts = Some((contexts.1, contexts.0));
+                let mut walker =
+                    Walks { core, fetch, data, kind: Kind::Load, known: walks, contexts };
+                model.run(&block.timing, &ran, &mut walker);
+                core.cycle = model.now();
+                *at_end = all && block.ends_run;
+                if !all
+                    || *at_end && core.cycle >= end
+                    || core.recheck
+                    || core.ram.page_events() != page_events
+                {
+                    return None;
+                }
+                // Where the next one is.
+                pa = if (pc ^ next) & PAGE == 0 {
+                    // Both lie in one page of either address space.
+                    Pa(pa.0.wrapping_add(next.wrapping_sub(pc)))
+                } else {
+                    core.mmu.fetch_page(next)?
+                };
+                let straight = next == pc.wrapping_add(block.bytes.into());
+                match code.successor(block, straight, pa.0) {
+                    Some(found) => block = found,
+                    None => break,
+                }
             }
         }
     }
 
     /// Executes one instruction, or takes its trap.
-    fn step_timed(&mut self, timed: &mut Timed, port: &mut dyn Platform) -> Option<Exit> {
+    fn step_timed(
+        &mut self,
+        timed: &mut Timed,
+        port: &mut dyn Platform,
+        single: Option<(Insn, Item)>,
+    ) -> Option<Exit> {
         let (retired, trapped) = (self.core.retired, traps(&self.core));
         let page = self.core.pc & PAGE;
         let mut issued = None;
         let exit = match self.enter() {
             Ok(entry) => {
-                // What is no instruction goes the way of one until it traps.
-                let insn = self.decoded(entry).or_else(|| self.decoder.decode(NOP));
-                issued = insn.map(|insn| self.issue(timed, &insn));
+                issued = match single {
+                    Some((insn, item)) => Some(self.issue(timed, &insn, &item, true)),
+                    None => {
+                        // What is no instruction goes the way of one until it traps.
+                        let insn = self.decoded(entry).or_else(|| self.decoder.decode(NOP));
+                        insn.map(|insn| self.issue_decoded(timed, &insn))
+                    }
+                };
                 self.run_from(port, entry, retired + 1).and_then(|trap| self.trap(trap))
             }
             Err(Outside::Done(exit)) => exit,
             Err(Outside::Uncached) => match self.fetch_uncached(port) {
                 Ok(insn) => {
-                    issued = Some(self.issue(timed, &insn));
+                    issued = Some(self.issue_decoded(timed, &insn));
                     self.run_uncached(port, &insn)
                 }
                 Err(trap) => self.trap(trap),
@@ -256,7 +261,14 @@ impl Hart {
     }
 
     /// Tells the model of the instruction at `pc`.
-    fn issue(&mut self, timed: &mut Timed, insn: &Insn) -> Issued {
+    fn issue_decoded(&mut self, timed: &mut Timed, insn: &Insn) -> Issued {
+        let item = timed.model.item(insn, self.core.pc);
+        let ends_run = code::ends_run(&self.decoder, insn);
+        self.issue(timed, insn, &item, ends_run)
+    }
+
+    /// The same, of one that was prepared.
+    fn issue(&mut self, timed: &mut Timed, insn: &Insn, item: &Item, ends_run: bool) -> Issued {
         let core = &self.core;
         let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
         let context = context(core, fetch);
@@ -273,7 +285,6 @@ impl Hart {
             },
             |pa| pa.0,
         );
-        let item = timed.model.item(insn, core.pc);
         let operands = match item.operands() {
             Operands::None => [0; 2],
             Operands::Integer => [insn.rs1, insn.rs2].map(|register| core.x(register & 31)),
@@ -281,15 +292,18 @@ impl Hart {
                 [insn.rs1, insn.rs2].map(|register| core.f[usize::from(register & 31)])
             }
         };
-        let step = Step { item: &item, pc: core.pc, pa, context, operands, access };
+        let step = Step { item, pc: core.pc, pa, context, operands, access };
         let (data, kind) =
             planned.map_or((fetch, Kind::Load), |planned| (planned.manner, planned.kind));
-        timed.model.issue(&step, &mut Walks { core, fetch, data, kind });
+        // What an instruction does that may trap is walked for anew.
+        let known = &mut timed.walks;
+        let mut walker = Walks { core, fetch, data, kind, known, contexts: None };
+        timed.model.issue(&step, &mut walker);
         let issued = Issued {
             accesses: access.is_some(),
             calls: is_call(insn.op),
             flush: flush_of(core, insn),
-            ends_run: code::ends_run(&self.decoder, insn),
+            ends_run,
         };
         self.core.cycle = timed.model.now();
         issued
@@ -310,6 +324,9 @@ struct Walks<'a> {
     fetch: Manner,
     data: Manner,
     kind: Kind,
+    known: &'a mut KnownWalks,
+    /// What data and fetches are translated under, where their accesses were made and did not trap.
+    contexts: Option<(Context, Context)>,
 }
 
 impl Walker for Walks<'_> {
@@ -318,8 +335,20 @@ impl Walker for Walks<'_> {
             Target::Data(va) => (va, self.kind, self.data),
             Target::Fetch(va) => (va, Kind::Fetch, self.fetch),
         };
+        let context = self.contexts.map(|(data, fetch)| match target {
+            Target::Data(_) => data,
+            Target::Fetch(_) => fetch,
+        });
+        if let Some(walk) = context.and_then(|context| self.known.find(self.core, va, context)) {
+            return walk;
+        }
         let Manner { privilege, v, hlvx } = manner;
-        walk_of(&self.core.mmu.explain(Va(va), Access { kind, size: 1, privilege, v, hlvx }))
+        let record = self.core.mmu.explain(Va(va), Access { kind, size: 1, privilege, v, hlvx });
+        let walk = walk_of(&record);
+        if let Some(context) = context {
+            self.known.keep(self.core, va, context, &walk);
+        }
+        walk
     }
 
     fn code(&mut self, pa: u64) -> Option<u16> {

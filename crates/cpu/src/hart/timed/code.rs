@@ -1,10 +1,11 @@
 //! Timed blocks, found by physical address.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use isa::{Decoder, Insn, PAGE_BYTES, Pa};
 use mmu::Ram;
-use timing::Model;
+use timing::{Item, Model};
 
 use super::run::TimedOp;
 use crate::op::is_control_transfer;
@@ -22,8 +23,10 @@ pub(super) struct TimedBlock {
     /// The last instruction jumps or branches.
     pub(super) jumps: bool,
     pub(super) timing: timing::Block,
+    /// What stands there instead, if that is one instruction that is not for blocks.
+    pub(super) single: Option<(Insn, Item)>,
     /// Which blocks came next, last time: behind the last instruction, and elsewhere. Only a hint.
-    pub(super) links: [u32; 2],
+    links: [Cell<u32>; 2],
 }
 
 /// How many places the direct-mapped table has.
@@ -40,7 +43,7 @@ pub(super) struct TimedCode {
     free: Vec<u32>,
     by_pa: HashMap<u64, u32>,
     by_page: HashMap<u64, Vec<u32>>,
-    slots: Box<[u32]>,
+    slots: Box<[Cell<u32>]>,
     ops: usize,
 }
 
@@ -51,7 +54,7 @@ impl TimedCode {
             free: Vec::new(),
             by_pa: HashMap::new(),
             by_page: HashMap::new(),
-            slots: vec![0; SLOTS].into(),
+            slots: vec![Cell::new(0); SLOTS].into(),
             ops: 0,
         }
     }
@@ -63,31 +66,39 @@ impl TimedCode {
 
     /// The block with a number that may be out of date, if it starts at `pa`.
     #[inline]
-    pub(super) fn at(&self, number: u32, pa: u64) -> Option<&TimedBlock> {
+    fn at(&self, number: u32, pa: u64) -> Option<&TimedBlock> {
         self.blocks.get(number as usize).filter(|block| block.pa == pa)
     }
 
-    /// The number of the block at `pa`.
+    /// The block at `pa`.
     #[inline]
-    pub(super) fn find(&mut self, pa: u64) -> Option<u32> {
-        let slot = Self::slot(pa);
-        let number = self.slots[slot];
-        if self.at(number, pa).is_some() {
-            return Some(number);
+    pub(super) fn find(&self, pa: u64) -> Option<&TimedBlock> {
+        let slot = &self.slots[Self::slot(pa)];
+        if let Some(block) = self.at(slot.get(), pa) {
+            return Some(block);
         }
-        self.slots[slot] = *self.by_pa.get(&pa)?;
-        Some(self.slots[slot])
+        slot.set(*self.by_pa.get(&pa)?);
+        self.at(slot.get(), pa)
     }
 
-    /// From now on `to` is what came behind `from`, `straight` or not.
+    /// The block at `pa`, which is where `from` goes on, `straight` or not.
     #[inline]
-    pub(super) fn link(&mut self, from: u32, straight: bool, to: u32) {
-        if let Some(block) = self.blocks.get_mut(from as usize) {
-            block.links[usize::from(!straight)] = to;
+    pub(super) fn successor(
+        &self,
+        from: &TimedBlock,
+        straight: bool,
+        pa: u64,
+    ) -> Option<&TimedBlock> {
+        let link = &from.links[usize::from(!straight)];
+        if let Some(block) = self.at(link.get(), pa) {
+            return Some(block);
         }
+        let block = self.find(pa)?;
+        link.set(self.slots[Self::slot(pa)].get());
+        Some(block)
     }
 
-    pub(super) fn insert(&mut self, block: TimedBlock) -> u32 {
+    pub(super) fn insert(&mut self, block: TimedBlock) {
         if self.ops + block.ops.len() > MAX_OPS {
             *self = Self::new();
         }
@@ -105,8 +116,7 @@ impl TimedCode {
         };
         self.by_pa.insert(pa, number);
         self.by_page.entry(Pa(pa).page().0).or_default().push(number);
-        self.slots[Self::slot(pa)] = number;
-        number
+        self.slots[Self::slot(pa)].set(number);
     }
 
     /// Drops the blocks of one page, or everything.
@@ -131,11 +141,14 @@ impl TimedCode {
 pub(super) fn prepare(decoder: &Decoder, model: &mut Model, ram: &Ram, pa: Pa) -> TimedBlock {
     let page_end = pa.page().0 + PAGE_BYTES;
     let (mut ops, mut insns) = (Vec::new(), Vec::<Insn>::new());
-    let (mut at, mut jumps) = (pa.0, false);
+    let (mut at, mut jumps, mut single) = (pa.0, false, None);
     while insns.len() < timing::Block::MAX && !jumps && at + 2 <= page_end {
         let Some(insn) = read(decoder, ram, at, page_end) else { break };
         let wants = model.item(&insn, at).operands();
-        let Some(op) = TimedOp::new(decoder, &insn, (at - pa.0) as u16, wants) else { break };
+        let Some(op) = TimedOp::new(decoder, &insn, (at - pa.0) as u16, wants) else {
+            single = Some((insn, model.item(&insn, at)));
+            break;
+        };
         ops.push(op);
         insns.push(insn);
         at += u64::from(insn.len);
@@ -147,8 +160,9 @@ pub(super) fn prepare(decoder: &Decoder, model: &mut Model, ram: &Ram, pa: Pa) -
         bytes: (at - pa.0) as u16,
         ends_run: jumps || at == page_end,
         jumps,
+        single: single.filter(|_| insns.is_empty()),
         timing: model.block(pa.0, &insns),
-        links: [0; 2],
+        links: Default::default(),
     }
 }
 
