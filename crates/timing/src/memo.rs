@@ -35,8 +35,9 @@ pub(crate) struct Edge {
     pub(crate) resumes: bool,
 }
 
-/// A block that was gone through.
+/// A block that was gone through. It fills a native cache line.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(crate) struct Transition {
     block: u32,
     /// Cycles from the last issue before it to its own last one.
@@ -69,6 +70,8 @@ pub(crate) struct Memo {
     by_key: HashMap<u64, u32, BuildHasherDefault<Mix>>,
     scratch: Vec<u32>,
 }
+
+const _: () = assert!(size_of::<Transition>() == 64);
 
 impl Memo {
     /// Whether there is no room left: it should be cleared when no number of its is in use.

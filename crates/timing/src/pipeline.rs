@@ -112,10 +112,14 @@ impl Pipeline {
         let now = *issued;
         let soon = now + 1;
 
+        self.packets.rotate_left(self.next_packet);
+        self.next_packet = 0;
         let mut resumes = u64::from(resume.is_some());
         visitor.number(&mut resumes);
         let next = if resumes != 0 {
-            let mut cycle = resume.unwrap_or_default();
+            // The queue must have room for it.
+            let room = self.packets.first().map_or(0, |packet| packet + 1);
+            let mut cycle = resume.unwrap_or_default().max(room);
             visitor.time(&mut cycle, now - LEAD);
             (*resume, *fetched) = (Some(cycle), now - LEAD);
             cycle
@@ -125,8 +129,6 @@ impl Pipeline {
             *fetched + 1
         };
         // The next packets come one a cycle at best, and so do instructions.
-        self.packets.rotate_left(self.next_packet);
-        self.next_packet = 0;
         for (packet, cycle) in self.packets.iter_mut().zip(next - 1..) {
             visitor.time(packet, cycle);
         }
