@@ -52,12 +52,12 @@ impl KnownWalks {
         if !same.all(|(&pa, &value)| core.ram.read::<u64>(Pa(pa)) == Some(value)) {
             return None;
         }
-        Some(Walk { reads: reads.to_vec(), bits: known.bits })
+        Some(Walk { reads: reads.to_vec(), bits: known.bits, failed: false })
     }
 
     /// Keeps a walk that was just made.
     pub(super) fn keep(&mut self, core: &Core, va: u64, context: Context, walk: &Walk) {
-        if walk.bits == 0 || walk.reads.is_empty() || walk.reads.len() > READS {
+        if walk.failed || walk.bits == 0 || walk.reads.is_empty() || walk.reads.len() > READS {
             return;
         }
         let (mut reads, mut values) = ([0; READS], [0; READS]);
