@@ -41,6 +41,7 @@ const USUAL: Row = Row {
 pub const BOOTS: &[Row] = &[
     Row { twice: true, ..USUAL },
     Row { name: "newest kernel, OpenSBI", firmware: Firmware::Opensbi, ..USUAL },
+    Row { name: "newest kernel, cycles of CVA6", extra: &["--core", "cva6"], ..USUAL },
     Row { name: "newest kernel, 4 harts", harts: 4, long: true, twice: true, ..USUAL },
     Row {
         name: "newest kernel, OpenSBI, 4 harts",
