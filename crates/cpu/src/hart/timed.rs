@@ -239,7 +239,9 @@ impl Hart {
         if self.core.retired != retired {
             let core = &self.core;
             let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
-            let mut walks = Walks { core, fetch, data: fetch, kind: Kind::Fetch };
+            let known = &mut timed.walks;
+            let kind = Kind::Fetch;
+            let mut walks = Walks { core, fetch, data: fetch, kind, known, contexts: None };
             timed.model.retire(core.pc, &mut walks);
             if let Some(flush) = issued.and_then(|issued| issued.flush) {
                 timed.model.flush(flush);
