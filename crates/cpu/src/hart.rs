@@ -391,8 +391,11 @@ impl Hart {
     fn fetch(&mut self, va: u64) -> Result<Place, Trap> {
         let (privilege, v) = (self.core.mode.privilege(), self.core.mode.v());
         let access = Access { kind: Kind::Fetch, size: 2, privilege, v, hlvx: false };
-        let translated = self.core.mmu.translate(Va(va), access);
         self.core.offset = 0;
+        if let Some(pa) = self.core.mmu.recall(Va(va), access) {
+            return Ok(Place::Ram { pa });
+        }
+        let translated = self.core.mmu.translate(Va(va), access);
         self.core.after_write(Writer::Walk);
         translated.map(|translated| translated.target).map_err(|fault| {
             self.core.why = Some(fault);

@@ -111,6 +111,9 @@ impl Core {
         manner: Manner,
     ) -> Result<Target, DataFault> {
         let access = self.access(kind, size, manner);
+        if let Some(pa) = self.mmu.recall(Va(va), access) {
+            return Ok(Target::Ram { pa });
+        }
         let translated = self.mmu.translate(Va(va), access);
         self.after_write(Writer::Walk);
         match translated {

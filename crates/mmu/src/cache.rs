@@ -180,11 +180,12 @@ impl<T: Copy> Cache<T> {
         }
     }
 
-    /// Notes what was handed to the native TLB from an entry.
-    pub(crate) fn note_handed(&mut self, Place(at): Place, handed: Handed) -> SpaceId {
+    /// Notes what was handed to the native TLB from an entry. Returns its space and log2 of its size.
+    pub(crate) fn note_handed(&mut self, Place(at): Place, handed: Handed) -> (SpaceId, u8) {
         let at = at as usize;
         self.handed[at] = self.handed[at].and(handed);
-        self.tags[at].space
+        let Tag { space, key } = self.tags[at];
+        (space, (key & 63) as u8)
     }
 
     /// Removes the entries that cover `input` and belong to a space of which `is_meant`.

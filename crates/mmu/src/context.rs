@@ -32,6 +32,8 @@ const VS_PAGED: u32 = 6;
 const G_PAGED: u32 = 7;
 const ASID: u32 = 8;
 const VMID: u32 = 24;
+/// The second level of the native TLB keeps global pages once for all ASIDs.
+const GLOBAL: u32 = 40;
 
 /// What a context number stands for, packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,6 +83,11 @@ impl ContextKey {
         )
     }
 
+    /// What stands for the global pages of this context and of those that differ from it in the ASID only.
+    pub(crate) fn global(self) -> Self {
+        Self { bits: self.bits & !(0xffff << ASID) | 1 << GLOBAL, root: 0 }
+    }
+
     fn kind(self) -> u64 {
         self.bits >> KIND & 3
     }
@@ -101,7 +108,7 @@ impl ContextKey {
     pub(crate) fn uses(self, space: Space) -> bool {
         let of = |own: Asid, root: u64| match own {
             Asid::Global => true,
-            Asid::Own(own) => own == self.asid() && root == self.root,
+            Asid::Own(own) => own == self.asid() && root == self.root && !self.has(GLOBAL),
         };
         match (self.kind(), space) {
             (KIND_S, Space::S(asid)) => of(asid, 0),
@@ -140,6 +147,12 @@ impl Contexts {
             Some((recent, number)) if recent == key => Some(number),
             _ => self.look_up(key),
         }
+    }
+
+    /// The number of a context that has one.
+    #[inline]
+    pub(crate) fn known(&self, key: ContextKey) -> Option<NonZeroU16> {
+        self.recent[key.recent()].filter(|(recent, _)| *recent == key).map(|(_, number)| number)
     }
 
     fn look_up(&mut self, key: ContextKey) -> Option<NonZeroU16> {
@@ -244,6 +257,29 @@ mod tests {
         assert_ne!(one, other);
         let space = |root| Space::Vs { vmid: 7, asid: Asid::Own(0), root };
         assert!(one.uses(space(1)) && !one.uses(space(2)) && other.uses(space(2)));
+    }
+
+    #[test]
+    fn global_pages_have_a_context_that_asids_share() {
+        let s = |asid: u64, sum| {
+            key(|c| (c.satp, c.sum) = (PAGED | asid << 44, sum), Privilege::S, false)
+        };
+        assert_eq!(s(5, false).global(), s(6, false).global());
+        assert_ne!(s(5, false).global(), s(5, true).global());
+        assert_ne!(s(0, false).global(), s(0, false));
+        let guest = key(|c| c.vsatp = PAGED, Privilege::S, true);
+        for (key, own, global) in [
+            (s(0, false), Space::S(Asid::Own(0)), Space::S(Asid::Global)),
+            (
+                guest,
+                Space::Vs { vmid: 7, asid: Asid::Own(0), root: 0 },
+                Space::Vs { vmid: 7, asid: Asid::Global, root: 0 },
+            ),
+        ] {
+            assert!(key.uses(own) && key.uses(global));
+            assert!(!key.global().uses(own) && key.global().uses(global));
+        }
+        assert!(guest.global().uses(Space::G { vmid: 7 }));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod pma;
 mod pmp;
 mod ram;
 mod resolve;
+mod second;
 mod shape;
 mod spaces;
 mod stage;

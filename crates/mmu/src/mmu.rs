@@ -1,18 +1,17 @@
 //! The MMU of one hart: from a virtual address to RAM or a device.
 
-use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use isa::{Gpa, PAGE_BYTES, Pa, Privilege, Va, pte};
+use isa::{Gpa, Pa, Privilege, Va, pte};
 
 use crate::access::{Access, Kind, Right, Target, Translated, WatchedRange};
 use crate::config::{MmuConfig, TranslationCsrs};
-use crate::context::{ContextKey, Contexts};
+use crate::context::Contexts;
 use crate::errata::Erratum;
 use crate::fault::{Fault, Reason, Why};
 use crate::fence::Fence;
 use crate::memory::{Halt, Physical, PteFetches, Updates};
-use crate::native::{Native, Uses};
+use crate::native::Native;
 use crate::observe::{Deaf, Observer, Recorder, WalkRecord, WalkStep};
 use crate::page_watch::{PageEvent, PagesSeen};
 use crate::pma::PmaMap;
@@ -20,16 +19,14 @@ use crate::pmp::{PageVerdict, Pmp};
 use crate::ram::{Ram, Scalar};
 use crate::resolve::{Keeper, Mapping, Regime, resolve};
 use crate::shape::Shape;
-use crate::spaces::{Handed, Space};
 use crate::stage::Need;
-use crate::tlb::{Held, Removed, Tlb};
+use crate::tlb::{Removed, Tlb};
 use crate::walk::Leaf;
+
+mod handing;
 
 /// So many new events of watched pages are not looked at one by one.
 const MANY_PAGE_EVENTS: u64 = 16;
-
-/// When so many address spaces are fenced at once, starting over is cheaper than finding what came from each.
-const MANY_SPACES: usize = 16;
 
 /// So many invalidations wait for their SFENCE.INVAL.IR; with one more they are carried out.
 const MAX_DEFERRED: usize = 512;
@@ -422,115 +419,5 @@ impl Mmu {
             return denied(Reason::Pmp);
         }
         Ok(Translated { target, gpa, memory_type })
-    }
-
-    /// Hands a permitted page to the native TLB, if it is RAM, the TLB keeps its translation, and PMP says the same
-    /// all over it. Says whether it did.
-    fn install(&mut self, va: Va, access: Access, mapping: &Mapping, target: Target) -> bool {
-        let Target::Ram { pa } = target else { return false };
-        if mapping.held == Held::Not || access.hlvx {
-            return false;
-        }
-        let PageVerdict::Uniform(granted) = self.pmp.page_verdict(pa, access.privilege) else {
-            return false;
-        };
-        let leaves = &mapping.leaves;
-        let uses = if access.kind == Kind::Fetch {
-            Uses { execute: granted.execute, ..Uses::default() }
-        } else {
-            Uses {
-                read: granted.read && leaves.permit(Right::Load),
-                write: granted.write && leaves.permit(Right::Store),
-                execute: false,
-            }
-        };
-        let uses = self.unwatched(va, uses);
-        let handed = Handed { data: uses.read || uses.write, code: uses.execute };
-        let number = self.context_number(access.privilege, access.v);
-        self.tlb.note_handed(mapping.held, handed);
-        self.native.install(number, va.0, pa, uses);
-        handed.anything()
-    }
-
-    /// What is left of `uses` for the page of `va` when its watched bytes are not to be reached natively.
-    fn unwatched(&self, va: Va, uses: Uses) -> Uses {
-        let mut left = uses;
-        for range in self.watched.iter().filter(|range| range.touches(va.page(), PAGE_BYTES)) {
-            left.read &= !range.loads;
-            left.write &= !range.stores;
-        }
-        left
-    }
-
-    /// Drops from the native TLB what came from entries that the TLB no longer keeps.
-    fn follow_tlb(&mut self) {
-        let Self { tlb, contexts, native, removed, .. } = self;
-        tlb.removed(removed);
-        if removed.is_empty() {
-            return;
-        }
-        if removed.spaces.len() > MANY_SPACES {
-            removed.spaces.clear();
-            removed.pages.clear();
-            self.withdraw_everything();
-            self.select_contexts();
-            return;
-        }
-        let (mut retired, mut code) = (false, false);
-        for (space, handed) in removed.spaces.drain(..) {
-            retired |= contexts.retire(space);
-            code |= handed.code;
-        }
-        for (space, page) in removed.pages.drain(..) {
-            code |= page.handed.code;
-            let by_va = !matches!(space, Space::G { .. });
-            if by_va && page.bits == isa::PAGE_BITS as u8 {
-                for number in contexts.using(space) {
-                    native.drop_page(number, page.input);
-                }
-            } else {
-                retired |= contexts.retire(space);
-            }
-        }
-        self.epoch += u64::from(code);
-        if retired {
-            self.select_contexts();
-        }
-    }
-
-    /// Points the fast path at the contexts of the current privileges.
-    fn select_contexts(&mut self) {
-        let keys = [self.data, self.fetch].map(|(privilege, v)| self.context_key(privilege, v));
-        let numbers = keys.map(|key| self.contexts.number(key));
-        let numbers = match numbers {
-            [Some(data), Some(fetch)] => [data, fetch],
-            _ => {
-                self.withdraw_everything();
-                keys.map(|key| self.contexts.number(key).unwrap_or(NonZeroU16::MIN))
-            }
-        };
-        self.native.set_contexts(numbers[0], numbers[1]);
-    }
-
-    fn context_key(&self, privilege: Privilege, v: bool) -> ContextKey {
-        ContextKey::new(&self.csrs, privilege, v, self.config.shape.tag_vs_roots)
-    }
-
-    /// The context number of accesses with this privilege and V.
-    fn context_number(&mut self, privilege: Privilege, v: bool) -> NonZeroU16 {
-        let key = self.context_key(privilege, v);
-        if let Some(number) = self.contexts.number(key) {
-            return number;
-        }
-        self.withdraw_everything();
-        self.select_contexts();
-        self.contexts.number(key).unwrap_or(NonZeroU16::MIN)
-    }
-
-    /// Withdraws every context number and native entry.
-    fn withdraw_everything(&mut self) {
-        self.native.clear();
-        self.contexts.reset();
-        self.epoch += 1;
     }
 }

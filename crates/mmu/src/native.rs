@@ -5,6 +5,8 @@
 //! one page, naturally aligned and under uniform PMP rights; a line that lets write also implies that D is set and
 //! that nobody watches the page.
 //!
+//! A first level that loads and stores look at themselves is filled from a second one, or by the architectural path.
+//!
 //! The tag does several comparisons in one: `va` keeps its page number and the bits that must be zero in an aligned
 //! address, and bits 11–3 hold the context number. A misaligned address, and with it every access that crosses a
 //! page, differs in the low bits.
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use isa::{PAGE_BITS, PAGE_BYTES, Pa};
 
 use crate::ram::{Ram, Scalar};
+use crate::second::{CHUNK_BITS, Second};
 
 /// Lines for each of reading, writing and executing.
 const LINES: usize = 1024;
@@ -67,6 +70,24 @@ pub(crate) struct Uses {
     pub(crate) execute: bool,
 }
 
+impl Uses {
+    /// As three bits.
+    pub(crate) fn bits(self) -> u64 {
+        u64::from(self.read) | u64::from(self.write) << 1 | u64::from(self.execute) << 2
+    }
+
+    /// From the low three bits.
+    #[inline]
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self { read: bits & 1 != 0, write: bits & 2 != 0, execute: bits & 4 != 0 }
+    }
+
+    #[inline]
+    fn grant(self, needed: Self) -> bool {
+        needed.bits() & !self.bits() == 0
+    }
+}
+
 /// The native TLB of a hart.
 #[derive(Debug)]
 pub(crate) struct Native {
@@ -75,6 +96,7 @@ pub(crate) struct Native {
     execute: Lines,
     data: Context,
     fetch: Context,
+    pub(crate) second: Second,
     ram: Arc<Ram>,
 }
 
@@ -82,7 +104,15 @@ impl Native {
     pub(crate) fn new(ram: Arc<Ram>) -> Self {
         let lines = || Box::new([Line::default(); LINES]);
         let none = Context::new(NonZeroU16::MIN);
-        Self { read: lines(), write: lines(), execute: lines(), data: none, fetch: none, ram }
+        Self {
+            read: lines(),
+            write: lines(),
+            execute: lines(),
+            data: none,
+            fetch: none,
+            second: Second::new(),
+            ram,
+        }
     }
 
     /// Sets the context numbers of ordinary loads and stores, and of fetches.
@@ -95,6 +125,14 @@ impl Native {
     #[inline]
     pub(crate) fn fetch_context(&self) -> u16 {
         (self.fetch.tag >> CONTEXT_SHIFT) as u16
+    }
+
+    /// The number of the context of fetches, or of ordinary loads and stores.
+    #[inline]
+    pub(crate) fn context(&self, of_fetches: bool) -> NonZeroU16 {
+        let context = if of_fetches { self.fetch } else { self.data };
+        // It was made of one.
+        NonZeroU16::new((context.tag >> CONTEXT_SHIFT) as u16).unwrap_or(NonZeroU16::MIN)
     }
 
     /// The native address of a naturally aligned `T` at `va`, if `lines` has it.
@@ -191,6 +229,43 @@ impl Native {
         }
     }
 
+    /// What an access of a page that the first level lacks goes to, if the second has it under the number `kept`: then
+    /// the first level has it from now on, under the number `own`.
+    #[inline]
+    pub(crate) fn recall(
+        &mut self,
+        own: NonZeroU16,
+        kept: NonZeroU16,
+        va: u64,
+        needed: Uses,
+    ) -> Option<Pa> {
+        let (pa, uses) = self.second.find(kept, va)?;
+        if !uses.grant(needed) {
+            return None;
+        }
+        self.install(own, va, pa, uses);
+        Some(pa)
+    }
+
+    /// Drops the 2^`bits` bytes from `start` on, which one leaf translated, under a context number.
+    pub(crate) fn drop_leaf(&mut self, number: NonZeroU16, start: u64, bits: u32) {
+        if bits < CHUNK_BITS {
+            for page in 0..1 << (bits - PAGE_BITS) {
+                self.drop_page(number, start.wrapping_add(page << PAGE_BITS));
+            }
+            return;
+        }
+        self.second.drop_chunks(number, start, bits);
+        let own = Context::new(number).tag;
+        for lines in [&mut self.read, &mut self.write, &mut self.execute] {
+            for line in &mut **lines {
+                if line.tag & !PAGE == own && line.tag >> bits == start >> bits {
+                    *line = Line::default();
+                }
+            }
+        }
+    }
+
     /// Drops the page of `va` under a context number.
     pub(crate) fn drop_page(&mut self, number: NonZeroU16, va: u64) {
         let context = Context::new(number);
@@ -201,6 +276,7 @@ impl Native {
                 lines[index] = Line::default();
             }
         }
+        self.second.drop_page(number, va);
     }
 
     /// Drops what lets write to the physical page `pa`.
@@ -223,6 +299,7 @@ impl Native {
         for lines in [&mut self.read, &mut self.write, &mut self.execute] {
             **lines = [Line::default(); LINES];
         }
+        self.second.clear();
     }
 }
 

@@ -236,7 +236,12 @@ impl Pmp {
 
     /// What `privilege` may do in the 4 KiB page of `pa`, if that is the same all over it.
     pub fn page_verdict(&self, pa: Pa, privilege: Privilege) -> PageVerdict {
-        let (first, last) = (pa.page().0, pa.page().0 | (PAGE_BYTES - 1));
+        self.verdict(pa.page(), PAGE_BYTES, privilege)
+    }
+
+    /// The same for the `bytes` from `start` on.
+    pub(crate) fn verdict(&self, start: Pa, bytes: u64, privilege: Privilege) -> PageVerdict {
+        let (first, last) = (start.0, start.0 + (bytes - 1));
         match self.rules.iter().find(|rule| rule.first <= last && first <= rule.last) {
             Some(rule) if rule.first <= first && last <= rule.last => {
                 PageVerdict::Uniform(self.granted_by(rule.cfg, privilege))

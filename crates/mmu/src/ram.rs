@@ -162,6 +162,10 @@ impl Ram {
         let len = usize::try_from(bytes)
             .map_err(|_| unavailable(io::Error::from(io::ErrorKind::OutOfMemory)))?;
         let map = MmapOptions::new().len(len).no_reserve_swap().map_anon().map_err(unavailable)?;
+        // Random accesses to hundreds of MiB are bound by what the machine's own TLBs reach. Where it has no large pages to
+        // give, that is no error.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Self { map: map.into(), base, bytes, watch: PageWatch::new(base, bytes) })
     }
 

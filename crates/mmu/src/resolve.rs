@@ -86,6 +86,15 @@ pub(crate) enum Leaves {
 }
 
 impl Leaves {
+    /// Whether the virtual address is mapped for every ASID.
+    pub(crate) fn are_global(&self) -> bool {
+        match self {
+            Self::S(_, leaf) => leaf.global,
+            Self::Guest { vs: Some((_, leaf)), .. } => leaf.global,
+            Self::None | Self::Guest { vs: None, .. } => false,
+        }
+    }
+
     /// Whether an explicit access of this right would be permitted without setting A or D.
     pub(crate) fn permit(&self, right: Right) -> bool {
         let need = Need::explicit(right);

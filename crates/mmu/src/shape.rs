@@ -204,11 +204,11 @@ impl Shape {
 impl Default for Shape {
     fn default() -> Self {
         Self {
-            s_stage: Geometry::preset(1024, 4),
+            s_stage: Geometry::preset(1 << 15, 4),
             vs_stage: Geometry::NONE,
-            g_stage: Geometry::preset(256, 4),
-            combined: Geometry::preset(1024, 4),
-            pointers: Geometry::preset(128, 4),
+            g_stage: Geometry::preset(1 << 14, 4),
+            combined: Geometry::preset(1 << 15, 4),
+            pointers: Geometry::preset(1 << 11, 4),
             split_napot: false,
             defer_inval: false,
             tag_vs_roots: true,

@@ -225,9 +225,14 @@ impl Tlb {
         }
     }
 
-    /// Notes that the native TLB got a page from these entries.
-    pub(crate) fn note_handed(&mut self, held: Held, handed: Handed) {
-        let mut note = |space| self.spaces.note_handed(space, handed);
+    /// Notes that the native TLB got a page from these entries. Returns log2 of the size of what goes when one of them
+    /// does: the smallest of them.
+    pub(crate) fn note_handed(&mut self, held: Held, handed: Handed) -> u32 {
+        let mut bits = u64::BITS;
+        let mut note = |(space, size)| {
+            self.spaces.note_handed(space, handed);
+            bits = bits.min(u32::from(size));
+        };
         match held {
             Held::Not | Held::Always => {}
             Held::S(place) => note(self.s.leaves.note_handed(place, handed)),
@@ -241,6 +246,7 @@ impl Tlb {
                 }
             }
         }
+        bits
     }
 
     /// Removes what a fence orders. ASID and VMID have no bits that do not exist.

@@ -252,6 +252,11 @@ impl Software {
                 _ => hart.writable::<u64>(va),
             };
             assert!(native.is_none() || native == pa, "native {native:?}, memory {fresh:?}");
+            let recalled = hart.recall(Va(va), access);
+            assert!(
+                recalled.is_none() || recalled == pa,
+                "recalled {recalled:?}, memory {fresh:?}"
+            );
             let kept = hart.translate(Va(va), access);
             assert_eq!(kept, fresh, "{va:#x} {access:?} {:?}", hart.shape());
         }

@@ -9,5 +9,6 @@ mod laws;
 mod looking;
 mod naive;
 mod random_tables;
+mod recall;
 mod rig;
 mod walks;

@@ -271,6 +271,9 @@ enum Native {
 fn native_hit(world: &mut World, va: u64, access: Access) -> Option<Native> {
     let mode = (access.privilege, access.v);
     world.mmu.set_effective(mode, mode);
+    if let Some(at) = world.mmu.recall(Va(va), access) {
+        return Some(Native::At(at.0));
+    }
     let mmu = &world.mmu;
     match access.kind {
         Kind::Fetch => mmu.fetch_page(va).map(|pa| Native::At(pa.0)),
