@@ -63,9 +63,9 @@ struct MovesArgs {
 struct Common {
     #[command(flatten)]
     inputs: InputArgs,
-    /// Sources that the guest's build has; the default takes it some seconds of its time
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    units: u32,
+    /// Sources that the guest's build has: ten take it about a second of its time [default: 16, and 64 for moves]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    units: Option<u32>,
     /// The guest's memory
     #[arg(long, default_value = "256M", value_name = "SIZE")]
     memory: String,
@@ -87,17 +87,19 @@ pub fn policies() -> impl Iterator<Item = String> {
 
 /// `cargo xtask hyp`.
 pub fn hyp(args: &HypArgs) -> Result<ExitCode> {
-    let common = match &args.what {
-        What::Toggles(args) => &args.common,
-        What::Moves(args) => &args.common,
+    let (common, units) = match &args.what {
+        What::Toggles(args) => (&args.common, 16),
+        // 100 moves take longer than that.
+        What::Moves(args) => (&args.common, 64),
     };
+    let units = common.units.unwrap_or(units);
     let inputs = linux::get(&common.inputs)?;
     say("building nestwalk");
     let nestwalk = linux::build_nestwalk()?;
-    let script = format!("units={}\nplace=/tmp\n{LOAD}", common.units);
+    let script = format!("units={units}\nplace=/tmp\n{LOAD}");
     let initramfs = ScriptInitramfs::new(&inputs, "build", &script)?;
     let guest = Guest { nestwalk: &nestwalk, inputs: &inputs, initramfs: initramfs.path(), common };
-    let sum = reference(common.units)?;
+    let sum = reference(units)?;
     match &args.what {
         What::Toggles(args) => toggles(&guest, args, &sum),
         What::Moves(args) => moves(&guest, args, &sum),
@@ -207,7 +209,19 @@ fn moves(guest: &Guest<'_>, args: &MovesArgs, sum: &str) -> Result<ExitCode> {
     println!("| --- | --- | --- | --- | --- | --- |");
     let (times, after) = (args.times.to_string(), args.after.to_string());
     for over in &args.over {
-        let words = ["migrate", "--vcpus", "2", "--times", &times, "--after", &after, "--over"];
+        // So much that a round is a few milliseconds: the guest is to be moved often, not to be on its way all the time.
+        let words = [
+            "migrate",
+            "--bandwidth",
+            "64G",
+            "--vcpus",
+            "2",
+            "--times",
+            &times,
+            "--after",
+            &after,
+            "--over",
+        ];
         let ended = guest.run(&[&words[..], &[over]].concat(), sum).context(over.clone())?;
         println!("{}", moved(&ended, over, args.times)?);
     }
