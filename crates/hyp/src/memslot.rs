@@ -192,6 +192,9 @@ mod tests {
             assert_eq!(slots.add(slot(1, gpa, bytes)), Err(SlotError::Shape(41)));
         }
         slots.add(slot(1, (1 << 41) - 4096, 4096)).unwrap();
+        assert_eq!(slots.add(slot(1, 0, 4096)), Err(SlotError::Taken(1)));
+        let memory = Pa(u64::MAX - 4095);
+        assert_eq!(slots.add(Slot::new(2, Gpa(0), 8192, memory)), Err(SlotError::Shape(41)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hyp::dirty::Bitmap;
 use hyp::gstage::{self, Gstage, Mode, Size};
 use hyp::memory::{Answer, Clearing, Env, GuestMemory, MemoryConfig};
-use hyp::memslot::Slot;
+use hyp::memslot::{Slot, SlotError};
 use hyp::policy::{Detect, Policy, Split};
 use hyp::port::{Fences, Frames, Memory, NotMemory};
 use isa::{ExtSet, Gpa, PAGE_BYTES, Pa, Privilege, Va};
@@ -335,15 +335,75 @@ fn config() -> impl Strategy<Value = MemoryConfig> {
     )
 }
 
-#[test]
-fn what_the_hypervisor_writes_marks_every_page_it_touches() {
+/// A world without rings and with leaves up to 2 MiB.
+fn plain(policy: &str) -> World {
     let config = MemoryConfig {
-        policy: Policy::by_name("split-on-fault").unwrap(),
+        policy: Policy::by_name(policy).unwrap(),
         largest: Size::Mega,
         clearing: Clearing::AtGet,
         svvptc: true,
     };
-    let mut world = World::new(config, Mode::Sv39x4, Shape::none());
+    World::new(config, Mode::Sv39x4, Shape::none())
+}
+
+#[test]
+fn a_log_that_is_on_stays_as_it_is_when_it_is_asked_for_again() {
+    let mut world = plain("split-on-fault");
+    let off = world.on(|memory, env| memory.get_log(env, SLOT));
+    assert_eq!(off, Err(SlotError::NotLogging(SLOT).into()));
+    for _ in 0..2 {
+        world.on(|memory, env| memory.enable_log(env, SLOT)).unwrap();
+        world.memory.mark_written(GPA, 1);
+        world.on(|memory, env| memory.enable_log(env, SLOT)).unwrap();
+        assert_eq!(world.on(|memory, env| memory.get_log(env, SLOT)).unwrap().count(), 1);
+    }
+    world.on(|memory, env| memory.disable_log(env, SLOT)).unwrap();
+    let off = world.on(|memory, env| memory.clear_log(env, SLOT, 0, &[1]));
+    assert_eq!(off, Err(SlotError::NotLogging(SLOT).into()));
+}
+
+#[test]
+fn a_slot_that_cannot_move_stays_with_its_log() {
+    let mut world = plain("split-on-fault");
+    world.memory.add_slot(Slot::new(2, Gpa(0), PAGE_BYTES, MEMORY)).unwrap();
+    world.on(|memory, env| memory.enable_log(env, SLOT)).unwrap();
+    world.memory.mark_written(GPA, 1);
+    let moved = world.on(|memory, env| memory.move_slot(env, SLOT, Gpa(0)));
+    assert_eq!(moved, Err(SlotError::Overlap(2).into()));
+    assert_eq!(world.memory.slots().get(SLOT).map(|slot| slot.gpa), Some(GPA));
+    assert_eq!(world.on(|memory, env| memory.get_log(env, SLOT)).unwrap().count(), 1);
+    let unknown = world.on(|memory, env| memory.move_slot(env, 7, GPA));
+    assert_eq!(unknown, Err(SlotError::Unknown(7).into()));
+}
+
+#[test]
+fn with_dirty_bits_neither_a_store_after_a_load_faults_nor_does_a_fault_mark() {
+    let mut world = plain("dbit");
+    world.on(|memory, env| memory.enable_log(env, SLOT)).unwrap();
+    world.access(0, 3, Kind::Load).unwrap();
+    // A hart may fault although the page is there: it held on to what was there before.
+    let again = world.on(|memory, env| memory.fault(env, 0, Gpa(GPA.0 + 3 * PAGE_BYTES), false));
+    assert_eq!(again, Ok(Answer::Retry));
+    assert_eq!(world.on(|memory, env| memory.get_log(env, SLOT)).unwrap().count(), 0);
+    let faults = world.memory.counts().faults;
+    world.access(0, 3, Kind::Store).unwrap();
+    assert_eq!(world.memory.counts().faults, faults);
+    assert!(world.on(|memory, env| memory.get_log(env, SLOT)).unwrap().contains(3));
+}
+
+#[test]
+fn svvptc_saves_the_fence_of_a_fresh_mapping_and_not_that_of_a_right() {
+    let mut world = plain("split-on-fault");
+    world.on(|memory, env| memory.enable_log(env, SLOT)).unwrap();
+    world.access(0, 3, Kind::Load).unwrap();
+    assert_eq!(world.memory.counts().fences, 0);
+    world.access(0, 3, Kind::Store).unwrap();
+    assert_eq!(world.memory.counts().fences, 1);
+}
+
+#[test]
+fn what_the_hypervisor_writes_marks_every_page_it_touches() {
+    let mut world = plain("split-on-fault");
     world.on(|memory, env| memory.enable_log(env, SLOT)).unwrap();
     world.memory.mark_written(Gpa(GPA.0 + 0x2fff), 2);
     world.memory.mark_written(Gpa(GPA.0 + (PAGES - 1) * PAGE_BYTES), PAGE_BYTES);
