@@ -12,6 +12,7 @@ mod outcome;
 mod params;
 mod pipeline;
 mod predictor;
+mod step;
 mod stores;
 mod tlb;
 mod work;
@@ -19,7 +20,6 @@ mod work;
 pub use block::{Block, Run};
 pub use cache::{Geometry, Replacement};
 pub use clock::{Clock, ClockError};
-pub use hierarchy::{Access, Place, Step, Target, Walker};
 pub use item::{Item, Operands};
 pub use model::Model;
 pub use params::{
@@ -28,5 +28,6 @@ pub use params::{
 };
 pub use pipeline::Trap;
 pub use predictor::PredictorParams;
+pub use step::{Access, Place, Step, Target, Walker};
 pub use stores::StoreParams;
 pub use tlb::{Context, Flush, SharedTlbParams, TlbParams, Walk};

@@ -6,13 +6,14 @@
 //! pipeline was in the same state before.
 
 use crate::block::{Block, Run};
-use crate::hierarchy::{Hierarchy, REACH, Step, Walker};
+use crate::hierarchy::{Hierarchy, REACH};
 use crate::item::Item;
 use crate::memo::{self, Edge, Key, Memo};
 use crate::outcome::Outcome;
 use crate::params::{CYCLES_MAX, Core};
 use crate::pipeline::{BEGIN, Pipeline, Trap};
 use crate::predictor::Transfer;
+use crate::step::{Step, Walker};
 use crate::tlb::{Context, Flush};
 use isa::Insn;
 use std::sync::Arc;
