@@ -225,13 +225,14 @@ impl Tlb {
         }
     }
 
-    /// Notes that the native TLB got a page from these entries. Returns log2 of the size of what goes when one of them
-    /// does: the smallest of them.
-    pub(crate) fn note_handed(&mut self, held: Held, handed: Handed) -> u32 {
-        let mut bits = u64::BITS;
+    /// Notes that the native TLB got a page from these entries. Returns log2 of the sizes of the smallest and the
+    /// largest of them: nothing larger than the one is contiguous, and as much as the other goes at a time.
+    pub(crate) fn note_handed(&mut self, held: Held, handed: Handed) -> (u32, u32) {
+        let (mut smallest, mut largest) = (u64::BITS, 0);
         let mut note = |(space, size)| {
             self.spaces.note_handed(space, handed);
-            bits = bits.min(u32::from(size));
+            smallest = smallest.min(u32::from(size));
+            largest = largest.max(u32::from(size));
         };
         match held {
             Held::Not | Held::Always => {}
@@ -246,7 +247,7 @@ impl Tlb {
                 }
             }
         }
-        bits
+        (smallest, largest)
     }
 
     /// Removes what a fence orders. ASID and VMID have no bits that do not exist.

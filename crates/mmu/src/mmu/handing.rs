@@ -83,7 +83,7 @@ impl Mmu {
         let uses = self.unwatched(va, uses);
         let handed = Handed { data: uses.read || uses.write, code: uses.execute };
         let number = self.context_number(access.privilege, access.v);
-        let bits = self.tlb.note_handed(mapping.held, handed);
+        let (smallest, largest) = self.tlb.note_handed(mapping.held, handed);
         self.native.install(number, va.0, pa, uses);
         if handed.anything() {
             let kept = if leaves.are_global() {
@@ -92,10 +92,13 @@ impl Mmu {
             } else {
                 number
             };
-            if bits < CHUNK_BITS {
+            // With a large leaf chunks go, and not the pages of one that the other stage cut up.
+            if smallest >= CHUNK_BITS {
+                if self.is_plain_chunk(pa, access.privilege) {
+                    self.native.second.keep_chunk(kept, va.0, pa, uses);
+                }
+            } else if largest < CHUNK_BITS {
                 self.native.second.keep_page(kept, va.0, pa, uses);
-            } else if self.is_plain_chunk(pa, access.privilege) {
-                self.native.second.keep_chunk(kept, va.0, pa, uses);
             }
         }
         handed.anything()

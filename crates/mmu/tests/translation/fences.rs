@@ -342,6 +342,7 @@ fn one_fence_inside_a_split_superpage_removes_all_of_it() {
         for page in 0..16 {
             let va = SUPER + page * PAGE;
             assert_eq!(mmu.writable::<u64>(va), None);
+            assert_eq!(mmu.recall(Va(va), GUEST_STORE), None);
             assert_eq!(goes_to(&mut mmu, va, GUEST_STORE), Ok(NEW + page * PAGE));
         }
     }
