@@ -1,21 +1,19 @@
 //! From options to what a machine is made of. Files of disks and cables are opened here, so that what
 //! is wrong with them is said before anything runs.
 
-use crate::cli::{
-    self, Bios, Disk, DiskWrites, MachineOptions, Misaligned, Net, Rtc, RunOptions, Tlb,
-};
+use crate::cli::{self, Bios, Disk, DiskWrites, MachineOptions, Net, Rtc, RunOptions};
 use crate::console::Output;
+use crate::cores;
 use anyhow::{Context, Result, ensure};
 use devices::virtio::blk::{BlockBackend, FileBackend, FileMode, Overlay};
 use devices::virtio::net::{NetBackend, NullNet, Pcap};
 use devices::virtio::{Block, Console as VirtioConsole, Net as NetworkCard};
-use isa::{ExtSet, Pa};
+use isa::Pa;
 use machine::board::{HARTS_MAX, VIRTIO_SLOTS};
 use machine::config::Boot;
 use machine::{Board, Extra, Follow, Setup, config};
-use mmu::Shape;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Read};
+use std::io::BufWriter;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -33,41 +31,28 @@ const MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
 pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
     let harts = usize::from(options.harts());
     ensure!((1..=HARTS_MAX).contains(&harts), "--harts {harts}: a board has 1 to {HARTS_MAX}");
-    let pmp_entries = usize::from(options.pmp_entries());
-    ensure!(
-        matches!(pmp_entries, 0 | 16 | 64),
-        "--pmp-entries {pmp_entries}: the manual knows 0, 16 and 64"
-    );
     let geilen = u32::from(options.geilen());
     ensure!(geilen <= 63, "--geilen {geilen}: a hart has at most 63 guest external interrupts");
-    let vmid_bits = u32::from(options.vmidlen());
-    ensure!(vmid_bits <= 14, "--vmidlen {vmid_bits}: a VMID has at most 14 bits");
     let cpu_hz = options.cpu_hz();
     let clock = Clock::new(cpu_hz.0, Clock::default().timebase_hz())
         .with_context(|| format!("--cpu-hz {cpu_hz}"))?;
-    let core = core(options)?;
-    let isa = match (&options.isa, &core) {
-        (None, Some((core, _))) => core.isa.clone(),
-        _ => options.isa(),
-    };
+    let of = cores::harts(options)?;
     Ok(Setup {
         harts,
         ram_bytes: options.memory().0,
-        exts: ExtSet::parse(&isa).context("--isa")?,
-        core,
+        exts: of.exts,
+        core: of.core,
         clock,
         follow: match options.clock() {
             cli::Clock::Virtual => Follow::Cycles,
             cli::Clock::Native => Follow::Wall,
         },
-        shape: shape(&options.tlb())?,
-        pmp_entries,
+        shape: of.shape,
+        pmp_entries: of.pmp_entries,
         geilen,
-        vmid_bits,
-        misaligned: match options.misaligned() {
-            Misaligned::Trap => cpu::Misaligned::Trap,
-            Misaligned::Handle => cpu::Misaligned::Handle,
-        },
+        asid_bits: of.asid_bits,
+        vmid_bits: of.vmid_bits,
+        misaligned: cores::misaligned(options),
         seed: options.seed().0,
         power_on_ns: power_on_ns(options.rtc()),
         test_device: options.test_device(),
@@ -76,51 +61,6 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         guests: None,
         extras: Vec::new(),
     })
-}
-
-/// The largest file of a shape or a core that is read, in bytes.
-const SHAPE_BYTES_MAX: u64 = 1 << 16;
-
-/// The core whose cycles are counted, and the latency of its memory.
-fn core(options: &MachineOptions) -> Result<Option<(timing::Core, Option<u64>)>> {
-    /// Far more than any memory takes.
-    const LATENCY_MAX: u64 = 1 << 20;
-    let latency = options.mem_latency.map(|count| count.0);
-    ensure!(latency.is_none_or(|cycles| cycles <= LATENCY_MAX), "--mem-latency: too long");
-    let Some(name) = &options.core else {
-        ensure!(latency.is_none(), "--mem-latency needs a --core");
-        return Ok(None);
-    };
-    Ok(Some((named_core(name)?, latency)))
-}
-
-/// The core that a preset's name or a file describes.
-///
-/// # Errors
-/// There is none.
-pub(crate) fn named_core(name: &str) -> Result<timing::Core> {
-    let core = if name.ends_with(".toml") {
-        let mut text = String::new();
-        let file = File::open(name).with_context(|| format!("--core {name}"))?;
-        file.take(SHAPE_BYTES_MAX).read_to_string(&mut text)?;
-        timing::Core::parse(&text)
-    } else {
-        timing::Core::preset(name)
-    };
-    core.with_context(|| format!("--core {name}"))
-}
-
-fn shape(tlb: &Tlb) -> Result<Shape> {
-    match tlb {
-        Tlb::Preset(name) => Shape::preset(name).with_context(|| format!("--tlb {name}")),
-        Tlb::File(path) => read_shape(path).with_context(|| format!("--tlb {}", path.display())),
-    }
-}
-
-fn read_shape(path: &Path) -> Result<Shape> {
-    let mut text = String::new();
-    File::open(path)?.take(SHAPE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(toml::from_str(&text)?)
 }
 
 /// The board of a setup.

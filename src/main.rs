@@ -5,6 +5,7 @@ mod calibrate;
 mod check;
 mod cli;
 mod console;
+mod cores;
 mod diagnostics;
 mod dirty;
 mod disasm;

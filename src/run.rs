@@ -7,7 +7,7 @@ use crate::log::CommitLog;
 use crate::signature::Signature;
 use crate::stop::{Requester, StopRequest};
 use crate::terminal::Raw;
-use crate::{build, diagnostics, exit, gdb, guests};
+use crate::{build, cores, diagnostics, exit, gdb, guests};
 use anyhow::{Context, Result};
 use machine::device_tree::BoardTree;
 use machine::load::{self, Symbols};
@@ -27,6 +27,9 @@ pub(crate) fn run(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<ExitC
     diagnostics::start(args.run.trace_filter.as_deref())?;
     if show(args, guests)? {
         return Ok(ExitCode::SUCCESS);
+    }
+    if !args.run.quiet.unwrap_or(false) {
+        cores::notes(&args.machine, &args.run)?.iter().for_each(exit::say);
     }
     let stop = StopRequest::default();
     let output = output(&args.run.console(), &stop)?;
@@ -227,6 +230,10 @@ fn symbolic(address: u64, args: &RunArgs) -> String {
 
 /// Prints what was asked for in place of a run; whether anything was.
 fn show(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<bool> {
+    if args.machine.core.as_deref() == Some(cores::LIST) {
+        write_text(&cores::list())?;
+        return Ok(true);
+    }
     let shown = &args.shown;
     if shown.dump_config {
         let text = print_settings(&args.machine.resolved(), &args.run.resolved())?;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod cores;
 mod events;
 mod fences;
 mod gdb;

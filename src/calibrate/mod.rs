@@ -5,7 +5,7 @@ mod reference;
 mod summary;
 
 use crate::cli::{CalibrateArgs, MachineOptions};
-use crate::{build, diagnostics, exit};
+use crate::{build, cores, diagnostics, exit};
 use anyhow::{Context, Result, bail, ensure};
 use devices::Sink;
 use machine::config::Boot;
@@ -63,30 +63,30 @@ pub(crate) fn run(args: &CalibrateArgs) -> Result<ExitCode> {
 /// Every core that is asked for at every latency that is.
 fn compare_all(args: &CalibrateArgs, rows: &[Row]) -> Result<Vec<Comparison>> {
     let measured: BTreeSet<&str> = rows.iter().map(|row| &*row.core).collect();
-    let mut cores = Vec::new();
+    let mut asked = Vec::new();
     if args.core.is_empty() {
         for (name, _) in timing::PRESETS {
             let core = timing::Core::preset(name)?;
             if core.measured_as.as_deref().is_some_and(|name| measured.contains(name)) {
-                cores.push(core);
+                asked.push(core);
             }
         }
     }
     for name in &args.core {
-        cores.push(build::named_core(name)?);
+        asked.push(cores::named_core(name)?);
     }
     let mut comparisons = Vec::new();
-    for core in &cores {
+    for core in &asked {
         let Some(known) = &core.measured_as else {
             bail!("{}: 'measured_as' does not say which core of the reference it is", core.name);
         };
         let rows: Vec<&Row> = rows.iter().filter(|row| row.core == *known).collect();
-        let asked: BTreeSet<u64> = if args.mem_latency.is_empty() {
+        let latencies: BTreeSet<u64> = if args.mem_latency.is_empty() {
             rows.iter().map(|row| row.latency).collect()
         } else {
             args.mem_latency.iter().map(|count| count.0).collect()
         };
-        for latency in asked {
+        for latency in latencies {
             let rows: Vec<&Row> =
                 rows.iter().copied().filter(|row| row.latency == latency).collect();
             ensure!(!rows.is_empty(), "{known} was not measured at latency {latency}");

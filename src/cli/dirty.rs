@@ -59,7 +59,7 @@ pub(crate) struct DirtyLogArgs {
     /// looked for every 0.1 ms
     #[arg(long, value_name = "N", conflicts_with = "manual_clear", value_parser = clap::value_parser!(u32).range(128..=1 << 20))]
     pub(crate) ring: Option<u32>,
-    /// The core whose cycles the harts take, approximately: rocket, cva6, or FILE.toml. Without it an instruction is a cycle
+    /// The core whose cycles the harts take, approximately: a preset (nestwalk run --core list), or FILE.toml. Without it an instruction is a cycle
     #[arg(long, value_name = "CORE")]
     pub(crate) core: Option<String>,
     /// Cycles until memory delivers the first bytes of a line, in place of the core's own

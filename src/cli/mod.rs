@@ -24,7 +24,7 @@ pub(crate) use choices::{Bios, Console, Disk, DiskWrites, Net, Rtc, Tlb};
 pub(crate) use dirty::{DirtyLogArgs, Pattern};
 pub(crate) use guests::GuestOptions;
 pub(crate) use migrate::{Address, MigrateArgs, Over};
-pub(crate) use options::{Clock, LogFormat, MachineOptions, Misaligned, RunOptions};
+pub(crate) use options::{Clock, LogFormat, MachineOptions, Misaligned, RunOptions, Timing};
 pub(crate) use settings::print as print_settings;
 pub(crate) use values::Hertz;
 

@@ -78,16 +78,23 @@ options! {
         /// them [default: 0]
         #[arg(long, value_name = "N")]
         geilen: Option<u8>,
+        /// Bits of ASID that each hart has (ASIDLEN), 0 to 16 [default: 16]
+        #[arg(long, value_name = "N")]
+        asidlen: Option<u8>,
         /// Bits of VMID that each hart has (VMIDLEN), 0 to 14 [default: 14]
         #[arg(long, value_name = "N")]
         vmidlen: Option<u8>,
         /// Cycles in a second of virtual time [default: 1GHz]
         #[arg(long, value_name = "HZ")]
         cpu_hz: Option<Hertz>,
-        /// The core whose cycles the harts take, approximately: cva6, cva6-stlb, rocket, or FILE.toml; it sets the
-        /// default of --isa too. Without it an instruction is a cycle
+        /// What the harts are, and whose cycles they take, approximately: a preset, or FILE.toml; list prints the
+        /// presets. It sets the defaults of --isa, --tlb, --pmp-entries, --asidlen and --vmidlen too
         #[arg(long, value_name = "CORE")]
         core: Option<String>,
+        /// Whether the harts take a core's cycles, or an instruction is a cycle; on without --core is cva6
+        /// [default: off, with --core on]
+        #[arg(long, value_name = "on|off", hide_possible_values = true)]
+        timing: Option<Timing>,
         /// Cycles until memory delivers the first bytes of a line, in place of the core's own
         #[arg(long, value_name = "CYCLES")]
         mem_latency: Option<Count>,
@@ -252,6 +259,16 @@ impl MachineOptions {
         self.vmidlen.unwrap_or(14)
     }
 
+    /// The bits of ASID of each hart.
+    pub(crate) fn asidlen(&self) -> u8 {
+        self.asidlen.unwrap_or(16)
+    }
+
+    /// Whether the harts take a core's cycles.
+    pub(crate) fn timing(&self) -> Timing {
+        self.timing.unwrap_or(if self.core.is_some() { Timing::On } else { Timing::Off })
+    }
+
     /// The cycles in a second.
     pub(crate) fn cpu_hz(&self) -> Hertz {
         self.cpu_hz.unwrap_or(Hertz(1_000_000_000))
@@ -286,19 +303,22 @@ impl MachineOptions {
         self.test_device.unwrap_or(false)
     }
 
-    /// These options with every default written out.
+    /// These options with every default written out, but for what the core decides.
     pub(crate) fn resolved(&self) -> Self {
+        let coreless = self.core.is_none() && self.timing() == Timing::Off;
         Self {
-            isa: Some(self.isa()),
+            isa: self.isa.clone().or_else(|| coreless.then(|| self.isa())),
             memory: Some(self.memory()),
             harts: Some(self.harts()),
-            tlb: Some(self.tlb()),
+            tlb: self.tlb.clone().or_else(|| coreless.then(|| self.tlb())),
             misaligned: Some(self.misaligned()),
-            pmp_entries: Some(self.pmp_entries()),
+            pmp_entries: self.pmp_entries.or_else(|| coreless.then(|| self.pmp_entries())),
             geilen: Some(self.geilen()),
-            vmidlen: Some(self.vmidlen()),
+            asidlen: self.asidlen.or_else(|| coreless.then(|| self.asidlen())),
+            vmidlen: self.vmidlen.or_else(|| coreless.then(|| self.vmidlen())),
             cpu_hz: Some(self.cpu_hz()),
             core: self.core.clone(),
+            timing: Some(self.timing()),
             mem_latency: self.mem_latency,
             clock: Some(self.clock()),
             rtc: Some(self.rtc()),
@@ -368,6 +388,9 @@ impl MachineOptions {
         if let Some(Tlb::File(path)) = &mut self.tlb {
             *path = directory.join(&*path);
         }
+        if let Some(core) = self.core.as_mut().filter(|core| core.ends_with(".toml")) {
+            *core = directory.join(&*core).to_string_lossy().into_owned();
+        }
     }
 }
 
@@ -390,6 +413,16 @@ pub(crate) enum Clock {
     Virtual,
     /// The wall clock.
     Native,
+}
+
+/// Whether the harts take a core's cycles.
+#[derive(ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Timing {
+    /// They do.
+    On,
+    /// An instruction is a cycle.
+    Off,
 }
 
 /// What becomes of a misaligned access.

@@ -146,6 +146,9 @@ impl Run {
             clock: Some(Clock::Virtual),
             // The core says what things cost, not what there is: every policy runs on it.
             isa: Some(MachineOptions::default().isa()),
+            pmp_entries: Some(MachineOptions::default().pmp_entries()),
+            asidlen: Some(MachineOptions::default().asidlen()),
+            vmidlen: Some(MachineOptions::default().vmidlen()),
             core: args.core.clone(),
             mem_latency: args.mem_latency,
             ..MachineOptions::default()

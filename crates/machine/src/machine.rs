@@ -46,6 +46,8 @@ pub struct Setup {
     pub pmp_entries: usize,
     /// GEILEN of every hart: guest external interrupt lines, at most 63.
     pub geilen: u32,
+    /// ASIDLEN of every hart, at most 16.
+    pub asid_bits: u32,
     /// VMIDLEN of every hart, at most 14.
     pub vmid_bits: u32,
     /// Misaligned data accesses.
@@ -228,6 +230,7 @@ impl Machine {
             let config = HartConfig {
                 pmp_entries: setup.pmp_entries,
                 geilen: setup.geilen,
+                asid_bits: setup.asid_bits,
                 vmid_bits: setup.vmid_bits,
                 shape: setup.shape.clone(),
                 misaligned: setup.misaligned,

@@ -1,6 +1,7 @@
 //! Time and what runs cost. Models hear events and numbers; they never see a hart, a device or
 //! the engine, and hold no architectural state.
 
+mod architecture;
 mod block;
 mod cache;
 mod clock;
@@ -17,6 +18,7 @@ mod stores;
 mod tlb;
 mod work;
 
+pub use architecture::Architecture;
 pub use block::{Block, Run};
 pub use cache::{Geometry, Replacement};
 pub use clock::{Clock, ClockError};

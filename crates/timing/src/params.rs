@@ -1,6 +1,7 @@
 //! What a core is made of, as its preset says: every number is a size, a depth or a latency of some piece of
 //! hardware. A user can copy a preset, change it and pass the file.
 
+use crate::architecture::{self, Architecture};
 use crate::cache::Geometry;
 use crate::predictor::PredictorParams;
 use crate::stores::StoreParams;
@@ -13,11 +14,20 @@ use serde::{Deserialize, Serialize};
 pub struct Core {
     /// Its name.
     pub name: String,
+    /// What it is, in a line.
+    #[serde(default)]
+    pub about: String,
+    /// No such core was built.
+    #[serde(default)]
+    pub hypothetical: bool,
     /// The harts' ISA string.
     pub isa: String,
     /// What reference files call the core that this one describes, where it was measured.
     #[serde(default)]
     pub measured_as: Option<String>,
+    /// What else of it software can observe.
+    #[serde(default)]
+    pub architecture: Architecture,
     /// Whether an ECALL or EBREAK counts in `instret`, against the manual.
     #[serde(default)]
     pub calls_retire: bool,
@@ -304,7 +314,7 @@ pub enum CoreError {
     Syntax(#[from] toml::de::Error),
     /// Something in it cannot be built.
     #[error("{0} cannot be built like that")]
-    Unsound(&'static str),
+    Unsound(String),
 }
 
 /// The presets: names and texts.
@@ -376,8 +386,10 @@ impl Core {
                 },
             ),
         ];
-        match sound.iter().find(|(_, sound)| !sound) {
-            Some((what, _)) => Err(CoreError::Unsound(what)),
+        let unsound = sound.iter().find(|(_, sound)| !sound).map(|(what, _)| *what);
+        let unsound = unsound.or_else(|| self.architecture.unsound()).map(str::to_owned);
+        match unsound.or_else(|| architecture::too_large(self)) {
+            Some(what) => Err(CoreError::Unsound(what)),
             None => Ok(()),
         }
     }
@@ -400,6 +412,6 @@ mod tests {
         assert!(matches!(Core::parse("name = 3"), Err(CoreError::Syntax(_))));
         let text = PRESETS[0].1.replace("bytes = 4 ", "bytes = 3 ");
         assert_ne!(text, PRESETS[0].1);
-        assert!(matches!(Core::parse(&text), Err(CoreError::Unsound("fetch.bytes"))));
+        assert!(matches!(Core::parse(&text), Err(CoreError::Unsound(key)) if key == "fetch.bytes"));
     }
 }

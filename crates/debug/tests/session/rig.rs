@@ -59,6 +59,7 @@ pub(crate) fn machine(source: &str, harts: usize) -> Machine {
         shape: mmu::Shape::default(),
         pmp_entries: 16,
         geilen: 0,
+        asid_bits: 16,
         vmid_bits: 14,
         misaligned: cpu::Misaligned::Handle,
         seed: 0,

@@ -129,6 +129,7 @@ impl Guest {
             shape,
             pmp_entries: rng.pick(&[0, 16, 64]),
             geilen: rng.pick(&[0, 1, 31, 63]),
+            asid_bits: 16,
             vmid_bits: rng.pick(&[0, 1, 7, 14]),
             misaligned: rng.pick(&[cpu::Misaligned::Handle, cpu::Misaligned::Trap]),
             seed: rng.next(),

@@ -26,6 +26,7 @@ fn machine(name: &str, harts: usize, clock: Clock, source: &str) -> Machine {
         shape: Shape::default(),
         pmp_entries: 16,
         geilen: 0,
+        asid_bits: 16,
         vmid_bits: 14,
         misaligned: cpu::Misaligned::Handle,
         seed: 1,

@@ -1,0 +1,124 @@
+//! `--core` and `--timing`: what a core makes of the harts, with its cycles and without, and what is said of it.
+
+use crate::guest::{EXIT, TempFile, elf};
+use crate::{Ended, ended, nestwalk, run_words};
+
+fn run(guest: &TempFile, args: &str) -> Ended {
+    let mut command = nestwalk();
+    command.arg("run").args(args.split_whitespace()).arg(guest.path());
+    ended(command.output().unwrap())
+}
+
+/// Cycles and instructions, as the last line has them.
+fn figures(ended: &Ended) -> (u64, u64) {
+    let before = |word: &str| {
+        let (text, _) = ended.stderr.split_once(word).expect(word);
+        text.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    (before(" cycles at"), before(" instructions,"))
+}
+
+/// A preset's text.
+fn preset(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/timing/presets");
+    std::fs::read_to_string(format!("{folder}/{name}.toml")).unwrap()
+}
+
+// norm: satp_mode_op_unsupported
+#[test]
+fn a_core_has_its_translation_modes_whether_or_not_its_cycles_count() {
+    // Sv48 is 9; a write of a mode that is not there has no effect.
+    let guest = elf(&format!(
+        "li a0, 9; slli a0, a0, 60; csrw satp, a0; csrr a0, satp; srli a0, a0, 60; {EXIT}"
+    ));
+    for (args, mode) in [
+        ("", 9),
+        ("--core cva6", 0),
+        ("--core cva6 --timing off", 0),
+        ("--core rocket --timing off", 0),
+        ("--core cva6 --isa rv64gch", 9),
+    ] {
+        assert_eq!(run(&guest, args).code, Some(mode), "{args}");
+    }
+}
+
+// norm: hgatp_vmid, hgatp_vmid_lsbs
+#[test]
+fn an_explicit_option_wins_over_the_core() {
+    let guest = elf(&format!(
+        "li a0, -1; srli a0, a0, 4; li a1, 1; slli a1, a1, 63; or a0, a0, a1; csrw hgatp, a0; csrr a0, hgatp; \
+         slli a0, a0, 6; srli a0, a0, 50; {EXIT}"
+    ));
+    assert_eq!(run(&guest, "--core cva6").code, Some(0xff));
+    assert_eq!(run(&guest, "--core cva6 --vmidlen 2").code, Some(3));
+    let ended = run(&guest, "--core cva6 --isa rv64gch");
+    assert!(ended.stderr.contains("--isa stands in place of what cva6 has"), "{}", ended.stderr);
+    assert!(!run(&guest, "--core cva6").stderr.contains("--isa"));
+}
+
+#[test]
+fn timing_says_whether_an_instruction_is_a_cycle() {
+    let guest =
+        elf(&format!("li a1, 1000; next: addi a1, a1, -1; bnez a1, next; li a0, 0; {EXIT}"));
+    for args in ["", "--timing off", "--core cva6 --timing off"] {
+        let (cycles, insns) = figures(&run(&guest, args));
+        assert_eq!(cycles, insns, "{args}");
+    }
+    for args in ["--timing on", "--core rocket", "--core rocket --timing on"] {
+        let (cycles, insns) = figures(&run(&guest, args));
+        assert_ne!(cycles, insns, "{args}");
+    }
+    let ended = run(&guest, "--core cva6 --timing off --mem-latency 60");
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("--mem-latency"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_presets_are_listed_with_how_well_they_are_known() {
+    let listed = run_words("run --core list");
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    for (name, _) in timing::PRESETS {
+        let core = timing::Core::preset(name).unwrap();
+        let start = format!("{name} ");
+        let line = listed.stdout.lines().find(|line| line.starts_with(&start)).expect(name);
+        assert_eq!(line.contains("compared with its RTL"), core.measured_as.is_some(), "{line}");
+        assert_eq!(line.contains("HYPOTHETICAL"), core.hypothetical, "{line}");
+    }
+}
+
+#[test]
+fn a_log_says_that_the_cycles_of_a_core_do_not_count() {
+    let guest = elf(&format!("li a0, 0; {EXIT}"));
+    let ended = run(&guest, "--core cva6 --log /dev/null");
+    assert!(ended.stderr.contains("an instruction is a cycle"), "{}", ended.stderr);
+    let (cycles, insns) = figures(&ended);
+    assert_eq!(cycles, insns);
+    assert!(!run(&guest, "--core cva6").stderr.contains("an instruction is a cycle"));
+}
+
+#[test]
+fn what_is_wrong_in_a_description_is_named() {
+    let guest = elf(&format!("li a0, 0; {EXIT}"));
+    let text = preset("cva6");
+    for (from, to, named) in [
+        ("window = 8", "windows = 8", "windows"),
+        ("window = 8", "window = 0", "integer.window"),
+        ("window = 8", "window = 8\nwindow = 8", "window"),
+        ("vmid_bits = 14", "vmid_bits = 15", "architecture.vmid_bits"),
+        ("pmp_entries = 16", "pmp_entries = 8", "architecture.pmp_entries"),
+        ("entries = 32, ways = 32", "entries = 32, ways = 5", "architecture.tlb"),
+        ("hit = 3 ", "hit = 99999999999 ", "load.hit"),
+        ("arithmetic = [3, 4]", "arithmetic = [3, 9999999]", "float.arithmetic"),
+        ("bytes = 32768", "bytes = 32769", "dcache"),
+        ("isa = \"rv64imafdch", "isa = \"rv64imafdcy", "isa"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let named_toml = TempFile::new("");
+        let path = named_toml.path().with_extension("toml");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let ended = run(&guest, &format!("--core {}", path.display()));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(ended.code, Some(2), "{to}: {}", ended.stderr);
+        assert!(ended.stderr.contains(named), "{to}: {}", ended.stderr);
+    }
+}
