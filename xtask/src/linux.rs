@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::initramfs::{self, Extra, Plan};
 use crate::inputs::{self, Inputs, Request, Suite};
 use crate::process::{self, say};
+use crate::scratch::Scratch;
 
 /// The kernel arguments of every boot; the user's come after them.
 pub const KERNEL_ARGUMENTS: &str = "console=ttyS0";
@@ -119,12 +120,10 @@ impl Boot<'_> {
 }
 
 /// An initramfs with a script in it, of use to one run only; the file goes when this does.
-pub struct ScriptInitramfs {
-    path: PathBuf,
-}
+pub struct ScriptInitramfs(Scratch);
 
 impl ScriptInitramfs {
-    /// Writes it beside the inputs; `label` tells apart those of one process.
+    /// Writes it beside the inputs; `label` says what it is for.
     pub fn new(inputs: &Inputs, label: &str, script: &str) -> Result<ScriptInitramfs> {
         ScriptInitramfs::with(inputs, label, script, &[])
     }
@@ -136,9 +135,7 @@ impl ScriptInitramfs {
         script: &str,
         extra: &[Extra],
     ) -> Result<ScriptInitramfs> {
-        fs::create_dir_all(inputs::root())?;
-        let name = format!("initramfs-{label}-{}.cpio", std::process::id());
-        let initramfs = ScriptInitramfs { path: inputs::root().join(name) };
+        let initramfs = ScriptInitramfs(Scratch::new(&format!("initramfs-{label}.cpio"))?);
         let plan = Plan { inputs, script: Some(script), extra, with_modules: true };
         fs::write(initramfs.path(), plan.build()?)
             .with_context(|| format!("cannot write {}", initramfs.path().display()))?;
@@ -147,14 +144,7 @@ impl ScriptInitramfs {
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for ScriptInitramfs {
-    fn drop(&mut self) {
-        // It is only scratch: a file that stays behind does no harm.
-        let _ = fs::remove_file(&self.path);
+        self.0.path()
     }
 }
 

@@ -13,9 +13,10 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::boots;
 use crate::hyp;
 use crate::initramfs;
-use crate::inputs::{self, Inputs, Request, Suite};
+use crate::inputs::{Inputs, Request, Suite};
 use crate::linux::{Boot, Firmware, ScriptInitramfs};
 use crate::process::{self, Watched};
+use crate::scratch::Scratch;
 
 /// A story and its name in results.
 pub struct Story {
@@ -77,42 +78,24 @@ ip addr add 10.0.0.2/24 dev eth0
 ! ping -c 1 -W 1 10.0.0.9
 ";
 
-/// A folder for one run, which goes when this does.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Scratch> {
-        let path = inputs::root().join(format!("story-{}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Scratch(path))
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // It is only scratch: a folder that stays behind does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn file(folder: &Scratch, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 fn disks_and_network(nestwalk: &Path) -> Result<Duration> {
     let inputs = Inputs::get(&Request::new(Suite::Sid))?;
     let initramfs = ScriptInitramfs::new(&inputs, "disks", SCRIPT)?;
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::folder("story")?;
     let blank = vec![PATTERN; DISK_BYTES];
     let [kept, refused, forgotten] = ["kept", "refused", "forgotten"];
     let mut extra = Vec::new();
     for (name, suffix) in [(kept, ""), (refused, ",ro"), (forgotten, ",overlay")] {
-        let path = scratch.file(name, &blank)?;
+        let path = file(&scratch, name, &blank)?;
         extra.extend(["--disk".to_owned(), format!("{}{suffix}", path.display())]);
     }
-    let frames = scratch.file("frames.pcap", &[])?;
+    let frames = file(&scratch, "frames.pcap", &[])?;
     extra.extend(["--net".to_owned(), format!("dump:{}", frames.display())]);
     let boot = Boot {
         inputs: &inputs,
@@ -131,7 +114,7 @@ fn disks_and_network(nestwalk: &Path) -> Result<Duration> {
     // The script's write, as the guest made it: sector 8, the text and its line end.
     let mut expect = blank.clone();
     expect[8 * 512..][..8].copy_from_slice(b"written\n");
-    let read = |name: &str| fs::read(scratch.0.join(name));
+    let read = |name: &str| fs::read(scratch.path().join(name));
     ensure!(read(kept)? == expect, "the disk does not hold exactly what the guest wrote");
     ensure!(read(refused)? == blank, "a read-only disk has changed");
     ensure!(read(forgotten)? == blank, "a disk under an overlay has changed");

@@ -14,6 +14,7 @@ use crate::initramfs;
 use crate::inputs::Inputs;
 use crate::linux::{self, InputArgs, ScriptInitramfs};
 use crate::process::{self, Watched, say};
+use crate::scratch::Scratch;
 
 /// The arguments of `cargo xtask hyp`.
 #[derive(Args, Debug)]
@@ -108,13 +109,11 @@ pub fn hyp(args: &HypArgs) -> Result<ExitCode> {
 
 /// What the work prints on this machine.
 fn reference(units: u32) -> Result<String> {
-    let place = std::env::temp_dir().join(format!("nestwalk-build-{}", std::process::id()));
-    std::fs::create_dir_all(&place)?;
+    let place = Scratch::folder("build")?;
     let mut command = Command::new("sh");
-    command.arg("-c").arg(LOAD).env("units", units.to_string()).env("place", &place);
-    let said = process::output(&mut command).context("the guest's work, on this machine");
-    std::fs::remove_dir_all(&place)?;
-    Ok(said?.trim().to_owned())
+    command.arg("-c").arg(LOAD).env("units", units.to_string()).env("place", place.path());
+    let said = process::output(&mut command).context("the guest's work, on this machine")?;
+    Ok(said.trim().to_owned())
 }
 
 /// A guest at work.

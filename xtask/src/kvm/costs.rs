@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::report::Report;
 use super::session::{Machine, Session};
 use super::{Kit, Shape};
-use crate::inputs;
+use crate::scratch::Scratch;
 
 /// 8 MiB in pages of 2 MiB, as `nestwalk hyp dirty-log` has them.
 const SCRIPT: &str =
@@ -35,7 +35,8 @@ pub fn run(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
     let name = format!("costs of KVM's paths, {}", shape.machine());
     let machine = [Machine::Nestwalk(kit.nestwalk.to_owned())];
     report.play(&name, &machine, |machine| {
-        let events = inputs::root().join(format!("costs-{}.jsonl", std::process::id()));
+        let scratch = Scratch::new("costs.jsonl")?;
+        let events = scratch.path();
         let mut extra = kit.extra.clone();
         extra.extend(["--events".to_owned(), events.display().to_string()]);
         extra.extend(["--event-kinds".to_owned(), "exits,returns,gstage,fences".to_owned()]);
@@ -43,8 +44,7 @@ pub fn run(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
         let session = Session { extra: &extra, ..kit.session(shape, &files, SCRIPT) };
         let played = session.run(machine);
         let paths =
-            File::open(&events).context("the events").map(|file| paths(BufReader::new(file)));
-        let _ = std::fs::remove_file(&events);
+            File::open(events).context("the events").map(|file| paths(BufReader::new(file)));
         let ended = played?;
         let paths = paths?;
         ensure!(!paths.is_empty(), "no guest was left and entered again");

@@ -7,7 +7,7 @@
 //! where the kernel puts its code and tables.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -15,7 +15,8 @@ use std::thread;
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSymbol};
 
-use crate::inputs::{self, Inputs};
+use crate::inputs::Inputs;
+use crate::scratch::Scratch;
 use crate::tools;
 
 use super::report::Report;
@@ -165,31 +166,15 @@ fn debug(address: &str) -> Result<String> {
         ("<load>", format!("{LOAD:#x}")),
     ];
     let fill = |text: String, (name, value): &(&str, String)| text.replace(name, value);
-    let script = Scratch::new(&values.iter().fold(COMMANDS.to_owned(), fill))?;
+    let script = Scratch::new("debugger.gdb")?;
+    fs::write(script.path(), values.iter().fold(COMMANDS.to_owned(), fill))
+        .with_context(|| format!("cannot write {}", script.path().display()))?;
     // What the machine says goes to standard error: both in one pipe, so that their order shows.
     let mut command = Command::new("sh");
-    command.args(["-c", "exec \"$0\" -q -nx -batch -x \"$1\" 2>&1", GDB]).arg(&script.0);
+    command.args(["-c", "exec \"$0\" -q -nx -batch -x \"$1\" 2>&1", GDB]).arg(script.path());
     let output = command.stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("cannot start {GDB}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// A debugger's script; the file goes when this does.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(text: &str) -> Result<Scratch> {
-        let path = inputs::root().join(format!("debugger-{}.gdb", std::process::id()));
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Scratch(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // It is only scratch: a file that stays behind does no harm.
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 /// A function of the kernel, where it is in the machine.

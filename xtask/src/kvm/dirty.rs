@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::inputs;
+use crate::scratch::Scratch;
 
 use super::outside::{self, Outside};
 use super::report::Report;
@@ -140,13 +140,12 @@ pub fn run(kit: &Kit<'_>, shape: Shape, long: bool, report: &mut Report) {
 
 /// Runs one case and compares the views.
 fn watched(session: &Session<'_>, machine: &Machine, case: Case) -> Result<Ended> {
-    let events = inputs::root().join(format!("events-{}.jsonl", std::process::id()));
+    let scratch = Scratch::new("events.jsonl")?;
+    let events = scratch.path();
     let mut extra = session.extra.to_vec();
-    extra.extend(outside::arguments(&events));
+    extra.extend(outside::arguments(events));
     let ended = Session { extra: &extra, ..session.clone() }.run(machine);
-    let seen = ended.and_then(|ended| Ok((ended, outside::read(&events, SLOT_GPA, PAGES as u64)?)));
-    // It is only scratch: a file that stays behind does no harm.
-    let _ = std::fs::remove_file(&events);
+    let seen = ended.and_then(|ended| Ok((ended, outside::read(events, SLOT_GPA, PAGES as u64)?)));
     let (ended, seen) = seen?;
     let phases = phases(&ended)?;
     let table = compare(&phases, &seen)?;
