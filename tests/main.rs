@@ -10,6 +10,7 @@ mod guest;
 mod guests;
 mod ins;
 mod lockstep;
+mod memory;
 mod migrate;
 mod run;
 mod signature;
