@@ -36,6 +36,8 @@ _Noreturn void broken(u64 cause, u64 pc, u64 value) {
 
 void start(void) {
     prepare();
+    // What comes before this line is not measured, and nothing after the next one.
+    text("bench prepared\n");
     u64 before = csr_read(minstret);
     u64 found = work(rounds);
     u64 after = csr_read(minstret);

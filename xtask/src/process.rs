@@ -133,7 +133,7 @@ pub fn watch_streams(
 }
 
 /// What the process has used so far: fields 14 and 15 of /proc/PID/stat (proc(5)), in hundredths of a second.
-fn processor_time(process: u32) -> Option<Duration> {
+pub fn processor_time(process: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is the program's name in parentheses, which may hold anything.
     let (_, fields) = text.rsplit_once(')')?;

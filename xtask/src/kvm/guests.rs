@@ -16,10 +16,10 @@ use super::{Kit, Shape};
 const HELLO: &str = "hello from VS-mode";
 
 /// What the Linux guest's script prints at its end.
-const NESTED: &str = "nested-guest: ";
+pub const NESTED: &str = "nested-guest: ";
 
 /// What the Linux guest runs in its user space. 3 MiB of zeros have this checksum: md5sum on another machine says so.
-const NESTED_SCRIPT: &str = r#"
+pub const NESTED_SCRIPT: &str = r#"
 set -e
 dd if=/dev/zero of=/tmp/zeros bs=1M count=3 2>/dev/null
 sum=$(md5sum /tmp/zeros | cut -d ' ' -f 1)
@@ -28,7 +28,7 @@ echo "nested-guest: md5 $sum"
 "#;
 
 /// md5 of 3 MiB of zeros.
-const ZEROS_MD5: &str = "d1dd210d6b1312cb342b56d02bd5e651";
+pub const ZEROS_MD5: &str = "d1dd210d6b1312cb342b56d02bd5e651";
 
 /// A guest without an operating system.
 pub fn bare(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
@@ -77,7 +77,7 @@ pub fn shell(kit: &Kit<'_>, shape: Shape) -> Result<ExitCode> {
 }
 
 /// The start of vmm's command line, to which more can be added.
-fn vmm_linux(shape: Shape) -> String {
+pub fn vmm_linux(shape: Shape) -> String {
     format!(
         "say \"starting Linux as a guest\"\n\
          vmm linux --kernel /guest/Image --initrd /guest/initramfs.cpio --vcpus {} ",
@@ -86,7 +86,7 @@ fn vmm_linux(shape: Shape) -> String {
 }
 
 /// vmm, the kernel once more, and the guest's own initramfs.
-fn linux_files(kit: &Kit<'_>, script: Option<&str>) -> Result<Vec<Extra>> {
+pub fn linux_files(kit: &Kit<'_>, script: Option<&str>) -> Result<Vec<Extra>> {
     let plan = Plan { inputs: kit.inputs, script, extra: &[], with_modules: false };
     Ok(vec![
         kit.vmm.clone(),

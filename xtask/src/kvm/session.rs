@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(10);
 ///
 /// DAMON's statistics, which Debian switches on, clear A of pages at random. With Linux 7.2 and harts that fault where A
 /// is clear, a guest that writes to such a page while the dirty log is on never comes past it (docs/KVM.md, K6).
-const PREAMBLE: &str = r#"
+pub const PREAMBLE: &str = r#"
 damon=/sys/module/damon_stat/parameters/enabled
 [ ! -e $damon ] || echo N > $damon
 say() { echo "kvm: $*"; }

@@ -150,6 +150,21 @@ pub fn check(nestwalk: &Path) -> Result<Duration> {
     Ok(elapsed)
 }
 
+/// The files and the script that run one command of a test, which is in no list, in a machine with `session::PREAMBLE`.
+pub fn one(inputs: &Inputs, command: &str) -> Result<(Vec<Extra>, String)> {
+    let programs = build::get(inputs, &Request::new(Suite::Sid))?;
+    let test = Test {
+        limit_seconds: 3600,
+        expected: list::Verdict::Pass.into(),
+        harts: 1,
+        command: command.to_owned(),
+        why: None,
+    };
+    let from = programs.directory.join(test.program());
+    let file = Extra::copy(&format!("{}/{}", list::FOLDER, test.program()), 0o755, &from)?;
+    Ok((vec![file], list::script(&[test], 1)))
+}
+
 /// Shows and writes the report; the tests' success is ours.
 fn conclude(report: &Report) -> Result<ExitCode> {
     let folder = inputs::workspace().join("target/kvm");
