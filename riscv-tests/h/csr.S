@@ -125,7 +125,7 @@ BEGIN
     GOT(NONE)
     CHECK(a2, 0)
     // norm: hstatus_sz_acc_op, hstatus_vsxl_64, hstatus_vsxl_op, vsstatus_uxl_op
-    // hstatus.VTVM and VTSR, VTW, SPVP, HU hold both; VSXL is 64 bits, HUPMM and VGEIN nothing.
+    // hstatus.VTVM and VTSR, VTW, SPVP, HU hold both; VSXL is 64 bits, VGEIN nothing.
     li a0, HSTATUS_VTVM | HSTATUS_VTSR | HSTATUS_VTW | HSTATUS_SPVP | HSTATUS_HU | HSTATUS_SPV | HSTATUS_GVA
     csrs hstatus, a0
     csrr a1, hstatus

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use cpu::{Commit, Hart, Register, Trapped};
 use isa::csr;
 use isa::{Cause, Exception, Interrupt, Op, Pa};
@@ -97,6 +97,7 @@ const DEVIATIONS: &[(&[u16], u64, &str)] = &[
     (&[csr::MIDELEG, csr::MIE, csr::HIE], 1 << 12, "SGEI with GEILEN=0"),
     (&[csr::MENVCFG, csr::HENVCFG, csr::SENVCFG], 3 << 4, "envcfg: reserved CBIE"),
     (&[csr::MENVCFG, csr::HENVCFG, csr::SENVCFG], 1, "envcfg: FIOM"),
+    (&[csr::MENVCFG, csr::HENVCFG, csr::SENVCFG], 3 << 32, "envcfg: PMLEN=16"),
     (&[csr::MSTATEEN0, csr::HSTATEEN0, csr::SSTATEEN0], 1 << 60 | 1, "stateen0: C, CSRIND"),
 ];
 
@@ -484,10 +485,13 @@ fn explain(
             Register::X(_) => read,
             Register::F(_) => None,
         };
-        let mask = number.and_then(|number| mask_of(number, value, *theirs, counts, rig.hart()));
-        let mask = mask.with_context(|| format!("the value of {name}"))?;
-        counts.mask(mask);
-        adopt(rig.hart(), register, *theirs, mask);
+        let masks = number.map(|number| masks_of(number, value, *theirs, counts, rig.hart()));
+        let masks = masks.unwrap_or_default();
+        ensure!(!masks.is_empty(), "the value of {name}");
+        for mask in masks {
+            counts.mask(mask);
+            adopt(rig.hart(), register, *theirs, mask);
+        }
     }
     if let Some(&(register, _)) = written.first() {
         bail!("{} is not written", named(register));
@@ -513,10 +517,10 @@ fn adopt(hart: &mut Hart, register: Register, value: u64, mask: Mask) {
     }
 }
 
-/// Why a CSR may have `ours` here and `theirs` in Spike.
-fn mask_of(number: u16, ours: u64, theirs: u64, counts: &Counts, hart: &Hart) -> Option<Mask> {
+/// Why a CSR may have `ours` here and `theirs` in Spike; no reason where it may not.
+fn masks_of(number: u16, ours: u64, theirs: u64, counts: &Counts, hart: &Hart) -> Vec<Mask> {
     let bits = ours ^ theirs;
-    match number {
+    let only = match number {
         csr::CYCLE | csr::MCYCLE => Some(Mask::Cycle),
         csr::MVENDORID | csr::MARCHID | csr::MIMPID => Some(Mask::Identity),
         csr::SEED => Some(Mask::Entropy),
@@ -529,11 +533,14 @@ fn mask_of(number: u16, ours: u64, theirs: u64, counts: &Counts, hart: &Hart) ->
             let close = ours.abs_diff(theirs) <= counts.inhibits;
             close.then_some(Mask::Inhibit)
         }
-        _ => DEVIATIONS
-            .iter()
-            .find(|&&(csrs, mask, _)| csrs.contains(&number) && bits & !mask == 0)
-            .map(|&(_, _, why)| Mask::Deviation(why)),
-    }
+        _ => {
+            let rows = DEVIATIONS.iter().filter(|row| row.0.contains(&number) && bits & row.1 != 0);
+            let settled = rows.clone().fold(0, |settled, row| settled | row.1);
+            let masks = rows.map(|row| Mask::Deviation(row.2));
+            return if bits & !settled == 0 { masks.collect() } else { Vec::new() };
+        }
+    };
+    only.into_iter().collect()
 }
 
 /// The bits of `mip` that lines and comparators set.

@@ -336,6 +336,7 @@ fn gpa(core: &mut Core, va: u64, bytes: u8, kind: Kind, manner: Manner) -> Optio
     if !manner.v {
         return None;
     }
+    let va = core.masked(va, manner);
     let size = bytes.min((0x1000 - (va & 0xfff)) as u8);
     core.mmu.translate(Va(va), access(kind, size, manner)).ok()?.gpa
 }
@@ -346,6 +347,7 @@ fn access(kind: Kind, size: u8, manner: Manner) -> Access {
 
 /// What an AMO left in memory: low half, high half.
 fn read_back(core: &mut Core, va: u64, bytes: u8, manner: Manner) -> Option<(u64, u64)> {
+    let va = core.masked(va, manner);
     let translated = core.mmu.translate(Va(va), access(Kind::Amo, bytes, manner)).ok()?;
     let Place::Ram { pa } = translated.target else { return None };
     match bytes {

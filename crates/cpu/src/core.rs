@@ -33,8 +33,11 @@ pub(crate) struct Has {
     pub(crate) sscofpmf: bool,
     pub(crate) shlcofideleg: bool,
     pub(crate) smstateen: bool,
+    pub(crate) ssnpm: bool,
     pub(crate) ssstateen: bool,
     pub(crate) smepmp: bool,
+    pub(crate) smmpm: bool,
+    pub(crate) smnpm: bool,
     pub(crate) ssdbltrp: bool,
     pub(crate) smdbltrp: bool,
     pub(crate) svadu: bool,
@@ -60,8 +63,11 @@ impl Has {
             sscofpmf: has(Ext::Sscofpmf),
             shlcofideleg: has(Ext::Shlcofideleg),
             smstateen: has(Ext::Smstateen),
+            ssnpm: has(Ext::Ssnpm),
             ssstateen: has(Ext::Ssstateen),
             smepmp: has(Ext::Smepmp),
+            smmpm: has(Ext::Smmpm),
+            smnpm: has(Ext::Smnpm),
             ssdbltrp: has(Ext::Ssdbltrp),
             smdbltrp: has(Ext::Smdbltrp),
             svadu: has(Ext::Svadu),
@@ -85,6 +91,8 @@ pub(crate) struct Core {
     pub(crate) csr_map: CsrMap,
     pub(crate) clock: Clock,
     pub(crate) misaligned_traps: bool,
+    /// Some mode masks pointers.
+    pub(crate) masks: bool,
 
     pub(crate) f: [u64; 32],
     pub(crate) pc: u64,
@@ -149,6 +157,7 @@ impl Core {
             csr_map: CsrMap::new(&config.exts),
             clock: config.clock,
             misaligned_traps: config.misaligned == crate::Misaligned::Trap,
+            masks: false,
             x: [0; X_SLOTS],
             f: [0; 32],
             pc: config.reset_pc.0,
@@ -210,6 +219,7 @@ impl Core {
         self.reservation = None;
         self.waiting = false;
         self.recheck = true;
+        self.masking_changed();
         self.translation_changed();
     }
 

@@ -15,6 +15,7 @@ mod csr;
 mod exec;
 mod hart;
 mod interrupts;
+mod masking;
 mod memory;
 mod op;
 mod platform;

@@ -233,6 +233,7 @@ impl Core {
     ) -> Result<u64, DataFault> {
         #[cfg(feature = "faults")]
         let manner = self.leaked(manner);
+        let va = self.masked(va, manner);
         let value = self.load_anywhere(port, va, size, manner)?;
         self.note_access(va, size, Touch::Load);
         Ok(value)
@@ -322,6 +323,7 @@ impl Core {
         value: u64,
         manner: Manner,
     ) -> Result<(), DataFault> {
+        let va = self.masked(va, manner);
         self.store_anywhere(port, va, size, value, manner)?;
         self.note_access(va, size, Touch::Store);
         Ok(())
@@ -414,6 +416,7 @@ impl Core {
         change: &mut dyn FnMut(u64) -> Option<u64>,
     ) -> Result<u64, DataFault> {
         let manner = self.ordinary();
+        let va = self.masked(va, manner);
         if va & (u64::from(size) - 1) != 0 {
             return Err(self.misaligned(Kind::Amo, va, manner.v));
         }
@@ -455,6 +458,7 @@ impl Core {
     #[inline(never)]
     pub(crate) fn load_reserved(&mut self, va: u64, size: u8) -> Result<u64, DataFault> {
         let manner = self.ordinary();
+        let va = self.masked(va, manner);
         if va & (u64::from(size) - 1) != 0 {
             return Err(self.misaligned(Kind::Load, va, manner.v));
         }
@@ -481,6 +485,7 @@ impl Core {
         value: u64,
     ) -> Result<bool, DataFault> {
         let manner = self.ordinary();
+        let va = self.masked(va, manner);
         if va & (u64::from(size) - 1) != 0 {
             return Err(self.misaligned(Kind::Store, va, manner.v));
         }
@@ -533,6 +538,7 @@ impl Core {
 impl Core {
     /// Translates for `kind` without accessing: what a cache-management operation does.
     pub(crate) fn probe(&mut self, va: u64, kind: Kind, manner: Manner) -> Result<(), DataFault> {
+        let va = self.masked(va, manner);
         match self.translate(va, va, kind, 1, manner) {
             Ok(_) => Ok(()),
             Err(mut fault) => {
@@ -559,6 +565,7 @@ impl Core {
         new: (u64, u64),
     ) -> Result<(u64, u64), DataFault> {
         let manner = self.ordinary();
+        let va = self.masked(va, manner);
         if va & 15 != 0 {
             return Err(self.misaligned(Kind::Amo, va, manner.v));
         }

@@ -144,11 +144,14 @@ extensions! {
     Sscofpmf    "sscofpmf"    on  tree   No      [S Zihpm]          "Counter overflow and mode filtering"
     Sscounterenw "sscounterenw" on tree  No      [S Zihpm]          "scounteren bits of existing counters are writable"
     Ssdbltrp    "ssdbltrp"    off tree   No      [S]                "Double traps of S-mode go to M-mode"
+    Ssnpm       "ssnpm"       on  tree   No      [S]                "Pointer masking in U-mode, and in guests"
+    Sspm        "sspm"        on  untold No      [Smnpm]            "S-mode has pointer masking"
     Ssstateen   "ssstateen"   on  tree   No      [S]                "State enables, supervisor and hypervisor view"
     Sstc        "sstc"        on  tree   No      [S Zicntr]         "Supervisor timer compare"
     Sstvala     "sstvala"     on  tree   No      [S]                "stval holds the faulting address or instruction"
     Sstvecd     "sstvecd"     on  tree   No      [S]                "stvec supports Direct mode at any word address"
     Ssu64xl     "ssu64xl"     on  tree   No      [S]                "sstatus.UXL can be 64 bits"
+    Supm        "supm"        on  untold No      [Ssnpm]            "U-mode has pointer masking"
     Sv39        "sv39"        on  untold No      [S]                "39-bit virtual addresses"
     Sv48        "sv48"        on  untold No      [Sv39]             "48-bit virtual addresses"
     Sv57        "sv57"        on  untold No      [Sv48]             "57-bit virtual addresses"
@@ -170,6 +173,8 @@ extensions! {
     Smcntrpmf   "smcntrpmf"   on  tree   No      [Zicntr]           "Mode filtering of cycle and instret"
     Smdbltrp    "smdbltrp"    off tree   No      []                 "Double traps of M-mode are a critical error"
     Smepmp      "smepmp"      off tree   No      []                 "PMP enhancements: mseccfg.MML, MMWP, RLB"
+    Smmpm       "smmpm"       off tree   No      []                 "Pointer masking in M-mode: mseccfg.PMM"
+    Smnpm       "smnpm"       on  tree   No      [U]                "Pointer masking in S-mode: menvcfg.PMM"
     Smstateen   "smstateen"   on  tree   No      [Ssstateen]        "State enables"
 }
 

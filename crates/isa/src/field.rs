@@ -135,6 +135,7 @@ register! {
         VTW   21                   "WFI in VS-mode traps when it would wait"
         VTSR  22                   "SRET traps in VS-mode"
         VSXL  33 .. 32 VSXL_SHIFT  "XLEN of VS-mode"
+        HUPMM 49 .. 48 HUPMM_SHIFT "Pointer masking of HLV and HSV in U-mode, as though in VU-mode"
     }
 }
 
@@ -145,6 +146,7 @@ register! {
         CBIE  5 .. 4 CBIE_SHIFT "What CBO.INVAL does below M"
         CBCFE 6                 "CBO.CLEAN and CBO.FLUSH are enabled below M"
         CBZE  7                 "CBO.ZERO is enabled below M"
+        PMM   33 .. 32 PMM_SHIFT "Pointer masking in S-mode, or in U-mode without S"
         DTE   59                "Double traps of S-mode and of guests are told from others"
         ADUE  61                "Hardware updates A and D, in S-mode and G-stage translation"
         PBMTE 62                "Page-based memory types are on, in S-mode and G-stage translation"
@@ -159,6 +161,7 @@ register! {
         CBIE  5 .. 4 CBIE_SHIFT "What CBO.INVAL does at V=1"
         CBCFE 6                 "CBO.CLEAN and CBO.FLUSH are enabled at V=1"
         CBZE  7                 "CBO.ZERO is enabled at V=1"
+        PMM   33 .. 32 PMM_SHIFT "Pointer masking in VS-mode"
         DTE   59                "Double traps of VS-mode are told from others"
         ADUE  61                "Hardware updates A and D in VS-stage translation"
         PBMTE 62                "Page-based memory types are enabled in VS-stage translation"
@@ -173,7 +176,16 @@ register! {
         CBIE  5 .. 4 CBIE_SHIFT "What CBO.INVAL does in U-mode"
         CBCFE 6                 "CBO.CLEAN and CBO.FLUSH are enabled in U-mode"
         CBZE  7                 "CBO.ZERO is enabled in U-mode"
+        PMM   33 .. 32 PMM_SHIFT "Pointer masking in U-mode and VU-mode"
     }
+}
+
+/// What the PMM fields and HUPMM say [priv: pointer masking]. PMLEN=16 (3) is not offered, and 1 is reserved.
+pub mod pmm {
+    /// Addresses are taken as they are.
+    pub const OFF: u64 = 0;
+    /// PMLEN is 7: the upper 7 bits of an address are ignored.
+    pub const IGNORE_7: u64 = 2;
 }
 
 /// What the CBIE fields say [unpriv: cache-block management].
@@ -189,11 +201,12 @@ pub mod cbie {
 register! {
     /// `mseccfg` [priv: machine, "Machine Security Configuration"; Smepmp; unpriv: Zkr].
     mseccfg {
-        MML   0 "Machine-mode lockdown: locked PMP rules are for M alone"
-        MMWP  1 "M-mode accesses that match no PMP rule are denied"
-        RLB   2 "Locked PMP rules may be changed"
-        USEED 8 "seed is accessible in U-mode"
-        SSEED 9 "seed is accessible in S-mode"
+        MML   0                  "Machine-mode lockdown: locked PMP rules are for M alone"
+        MMWP  1                  "M-mode accesses that match no PMP rule are denied"
+        RLB   2                  "Locked PMP rules may be changed"
+        USEED 8                  "seed is accessible in U-mode"
+        SSEED 9                  "seed is accessible in S-mode"
+        PMM   33 .. 32 PMM_SHIFT "Pointer masking in M-mode"
     }
 }
 

@@ -17,6 +17,7 @@ pub const FILES: &[&str] = &[
     "svpbmt",
     "svadu",
     "svvptc",
+    "zpm",
     "sstc",
     "smstateen",
 ];

@@ -4,10 +4,12 @@ use isa::csr;
 use isa::field::menvcfg::{ADUE, CBCFE, CBIE, CBIE_SHIFT, CBZE, DTE, FIOM, PBMTE, STCE};
 use isa::field::mstatus::SDT;
 use isa::field::stateen0::{ENVCFG, SE};
+use isa::field::{henvcfg, menvcfg, senvcfg};
 use isa::{Mode, Privilege};
 
 use super::{Denied, Row, Use, merge};
 use crate::core::Core;
+use crate::masking;
 
 /// The fields every `*envcfg` has.
 fn common(core: &Core) -> u64 {
@@ -115,7 +117,11 @@ pub(super) const ROWS: &[Row] = &[
         csr::MENVCFG,
         |c, _| c.csrs.menvcfg,
         |c, _, v| {
-            c.csrs.menvcfg = envcfg(c.csrs.menvcfg, v, common(c) | enables(c));
+            let old = c.csrs.menvcfg;
+            let masking = if c.has.smnpm { menvcfg::PMM } else { 0 };
+            let v = masking::legal(old, v, menvcfg::PMM);
+            c.csrs.menvcfg = envcfg(old, v, common(c) | enables(c) | masking);
+            c.masking_changed();
             forget_double_traps(c);
             c.interrupts_changed();
             c.translation_changed();
@@ -125,7 +131,11 @@ pub(super) const ROWS: &[Row] = &[
         csr::SENVCFG,
         |c, _| c.csrs.senvcfg,
         |c, _, v| {
-            c.csrs.senvcfg = envcfg(c.csrs.senvcfg, v, common(c));
+            let old = c.csrs.senvcfg;
+            let masking = if c.has.ssnpm { senvcfg::PMM } else { 0 };
+            let v = masking::legal(old, v, senvcfg::PMM);
+            c.csrs.senvcfg = envcfg(old, v, common(c) | masking);
+            c.masking_changed();
         },
     )
     .gated(envcfg_gate),
@@ -133,8 +143,12 @@ pub(super) const ROWS: &[Row] = &[
         csr::HENVCFG,
         |c, _| henvcfg(c),
         |c, _, v| {
+            let old = c.csrs.henvcfg;
             let enabled = enables(c) & c.csrs.menvcfg;
-            c.csrs.henvcfg = envcfg(c.csrs.henvcfg, v, common(c) | enabled);
+            let masking = if c.has.ssnpm { henvcfg::PMM } else { 0 };
+            let v = masking::legal(old, v, henvcfg::PMM);
+            c.csrs.henvcfg = envcfg(old, v, common(c) | enabled | masking);
+            c.masking_changed();
             forget_double_traps(c);
             c.interrupts_changed();
             c.translation_changed();

@@ -7,6 +7,7 @@ use isa::{Exception, Interrupt, Mode};
 
 use super::{Denied, Row, Use, merge};
 use crate::core::Core;
+use crate::masking;
 use crate::witness::{Notice, RootRegister};
 
 /// `hedeleg`: what the table in the manual marks writable.
@@ -126,7 +127,12 @@ fn write_hstatus(core: &mut Core, _: u16, value: u64) {
     if (value & VGEIN) >> VGEIN_SHIFT <= u64::from(core.geilen) {
         mask |= VGEIN;
     }
+    if core.has.ssnpm {
+        mask |= HUPMM;
+    }
+    let value = masking::legal(core.csrs.hstatus, value, HUPMM);
     core.csrs.hstatus = merge(core.csrs.hstatus, value, mask);
+    core.masking_changed();
     core.interrupts_changed();
 }
 

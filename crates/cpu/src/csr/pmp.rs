@@ -1,9 +1,11 @@
-//! `pmpcfg`, `pmpaddr` and `mseccfg` [priv: machine, PMP; Smepmp; Zkr].
+//! `pmpcfg`, `pmpaddr` and `mseccfg` [priv: machine, PMP; Smepmp; Smmpm; Zkr].
 
 use isa::csr;
+use isa::field::mseccfg::PMM;
 
 use super::Row;
 use crate::core::Core;
+use crate::masking;
 
 const MSECCFG_PMP: u64 = 7;
 const MSECCFG_USEED: u64 = 1 << 8;
@@ -25,11 +27,16 @@ pub(super) const ROWS: &[Row] = &[
         csr::MSECCFG,
         |c, _| c.csrs.mseccfg | if c.has.smepmp { c.mmu.pmp.read_mseccfg() } else { 0 },
         |c, _, v| {
+            let mut kept = 0;
             if c.has.zkr {
-                let user = if c.has.u { MSECCFG_USEED } else { 0 };
-                let supervisor = if c.has.s { MSECCFG_SSEED } else { 0 };
-                c.csrs.mseccfg = v & (user | supervisor);
+                kept |= if c.has.u { MSECCFG_USEED } else { 0 };
+                kept |= if c.has.s { MSECCFG_SSEED } else { 0 };
             }
+            if c.has.smmpm {
+                kept |= PMM;
+            }
+            c.csrs.mseccfg = masking::legal(c.csrs.mseccfg, v, PMM) & kept;
+            c.masking_changed();
             if c.has.smepmp {
                 c.mmu.pmp.write_mseccfg(v & MSECCFG_PMP);
                 c.mmu.pmp_changed();

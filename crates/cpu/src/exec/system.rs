@@ -207,7 +207,7 @@ pub(super) fn cache_op(core: &mut Core, port: &mut dyn Platform, op: &Op) -> Res
         }
         if let Err(mut fault) = core.store_slow(port, block | offset, 8, 0, manner) {
             // The trap names the address of the instruction, not of the block.
-            fault.trap.tval = va;
+            fault.trap.tval = core.masked(va, manner);
             fault.offset = None;
             return Err(fault);
         }

@@ -93,11 +93,12 @@ fn without_u_mode_mret_stays_in_m_mode() {
     assert_eq!(holds(hart, csr::MSTATUS).unwrap() & mstatus::SPP, 0);
 }
 
-// norm: mseccfg_presence, mseccfg_rlb_mmwp_mml_presence, mseccfg_enc_img, mseccfg_pmm_rdonly0, mseccfg_sseed_useed_presence
+// norm: mseccfg_pmm_presence_op, mseccfg_presence, mseccfg_rlb_mmwp_mml_presence, mseccfg_enc_img, mseccfg_pmm_rdonly0, mseccfg_sseed_useed_presence
 #[test]
 fn mseccfg_has_the_fields_of_its_extensions() {
     const SEEDS: u64 = 3 << 8;
     const PMP: u64 = 7;
+    const PMM: u64 = 2 << 32;
     let with = |added: &[Ext]| {
         let mut exts = isa::ExtSet::default_set();
         exts.remove(Ext::Zkr);
@@ -105,11 +106,14 @@ fn mseccfg_has_the_fields_of_its_extensions() {
         fresh(exts, "nop")
     };
     assert_eq!(with(&[]).csr(csr::MSECCFG), None);
-    for (added, fields) in
-        [(&[Ext::Zkr][..], SEEDS), (&[Ext::Smepmp], PMP), (&[Ext::Zkr, Ext::Smepmp], SEEDS | PMP)]
-    {
+    for (added, fields) in [
+        (&[Ext::Zkr][..], SEEDS),
+        (&[Ext::Smepmp], PMP),
+        (&[Ext::Smmpm], PMM),
+        (&[Ext::Zkr, Ext::Smepmp, Ext::Smmpm], SEEDS | PMP | PMM),
+    ] {
         let mut hart = with(added);
-        hart.set_csr(csr::MSECCFG, u64::MAX);
+        hart.set_csr(csr::MSECCFG, u64::MAX ^ 1 << 32);
         assert_eq!(hart.csr(csr::MSECCFG), Some(fields), "{added:?}");
     }
 }

@@ -8,42 +8,46 @@ use isa::{Cause, Exception, ExtSet, Mode, Pa, csr, pte};
 use crate::interrupts::{Lines, hart};
 use crate::rig::BASE;
 
-const SV39: u64 = 8 << 60;
-const MIB: u64 = 1 << 20;
+pub(crate) const SV39: u64 = 8 << 60;
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// Tables: HS-level, VS-stage, G-stage; each a root with gigapages or one page of megapages behind it.
-const HS_ROOT: u64 = BASE + 0x1_0000;
-const HS_NEXT: u64 = BASE + 0x1_1000;
-const VS_ROOT: u64 = BASE + 0x1_2000;
+pub(crate) const HS_ROOT: u64 = BASE + 0x1_0000;
+pub(crate) const HS_NEXT: u64 = BASE + 0x1_1000;
+pub(crate) const VS_ROOT: u64 = BASE + 0x1_2000;
 const VS_NEXT: u64 = BASE + 0x1_3000;
-const G_ROOT: u64 = BASE + 0x1_4000;
+pub(crate) const G_ROOT: u64 = BASE + 0x1_4000;
 const G_NEXT: u64 = BASE + 0x1_8000;
 /// Two megapages of data: what HS-level and what two-stage translation lead to.
-const HS_DATA: u64 = BASE + 2 * MIB;
-const GUEST_DATA: u64 = BASE + 4 * MIB;
-const HS_WORD: u64 = 0x1111;
-const GUEST_WORD: u64 = 0x2222;
+pub(crate) const HS_DATA: u64 = BASE + 2 * MIB;
+pub(crate) const GUEST_DATA: u64 = BASE + 4 * MIB;
+pub(crate) const HS_WORD: u64 = 0x1111;
+pub(crate) const GUEST_WORD: u64 = 0x2222;
 
 /// Virtual addresses of a page for U, of one for S, and of execute-only ones.
-const USER: u64 = 0;
-const SUPERVISOR: u64 = 2 * MIB;
-const USER_X: u64 = 4 * MIB;
-const SUPERVISOR_X: u64 = 6 * MIB;
+pub(crate) const USER: u64 = 0;
+pub(crate) const SUPERVISOR: u64 = 2 * MIB;
+pub(crate) const USER_X: u64 = 4 * MIB;
+pub(crate) const SUPERVISOR_X: u64 = 6 * MIB;
 
-const CODE: u64 = BASE + 0x9000;
+pub(crate) const CODE: u64 = BASE + 0x9000;
 
-fn leaf(pa: u64, flags: u64) -> u64 {
+pub(crate) fn leaf(pa: u64, flags: u64) -> u64 {
     pa >> 12 << 10 | flags | pte::V | pte::A | pte::D
 }
 
-fn table(pa: u64) -> u64 {
+pub(crate) fn table(pa: u64) -> u64 {
     pa >> 12 << 10 | pte::V
 }
 
 /// The same virtual pages at HS-level and in the guest, with different words behind them. Guest physical 1 GiB on is a
 /// window onto RAM.
 fn machine() -> Hart {
-    let mut hart = hart(ExtSet::default_set(), 0);
+    machine_with(ExtSet::default_set())
+}
+
+pub(crate) fn machine_with(exts: ExtSet) -> Hart {
+    let mut hart = hart(exts, 0);
     let put = |hart: &Hart, at: u64, value: u64| hart.ram().write(Pa(at), value).expect("RAM");
     for (root, next, data) in
         [(HS_ROOT, HS_NEXT, HS_DATA), (VS_ROOT, VS_NEXT, 0x4000_0000 + GUEST_DATA - BASE)]
@@ -72,7 +76,7 @@ fn machine() -> Hart {
 }
 
 /// What `word`, with rs1=a1 and rd=a0, gives in M-mode for this address.
-fn load(hart: &mut Hart, word: u32, va: u64) -> Result<u64, Exception> {
+pub(crate) fn load(hart: &mut Hart, word: u32, va: u64) -> Result<u64, Exception> {
     hart.ram().write(Pa(CODE), word).expect("RAM");
     let status = hart.csr(csr::MSTATUS).expect("mstatus");
     hart.set_mode(Mode::M);
@@ -93,9 +97,9 @@ fn load(hart: &mut Hart, word: u32, va: u64) -> Result<u64, Exception> {
     }
 }
 
-const LD: u32 = 0x0005_b503;
-const HLV_D: u32 = 0x6c05_c573;
-const HLVX_WU: u32 = 0x6835_c573;
+pub(crate) const LD: u32 = 0x0005_b503;
+pub(crate) const HLV_D: u32 = 0x6c05_c573;
+pub(crate) const HLVX_WU: u32 = 0x6835_c573;
 
 const NO: Result<u64, Exception> = Err(Exception::LoadPage);
 const HS: Result<u64, Exception> = Ok(HS_WORD);
@@ -104,7 +108,7 @@ const GUEST: Result<u64, Exception> = Ok(GUEST_WORD);
 const NOWHERE: Result<u64, Exception> = Err(Exception::LoadAccess);
 
 /// MPP of U, S and M, in place.
-const MPP: [u64; 3] = [0, 1 << mstatus::MPP_SHIFT, 3 << mstatus::MPP_SHIFT];
+pub(crate) const MPP: [u64; 3] = [0, 1 << mstatus::MPP_SHIFT, 3 << mstatus::MPP_SHIFT];
 
 // norm: mstatus_mprv_hypervisor, mstatus_mprv_ldst_op, hlsv_trans, vsatp_v0, vsstatus_v0
 #[test]

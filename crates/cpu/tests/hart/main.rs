@@ -12,6 +12,7 @@ mod effective;
 mod forms;
 mod guest_traps;
 mod interrupts;
+mod masking;
 mod pmp;
 mod reset;
 mod rig;

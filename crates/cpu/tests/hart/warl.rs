@@ -103,6 +103,7 @@ impl Built {
 
 const ALL: u64 = u64::MAX;
 const LOW_32: u64 = 0xffff_ffff;
+const PMM: u64 = 3 << 32;
 
 /// SIE, SPIE and SPP; FS; SUM and MXR; SDT, with DTE on.
 fn sstatus(built: &Built) -> u64 {
@@ -146,6 +147,8 @@ fn expected(built: &Built) -> Vec<Expected> {
     mpp.extend(built.exts.contains(s).then_some(1));
     mpp.extend(built.exts.contains(u).then_some(0));
     let lines: u64 = (1..=built.geilen).map(|line| 1 << line).sum();
+    // PMLEN 0 and 7.
+    let pmm = |ext| if built.exts.contains(ext) { &[0, 2][..] } else { &[0] };
     // Bits 62 to 58: MINH, SINH, UINH, VSINH, VUINH.
     let modes_inhibited = 1 << 62 | with(s, 1 << 61) | with(u, 1 << 60) | with(h, 3 << 58);
     let mut all = vec![
@@ -184,8 +187,15 @@ fn expected(built: &Built) -> Vec<Expected> {
         bits(csr::MINSTRETCFG, modes_inhibited),
         // Which events there are is the hart's.
         bits(csr::MHPMEVENT3, with(Ext::Sscofpmf, 1 << 63 | modes_inhibited)).free((1 << 56) - 1),
-        bits(csr::MENVCFG, envcfg | enables).field(0x30, cbie),
-        bits(csr::MSECCFG, with(Ext::Zkr, with(u, 1 << 8) | with(s, 1 << 9))).free(7),
+        bits(csr::MENVCFG, envcfg | enables | with(Ext::Smnpm, PMM))
+            .field(0x30, cbie)
+            .field(PMM, pmm(Ext::Smnpm)),
+        bits(
+            csr::MSECCFG,
+            with(Ext::Zkr, with(u, 1 << 8) | with(s, 1 << 9)) | with(Ext::Smmpm, PMM),
+        )
+        .free(7)
+        .field(PMM, pmm(Ext::Smmpm)),
         bits(csr::MSTATEEN0, 3 << 62),
         bits(csr::MSTATEEN1, 1 << 63),
         bits(csr::MSTATEEN2, 1 << 63),
@@ -204,7 +214,9 @@ fn expected(built: &Built) -> Vec<Expected> {
             .dirty(with(Ext::F, 0x6000))
             .exclusive(1 << 24, 1 << 1),
         bits(csr::STVEC, ALL).field(3, &[0, 1]),
-        bits(csr::SENVCFG, envcfg).field(0x30, cbie),
+        bits(csr::SENVCFG, envcfg | with(Ext::Ssnpm, PMM))
+            .field(0x30, cbie)
+            .field(PMM, pmm(Ext::Ssnpm)),
         // FCSR needs Zfinx and JVT Zcmt, and there is no custom state.
         bits(csr::SSTATEEN0, 0),
         bits(csr::SSTATEEN1, 0),
@@ -216,9 +228,10 @@ fn expected(built: &Built) -> Vec<Expected> {
         bits(csr::STIMECMP, ALL),
         bits(
             csr::HSTATUS,
-            // GVA, SPV, SPVP, HU; VTVM, VTW, VTSR. VSBE, HUPMM: no.
-            0x3c0 | 0x70_0000 | 0x3_f000,
+            // GVA, SPV, SPVP, HU; VTVM, VTW, VTSR; HUPMM. VSBE: no.
+            0x3c0 | 0x70_0000 | 0x3_f000 | with(Ext::Ssnpm, 3 << 48),
         )
+        .field(3 << 48, pmm(Ext::Ssnpm))
         .ones(2 << 32)
         .field(0x3_f000, &(0..=u64::from(built.geilen)).collect::<Vec<_>>()),
         bits(csr::HEDELEG, hedeleg).free(built.with(Ext::Zca, 1)),
@@ -366,6 +379,7 @@ fn interrupt_registers_hold_the_interrupts_that_are_built() {
 // norm: menvcfg_sz_acc, menvcfg_pbmte_rdonly0, menvcfg_adue_rdonly0, menvcfg_stce_rdonly0, menvcfg_cbze_rdonly0
 // norm: menvcfg_cbcfe_rdonly0, menvcfg_cbie_rdonly0, senvcfg, stce_bit_exist, mseccfg_sz_acc
 // norm: mseccfg_sseed_useed_presence, mseccfg_useed_rdonly0, mseccfg_sseed_rdonly0, menvcfg_enc_img, menvcfg_cde_rdonly0
+// norm: mseccfg_pmm_enc, menvcfg_pmm_enc, pmlen_supported_values, pmlen_illegal_warl
 // norm: menvcfg_pmm_rdonly0, menvcfg_dte_op, senvcfg_pmm_Ssnpm, senvcfg_cbze, senvcfg_cbcfe, senvcfg_cbie
 #[test]
 fn environment_registers_hold_the_enables_of_what_is_built() {
@@ -473,6 +487,15 @@ fn henvcfg_enables_only_what_menvcfg_does() {
         }
         let mut hart = built.hart();
         let own = 1 | built.with(Ext::Zicbom, 0x70) | built.with(Ext::Zicboz, 0x80);
+        // PMM is not one of them: it does not depend on menvcfg.
+        let pmm = built.with(Ext::Ssnpm, 2 << 32);
+        hart.set_csr(csr::MENVCFG, 0);
+        hart.set_csr(csr::HENVCFG, 2 << 32);
+        assert_eq!(hart.csr(csr::HENVCFG), Some(pmm), "{name}");
+        for reserved in [1 << 32, 3 << 32] {
+            hart.set_csr(csr::HENVCFG, reserved);
+            assert_eq!(hart.csr(csr::HENVCFG), Some(pmm), "{name}");
+        }
         let enables = [
             (Ext::Sstc, 1 << 63),
             (Ext::Svpbmt, 1 << 62),
@@ -483,7 +506,8 @@ fn henvcfg_enables_only_what_menvcfg_does() {
             let on = (0..4).filter(|bit| setting >> bit & 1 != 0).map(|bit| enables[bit].1).sum();
             let there: u64 = enables.iter().map(|(ext, bit)| built.with(*ext, *bit)).sum();
             hart.set_csr(csr::MENVCFG, on);
-            hart.set_csr(csr::HENVCFG, ALL);
+            hart.set_csr(csr::HENVCFG, 0);
+            hart.set_csr(csr::HENVCFG, ALL & !PMM);
             assert_eq!(hart.csr(csr::HENVCFG), Some(own | on & there), "{name} {on:#x}");
             // What is taken away later goes, too.
             hart.set_csr(csr::MENVCFG, 0);

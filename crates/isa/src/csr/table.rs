@@ -159,7 +159,7 @@ csrs! {
         PMPADDR41 PMPADDR42 PMPADDR43 PMPADDR44 PMPADDR45 PMPADDR46 PMPADDR47 PMPADDR48
         PMPADDR49 PMPADDR50 PMPADDR51 PMPADDR52 PMPADDR53 PMPADDR54 PMPADDR55 PMPADDR56
         PMPADDR57 PMPADDR58 PMPADDR59 PMPADDR60 PMPADDR61 PMPADDR62 PMPADDR63;
-    0x747  (Zkr | Smepmp)   "Machine security configuration":                            MSECCFG;
+    0x747  (Zkr | Smepmp | Smmpm) "Machine security configuration":                      MSECCFG;
     0x7a0  (I)              "Trigger select":                                            TSELECT;
     0x7a1  (I)              "Trigger data 1":                                            TDATA1;
     0x7a2  (I)              "Trigger data 2":                                            TDATA2;

@@ -60,6 +60,7 @@ struct PerHart {
     counters: Counters,
     /// `PTE_AD_HW_UPDATING` may not be changed any more.
     ad_updating_locked: bool,
+    pointer_masking_locked: bool,
     /// `MISALIGNED_EXC_DELEG` may not be.
     misaligned_locked: bool,
 }

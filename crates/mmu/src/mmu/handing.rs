@@ -17,6 +17,13 @@ use crate::tlb::Held;
 /// When so many address spaces are fenced at once, starting over is cheaper than finding what came from each.
 const MANY_SPACES: usize = 16;
 
+/// Whether pointer masking would change this address: the upper 7 bits do not repeat the next one. Only a guest
+/// physical address of Sv57x4 can be such a one and lead anywhere. The native TLB is asked before anything is
+/// masked, and so must not hold it.
+fn ignores_bits(va: Va) -> bool {
+    (va.0 << 7) as i64 >> 7 != va.0 as i64
+}
+
 impl Mmu {
     /// Where in RAM an access goes that the fast path does not serve, if an earlier one to its page, or its chunk, tells;
     /// the fast path serves the page from now on. The access lies in one page. [`Mmu::translate`] says the same, more
@@ -64,7 +71,7 @@ impl Mmu {
         target: Target,
     ) -> bool {
         let Target::Ram { pa } = target else { return false };
-        if mapping.held == Held::Not || access.hlvx {
+        if mapping.held == Held::Not || access.hlvx || ignores_bits(va) {
             return false;
         }
         let PageVerdict::Uniform(granted) = self.pmp.page_verdict(pa, access.privilege) else {
