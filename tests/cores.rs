@@ -96,6 +96,45 @@ fn a_log_says_that_the_cycles_of_a_core_do_not_count() {
     assert!(!run(&guest, "--core cva6").stderr.contains("an instruction is a cycle"));
 }
 
+/// Two harts chase lines of their own; the first one counts the cycles it takes, in 256.
+fn chase(core: &str, harts: u8) -> u64 {
+    let guest = elf(&format!(
+        "csrr s0, mhartid; slli s0, s0, 20; li a0, 0x81000000; add s0, s0, a0; li s2, 0x82000000; csrr s4, mhartid; \
+         li a0, {harts}; li a1, 1; amoadd.d x0, a1, (s2); wait: ld a2, 0(s2); bne a2, a0, wait; \
+         csrr s1, mcycle; li a1, 4000; next: ld a2, 0(s0); add s0, s0, a2; addi s0, s0, 256; addi a1, a1, -1; \
+         bnez a1, next; csrr a0, mcycle; sub a0, a0, s1; srli a0, a0, 8; \
+         beqz s4, exit; idle: j idle; {EXIT}"
+    ));
+    let ended = run(&guest, &format!("--core {core} --harts {harts} --memory 64M"));
+    let (_, code) = ended.stderr.split_once("exit code ").expect("an exit code");
+    let digits: String = code.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+#[test]
+fn a_hart_waits_for_another_at_the_memory_s_banks_and_without_banks_it_does_not() {
+    let text = preset("rocket");
+    let with = |banks: &str| {
+        let file = TempFile::new("");
+        let path = file.path().with_extension("toml");
+        let text =
+            text.replace("[memory]\nlatency = 10", &format!("[memory]\nlatency = 40\n{banks}"));
+        std::fs::write(&path, text).unwrap();
+        let cycles = [1, 2, 2].map(|harts| chase(&path.display().to_string(), harts));
+        std::fs::remove_file(&path).unwrap();
+        // It repeats.
+        assert_eq!(cycles[1], cycles[2], "{banks}");
+        (cycles[0], cycles[1])
+    };
+    let (alone, both) = with("");
+    // Apart from when the other one is seen to have come.
+    assert!(alone.abs_diff(both) <= alone / 50, "{alone} {both}");
+    let (alone, both) = with("banks = { count = 1, busy = 50 }");
+    assert!(both > alone + alone / 10, "{alone} {both}");
+    let (_, many) = with("banks = { count = 16, busy = 50 }");
+    assert!(many < both, "{many} {both}");
+}
+
 #[test]
 fn what_is_wrong_in_a_description_is_named() {
     let guest = elf(&format!("li a0, 0; {EXIT}"));

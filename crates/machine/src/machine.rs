@@ -226,6 +226,7 @@ impl Machine {
         };
         let ram = Arc::new(Ram::new(board.ram().base, setup.ram_bytes)?);
         let pma = Arc::new(pma(&board)?);
+        let outer = setup.core.as_ref().and_then(|(core, latency)| core.outer(*latency));
         let harts = (0..setup.harts).map(|id| {
             let config = HartConfig {
                 pmp_entries: setup.pmp_entries,
@@ -240,7 +241,7 @@ impl Machine {
             };
             let mut hart = Hart::new(&config, Arc::clone(&ram), Arc::clone(&pma));
             if let Some((core, memory_latency)) = &setup.core {
-                hart.set_model(core, *memory_latency);
+                hart.set_model(core, *memory_latency, outer.as_ref());
             }
             hart
         });

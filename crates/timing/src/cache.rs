@@ -60,6 +60,8 @@ pub(crate) struct Lookup {
     pub(crate) hit: bool,
     /// A changed line had to go: its address.
     pub(crate) evicted: Option<u64>,
+    /// Any line had to go: its address.
+    pub(crate) replaced: Option<u64>,
     /// Where it is.
     pub(crate) slot: usize,
 }
@@ -147,16 +149,26 @@ impl Cache {
     pub(crate) fn access(&mut self, pa: u64, store: bool) -> Lookup {
         if let Some(slot) = self.find(pa) {
             self.touch(slot, store);
-            return Lookup { hit: true, evicted: None, slot };
+            return Lookup { hit: true, evicted: None, replaced: None, slot };
         }
         let slot = self.victim(pa);
         let old = self.lines[slot];
-        let evicted = (old != 0 && self.dirty[slot]).then(|| (old - 1) << self.line_bits);
+        let replaced = (old != 0).then(|| (old - 1) << self.line_bits);
+        let evicted = replaced.filter(|_| self.dirty[slot]);
         self.lines[slot] = self.line_of(pa) + 1;
         self.dirty[slot] = false;
         self.age += u64::from(old != 0);
         self.touch(slot, store);
-        Lookup { hit: false, evicted, slot }
+        Lookup { hit: false, evicted, replaced, slot }
+    }
+
+    /// Gives up the line of `pa`, if it is there: says where it was.
+    pub(crate) fn remove(&mut self, pa: u64) -> Option<usize> {
+        let slot = self.find(pa)?;
+        self.lines[slot] = 0;
+        self.dirty[slot] = false;
+        self.age += 1;
+        Some(slot)
     }
 
     /// Forgets everything.

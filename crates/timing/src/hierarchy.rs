@@ -3,15 +3,18 @@
 //! None of it knows time, so it may run ahead of the pipeline. What is frequent is found by filters in front of the
 //! tables: they hold nothing that the tables behind them would not say.
 
+mod behind;
+mod shared;
+
 use crate::block::{Block, Run, Touch};
 use crate::cache::Cache;
 use crate::item::{Item, Operands};
 use crate::outcome::{Data, Fetched, Followed, Outcome};
+use crate::outer::{Port, Want};
 use crate::params::{Core, Multiplier};
 use crate::pipeline::{divide_cycles, multiply_iterations, spared};
 use crate::predictor::{Predictor, PseudoLru, Transfer};
 use crate::step::{Place, Step, Target, Walker};
-use crate::stores::{Undrained, bytes_of};
 use crate::tlb::{Context, Flush, SharedTlb, Tlb, Walk};
 use crate::work::{Flow, Unit};
 use std::sync::Arc;
@@ -78,6 +81,14 @@ pub(crate) struct Hierarchy {
     /// Stores that loads and stores can still meet are later than these.
     load_horizon: u64,
     store_horizon: u64,
+    /// The cycle of the last issue.
+    pub(crate) now: u64,
+    /// Whether the last jump was before that, and when; whether lines may have gone from an inclusive cache since.
+    going: bool,
+    stale: bool,
+    base: u64,
+    /// The way to what is shared with other harts.
+    port: Option<Port>,
 }
 
 impl Hierarchy {
@@ -111,6 +122,11 @@ impl Hierarchy {
             bytes: Box::new([0; 256]),
             load_horizon: 0,
             store_horizon: 0,
+            now: 0,
+            going: false,
+            stale: false,
+            base: 0,
+            port: None,
             core: Arc::clone(core),
         }
     }
@@ -151,8 +167,28 @@ impl Hierarchy {
         resumes: bool,
         walker: &mut dyn Walker,
     ) -> Outcome {
-        let &Step { item, pc, pa, context, .. } = step;
+        let context = step.context;
         let mark = self.mark(context);
+        self.go_on();
+        let outcome = self.outcome_of(step, (context, mark), resumes, walker);
+        if !self.wants() {
+            return outcome;
+        }
+        let mut settled = [(0, outcome)];
+        self.settle(&mut settled);
+        settled[0].1
+    }
+
+    /// The same, but for what the caches did not have.
+    fn outcome_of(
+        &mut self,
+        step: &Step<'_>,
+        (context, mark): (Context, u64),
+        resumes: bool,
+        walker: &mut dyn Walker,
+    ) -> Outcome {
+        let &Step { item, pc, pa, .. } = step;
+        self.want(0, Want::Fetch(0));
         let mut outcome = self.fetches(item, (pc, pa), (context, mark), resumes, walker);
         outcome.operand = self.operand(item, step.operands);
         if item.refetches {
@@ -176,6 +212,7 @@ impl Hierarchy {
             outcome.data = Data::Unknown;
             return outcome;
         };
+        self.want(0, Want::Data);
         let mark = self.mark(access.context);
         outcome.walk = self.translate(access.va, (access.context, mark), walker);
         let marked = access.va ^ mark;
@@ -244,6 +281,7 @@ impl Hierarchy {
                     if usual {
                         continue;
                     }
+                    self.want(number, Want::Data);
                     let walk = self.translate(va, (data, mark), walker);
                     let behind = self.behind_load(marked, bytes);
                     let data = if self.knows_line(marked) {
@@ -266,6 +304,7 @@ impl Hierarchy {
                         }
                         continue;
                     }
+                    self.want(number, Want::Data);
                     let walk = self.translate(va, (data, mark), walker);
                     let behind = self.behind_store(marked, bytes);
                     let data = self.store_data(marked, walker.locate(va));
@@ -279,10 +318,14 @@ impl Hierarchy {
                 }
             }
         }
-        if unusual.len() > 1 {
+        if !unusual.is_empty() {
             unusual.sort_by_key(|&(number, _)| number);
+            if self.wants() {
+                self.settle(unusual);
+            }
         }
         let Some(transfer) = block.transfer(run.pc).filter(|_| all) else {
+            self.go_on();
             return Followed::Straight;
         };
         let (followed, ahead) = self.follow(&transfer, run.next, walker);
@@ -306,6 +349,7 @@ impl Hierarchy {
     ) {
         let (mut pc, mut pa, mut resumes) = (run.pc, block.pa, resumes);
         for (number, item) in block.done(run).iter().enumerate() {
+            self.want(number as u8, Want::Fetch(0));
             let outcome = self.fetches(item, (pc, pa), context, resumes, walker);
             if outcome != Outcome::default() {
                 unusual.push((number as u8, outcome));
@@ -342,6 +386,7 @@ impl Hierarchy {
     ) -> (Followed, u8) {
         let after = transfer.pc.wrapping_add(transfer.len);
         let taken = transfer.flow != Flow::Branch || next != after;
+        self.jumped();
         let guess = self.predictor.follow(transfer, next, taken);
         match (guess.next == next, taken, guess.early) {
             (false, ..) => {
@@ -398,6 +443,7 @@ impl Hierarchy {
     /// A trap.
     pub(crate) fn trapped(&mut self) {
         self.predictor.trapped();
+        self.jumped();
     }
 
     /// A memory-management fence removes translations.
@@ -431,6 +477,9 @@ impl Hierarchy {
             outcome.fetch[0] = self.packet(packet, context, walker);
         }
         if let Some(begins) = item.begins {
+            if let Some(port) = &mut self.port {
+                port.want = Want::Fetch(1);
+            }
             let begins = u64::from(begins);
             let packet = (pc.wrapping_add(begins), pa.wrapping_add(begins));
             outcome.fetch[1] = self.packet(packet, context, walker);
@@ -460,6 +509,9 @@ impl Hierarchy {
         if line != self.fetch_line {
             self.fetch_line = line;
             fetched.miss = !self.icache.access(pa, false).hit;
+            if fetched.miss {
+                self.ask(pa, false, None);
+            }
         }
         fetched
     }
@@ -549,6 +601,7 @@ impl Hierarchy {
                 self.read
             } else {
                 self.drop_line(lookup.slot);
+                self.ask(pa, true, lookup.evicted);
                 self.read_miss
             };
         }
@@ -571,57 +624,6 @@ impl Hierarchy {
         false
     }
 
-    /// How many stores ago the last one was made to a word at the same place in a page as a load's; where stores go to the
-    /// cache, to its bytes.
-    #[inline]
-    fn behind_load(&self, marked: u64, size: u8) -> u16 {
-        let last = self.offsets[(marked >> 3) as usize % OFFSETS];
-        let ago = self.stores - last + 1;
-        if last <= self.load_horizon || ago > REACH {
-            return 0;
-        }
-        if self.core.store.is_some() {
-            return ago as u16;
-        }
-        let bytes = bytes_of(marked, size);
-        let meets = |ago: &u64| {
-            let store = self.stores + 1 - ago;
-            let place = store as usize % 256;
-            store > self.load_horizon
-                && self.words[place] == marked >> 3
-                && self.bytes[place] & bytes != 0
-        };
-        (1..=Undrained::STORES as u64).find(meets).unwrap_or_default() as u16
-    }
-
-    /// How many stores ago the last one was made to a store's word, and takes note of this one.
-    #[inline]
-    fn behind_store(&mut self, marked: u64, size: u8) -> u16 {
-        let word = marked >> 3;
-        let offset = word as usize % OFFSETS;
-        let last = self.offsets[offset];
-        let matters = last > self.store_horizon && self.core.store.is_some();
-        let behind = if matters { self.behind_word(word, last) } else { 0 };
-        self.stores += 1;
-        self.offsets[offset] = self.stores;
-        self.words[self.stores as usize % 256] = word;
-        self.bytes[self.stores as usize % 256] = bytes_of(marked, size);
-        behind
-    }
-
-    /// The same for a word whose place in a page was stored to at `last`.
-    fn behind_word(&self, word: u64, last: u64) -> u16 {
-        let least = self.store_horizon.max(self.stores.saturating_sub(REACH));
-        let mut store = last;
-        while store > least {
-            if self.words[store as usize % 256] == word {
-                return (self.stores - store + 1) as u16;
-            }
-            store -= 1;
-        }
-        0
-    }
-
     /// Whether the filter knows that the line of a load is in the data cache.
     #[inline]
     fn knows_line(&self, marked: u64) -> bool {
@@ -634,6 +636,7 @@ impl Hierarchy {
         let lookup = self.dcache.access(pa, false);
         if !lookup.hit {
             self.drop_line(lookup.slot);
+            self.ask(pa, false, lookup.evicted);
         }
         if self.core.dcache.is_random() {
             let line = marked >> self.dcache.line_bits();
@@ -666,6 +669,7 @@ impl Hierarchy {
         let lookup = self.dcache.access(pa, true);
         if !lookup.hit {
             self.drop_line(lookup.slot);
+            self.ask(pa, false, lookup.evicted);
         }
         if self.core.dcache.is_random() {
             let line = marked >> self.dcache.line_bits();

@@ -10,6 +10,7 @@ mod item;
 mod memo;
 mod model;
 mod outcome;
+mod outer;
 mod params;
 mod pipeline;
 mod predictor;
@@ -24,6 +25,7 @@ pub use cache::{Geometry, Replacement};
 pub use clock::{Clock, ClockError};
 pub use item::{Item, Operands};
 pub use model::Model;
+pub use outer::{Banks, Outer, SecondCache};
 pub use params::{
     Atomic, Core, CoreError, Csrs, Divider, Fetch, Float, Integer, Load, Memory, Multiplier,
     PRESETS, System, Translation,

@@ -10,6 +10,7 @@ use crate::hierarchy::{Hierarchy, REACH};
 use crate::item::Item;
 use crate::memo::{self, Edge, Key, Memo};
 use crate::outcome::Outcome;
+use crate::outer::Outer;
 use crate::params::{CYCLES_MAX, Core};
 use crate::pipeline::{BEGIN, Pipeline, Trap};
 use crate::predictor::Transfer;
@@ -45,6 +46,8 @@ impl Model {
     /// A core out of reset, on a memory of its own latency or of another one.
     pub fn new(core: &Core, memory_latency: Option<u64>) -> Self {
         let latency = memory_latency.unwrap_or(core.memory.latency).min(CYCLES_MAX);
+        // What lies next to the first caches.
+        let latency = core.l2.map_or(latency, |l2| l2.latency);
         let core = Arc::new(core.clone());
         Self {
             hierarchy: Hierarchy::new(&core, latency),
@@ -61,6 +64,15 @@ impl Model {
             blocks: 0,
             core,
         }
+    }
+
+    /// The same, where what its first caches do not have comes from `outer`, as [`Core::outer`] makes it once for all harts.
+    pub fn sharing(core: &Core, memory_latency: Option<u64>, outer: Option<&Outer>) -> Self {
+        let mut model = Self::new(core, memory_latency);
+        if let Some(outer) = outer {
+            model.hierarchy.share(outer.clone());
+        }
+        model
     }
 
     /// From now on the pipeline works everything out, as if it had seen nothing before: the cycles are the same.
@@ -96,6 +108,7 @@ impl Model {
             self.show();
             self.at = None;
             self.pipeline.skip_to(cycle + BEGIN);
+            self.hierarchy.jumped();
             self.issued = self.pipeline.issued;
         }
     }
@@ -105,6 +118,7 @@ impl Model {
         self.show();
         self.at = None;
         self.hierarchy.set_windows(REACH as usize, REACH as usize);
+        self.hierarchy.now = self.issued;
         let outcome = self.hierarchy.outcome(step, self.pipeline.resumes(), walker);
         self.pipeline.issue(step.item, &outcome);
         self.issued = self.pipeline.issued;
@@ -142,6 +156,7 @@ impl Model {
     /// A block was executed.
     #[inline]
     pub fn run(&mut self, block: &Block, run: &Run<'_>, walker: &mut dyn Walker) {
+        self.hierarchy.now = self.issued;
         if run.done != block.items.len() {
             self.show();
             self.at = None;

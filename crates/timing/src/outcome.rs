@@ -8,6 +8,8 @@ pub(crate) struct Fetched {
     pub(crate) walk: u32,
     /// It missed the instruction cache.
     pub(crate) miss: bool,
+    /// The cycles that this took beyond the latency of what lies next to the first caches.
+    pub(crate) beyond: u16,
 }
 
 /// An access to memory.
@@ -42,6 +44,8 @@ pub(crate) struct Outcome {
     pub(crate) operand: u16,
     /// Cycles of the walk that it needed, 0 for none.
     pub(crate) walk: u32,
+    /// The cycles that a miss took beyond the latency of what lies next to the first caches.
+    pub(crate) beyond: u16,
     /// It sends the front-end elsewhere: so many packets on the way that this was on, there is one that is not in the
     /// instruction cache. 0 for none that is near.
     pub(crate) ahead: u8,

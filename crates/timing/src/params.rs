@@ -3,6 +3,7 @@
 
 use crate::architecture::{self, Architecture};
 use crate::cache::Geometry;
+use crate::outer::{Banks, Outer, SecondCache};
 use crate::predictor::PredictorParams;
 use crate::stores::StoreParams;
 use crate::tlb::{SharedTlbParams, TlbParams};
@@ -33,6 +34,9 @@ pub struct Core {
     pub calls_retire: bool,
     /// The memory behind the caches.
     pub memory: Memory,
+    /// A second cache in front of it, which all harts share.
+    #[serde(default)]
+    pub l2: Option<SecondCache>,
     /// The front-end.
     pub fetch: Fetch,
     /// Branch prediction.
@@ -62,8 +66,11 @@ pub struct Core {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// Cycles to the first beat of a line.
+    /// Cycles to the first beat of a line; where there is a second cache, from when that does not have it.
     pub latency: u64,
+    /// Its banks, which all harts share; without them it serves any number of requests at once.
+    #[serde(default)]
+    pub banks: Option<Banks>,
 }
 
 /// The front-end.
@@ -352,6 +359,13 @@ impl Core {
         Ok(core)
     }
 
+    /// What lies behind the first caches of harts of this kind, on a memory of its own latency or of another one, for
+    /// [`crate::Model::sharing`]; `None` where they share but a memory that serves any number of requests at once.
+    pub fn outer(&self, memory_latency: Option<u64>) -> Option<Outer> {
+        let latency = memory_latency.unwrap_or(self.memory.latency).min(CYCLES_MAX);
+        Outer::new(self.l2, self.memory.banks, self.dcache.line, latency)
+    }
+
     fn check(&self) -> Result<(), CoreError> {
         let sound = [
             ("icache", self.icache.is_sound()),
@@ -362,6 +376,13 @@ impl Core {
             ("translation.shared", self.translation.shared.is_none_or(|shared| shared.is_sound())),
             ("translation.tables", self.translation.tables <= 1024),
             ("memory", self.memory.latency <= CYCLES_MAX),
+            ("memory.banks", self.memory.banks.is_none_or(|banks| banks.is_sound())),
+            ("l2.cache", self.l2.is_none_or(|l2| l2.cache.is_sound())),
+            (
+                "l2.cache.line",
+                self.l2.is_none_or(|l2| l2.cache.line >= self.icache.line.max(self.dcache.line)),
+            ),
+            ("l2.banks", self.l2.and_then(|l2| l2.banks).is_none_or(|banks| banks.is_sound())),
             (
                 "fetch.bytes",
                 self.fetch.bytes.is_power_of_two() && (4..=64).contains(&self.fetch.bytes),

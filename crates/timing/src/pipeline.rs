@@ -288,7 +288,7 @@ impl Pipeline {
             at = self.walked(at, packet.walk);
         }
         if packet.miss {
-            at += self.latency + self.core.fetch.miss;
+            at += self.latency + self.core.fetch.miss + u64::from(packet.beyond);
         }
         self.fetched = at;
     }
@@ -439,7 +439,7 @@ impl Pipeline {
                     let asks = params.hit.saturating_sub(1);
                     start = stores.readable(start + asks) - asks;
                 }
-                let served = self.touch(outcome.data, start);
+                let served = self.touch(outcome, start);
                 let narrow = item.work.unit == Unit::LoadNarrow;
                 let extra = if item.work.target >= 32 { self.core.float.load_extra } else { 0 };
                 let hit = if narrow { params.narrow } else { params.hit } + extra;
@@ -449,7 +449,7 @@ impl Pipeline {
                 } else if outcome.data == Data::Hit {
                     start + hit
                 } else {
-                    start + params.miss + self.latency
+                    start + params.miss + self.latency + u64::from(outcome.beyond)
                 }
             }
         };
@@ -460,14 +460,15 @@ impl Pipeline {
     }
 
     /// A miss keeps the data cache busy: says until when, for an access at `start`.
-    fn touch(&mut self, data: Data, start: u64) -> u64 {
+    fn touch(&mut self, outcome: &Outcome, start: u64) -> u64 {
+        let data = outcome.data;
         let load = &self.core.load;
         let written = if data == Data::MissWritten { load.write_back } else { 0 };
         if !matches!(data, Data::Miss | Data::MissWritten) {
             return start;
         }
         let busy = if load.reissues { load.miss } else { load.busy };
-        self.cache_free = start + busy + self.latency + written;
+        self.cache_free = start + busy + self.latency + u64::from(outcome.beyond) + written;
         self.cache_free
     }
 
@@ -498,8 +499,8 @@ impl Pipeline {
                 stores.store(outcome.behind, start);
                 return committed;
             }
-            (None, data) => {
-                let served = self.touch(data, start);
+            (None, _) => {
+                let served = self.touch(outcome, start);
                 if self.core.load.reissues {
                     start = served;
                 }
@@ -524,7 +525,7 @@ impl Pipeline {
         let done = if params.in_memory {
             self.written(start) + cycles + self.latency
         } else {
-            start = self.touch(outcome.data, start);
+            start = self.touch(outcome, start);
             start + cycles
         };
         self.refetch(done);

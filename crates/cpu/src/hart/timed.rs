@@ -62,10 +62,16 @@ impl Timed {
 }
 
 impl Hart {
-    /// From now on its cycles are what `core` would take, on a memory of its own latency or of another one.
-    pub fn set_model(&mut self, core: &timing::Core, memory_latency: Option<u64>) {
+    /// From now on its cycles are what `core` would take, on a memory of its own latency or of another one; `outer` is what it shares
+    /// with other harts, as [`timing::Core::outer`] makes it.
+    pub fn set_model(
+        &mut self,
+        core: &timing::Core,
+        memory_latency: Option<u64>,
+        outer: Option<&timing::Outer>,
+    ) {
         self.timed = Some(Box::new(Timed {
-            model: Model::new(core, memory_latency),
+            model: Model::sharing(core, memory_latency, outer),
             code: TimedCode::new(),
             noted: Noted::new(),
             walks: KnownWalks::default(),

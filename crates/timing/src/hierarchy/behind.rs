@@ -1,0 +1,57 @@
+//! Which of the last stores a load or a store can meet, in numbers of stores.
+
+use super::{Hierarchy, OFFSETS, REACH};
+use crate::stores::{Undrained, bytes_of};
+
+impl Hierarchy {
+    /// How many stores ago the last one was made to a word at the same place in a page as a load's; where stores go to the
+    /// cache, to its bytes.
+    #[inline]
+    pub(super) fn behind_load(&self, marked: u64, size: u8) -> u16 {
+        let last = self.offsets[(marked >> 3) as usize % OFFSETS];
+        let ago = self.stores - last + 1;
+        if last <= self.load_horizon || ago > REACH {
+            return 0;
+        }
+        if self.core.store.is_some() {
+            return ago as u16;
+        }
+        let bytes = bytes_of(marked, size);
+        let meets = |ago: &u64| {
+            let store = self.stores + 1 - ago;
+            let place = store as usize % 256;
+            store > self.load_horizon
+                && self.words[place] == marked >> 3
+                && self.bytes[place] & bytes != 0
+        };
+        (1..=Undrained::STORES as u64).find(meets).unwrap_or_default() as u16
+    }
+
+    /// How many stores ago the last one was made to a store's word, and takes note of this one.
+    #[inline]
+    pub(super) fn behind_store(&mut self, marked: u64, size: u8) -> u16 {
+        let word = marked >> 3;
+        let offset = word as usize % OFFSETS;
+        let last = self.offsets[offset];
+        let matters = last > self.store_horizon && self.core.store.is_some();
+        let behind = if matters { self.behind_word(word, last) } else { 0 };
+        self.stores += 1;
+        self.offsets[offset] = self.stores;
+        self.words[self.stores as usize % 256] = word;
+        self.bytes[self.stores as usize % 256] = bytes_of(marked, size);
+        behind
+    }
+
+    /// The same for a word whose place in a page was stored to at `last`.
+    fn behind_word(&self, word: u64, last: u64) -> u16 {
+        let least = self.store_horizon.max(self.stores.saturating_sub(REACH));
+        let mut store = last;
+        while store > least {
+            if self.words[store as usize % 256] == word {
+                return (self.stores - store + 1) as u16;
+            }
+            store -= 1;
+        }
+        0
+    }
+}
