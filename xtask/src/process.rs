@@ -265,7 +265,9 @@ mod tests {
         ]);
         let mut stamps = Vec::new();
         let watched = watch_lines(&mut shell, None, false, |_, cpu| stamps.push(cpu)).unwrap();
-        assert!(stamps.len() == 2 && stamps[0] < stamps[1], "{stamps:?}");
-        assert!(stamps[1] <= watched.cpu, "{stamps:?}, {:?}", watched.cpu);
+        // On a busy machine both lines may be read at once, behind the loop.
+        assert!(stamps.len() == 2 && stamps[0] <= stamps[1], "{stamps:?}");
+        let all = watched.cpu;
+        assert!(stamps[1] > all / 2 && stamps[1] <= all, "{stamps:?}, {all:?}");
     }
 }
