@@ -398,3 +398,60 @@ fn a_program_that_came_through_a_pipe_is_not_read_again() {
     assert_eq!(ended.code, Some(124), "{}", ended.stderr);
     assert!(ended.stderr.contains("traps for ever"), "{}", ended.stderr);
 }
+
+/// Hart 1 jumps to where nothing can be executed, with a trap handler there that cannot either until somebody writes it; hart 0
+/// waits a while and then does `then`.
+fn with_a_hart_that_loops(then: &str) -> TempFile {
+    elf(&format!(
+        "       csrr t0, mhartid
+                beqz t0, first
+                la t0, handler
+                csrw mtvec, t0
+                li t0, 0x40000000
+                jr t0
+        first:  li t0, 50000
+        wait:   addi t0, t0, -1
+                bnez t0, wait
+                {then}
+                {EXIT}
+                .align 3
+        flag:   .dword 0
+        handler: .dword 0"
+    ))
+}
+
+#[test]
+fn a_hart_that_traps_for_ever_does_not_end_the_work_of_others() {
+    let ended = run(&with_a_hart_that_loops("li a0, 7\nj exit"), "--harts 2 --timeout 60");
+    assert_eq!(ended.code, Some(7), "{}", ended.stderr);
+    let told = ended.stderr.matches("hart 1 cannot run its trap handler").count();
+    assert_eq!(told, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("instruction access fault at pc 0x40000000"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_hart_that_traps_for_ever_goes_on_when_another_writes_its_handler() {
+    // What hart 1 then does: sd t1, -8(handler), with the address in mtvec.
+    let then = "la t0, flag
+                li t2, 0x30502373
+                sw t2, 8(t0)
+                li t2, 0xfe633c23
+                sw t2, 12(t0)
+        look:   ld a0, 0(t0)
+                beqz a0, look
+                la t2, handler
+                sub a0, a0, t2
+                j exit";
+    let ended = run(&with_a_hart_that_loops(then), "--harts 2 --timeout 60 --max-insns 1e7");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn harts_that_only_wait_cannot_help_one_that_traps_for_ever() {
+    // All interrupts are off, and nothing is on its way.
+    for then in ["csrw mie, zero\nstill: wfi\nj still", "csrw mtvec, zero\nebreak"] {
+        let ended = run(&with_a_hart_that_loops(then), "--harts 2 --timeout 60");
+        assert_eq!(ended.code, Some(124), "{}", ended.stderr);
+        assert!(ended.stderr.contains("traps for ever"), "{}", ended.stderr);
+    }
+}

@@ -87,7 +87,8 @@ pub enum Stop {
     Requested,
     /// Every hart waits and nothing is left that could wake one.
     Asleep,
-    /// A hart traps for ever and retires nothing between: its handler cannot run.
+    /// A hart traps for ever and retires nothing between: its handler cannot run, and no other hart is left that works
+    /// or could wake.
     TrapLoop {
         /// Which hart.
         hart: usize,
@@ -487,16 +488,15 @@ impl Machine {
                 Round::Halted { hart } => return Ok(Leg::Halted { hart }),
                 Round::Idle { next } => {
                     if !self.idle(next, input) {
-                        return Ok(Leg::Ended(Stop::Asleep));
+                        let looping = self.turns.looping().map(|(hart, exit)| stopped(hart, exit));
+                        return Ok(Leg::Ended(looping.flatten().unwrap_or(Stop::Asleep)));
                     }
                 }
-                Round::Stop { hart, exit: Exit::TrapLoop { exception, pc } } => {
-                    return Ok(Leg::Ended(Stop::TrapLoop { hart, exception, pc }));
+                Round::Stop { hart, exit } => {
+                    if let Some(stop) = stopped(hart, exit) {
+                        return Ok(Leg::Ended(stop));
+                    }
                 }
-                Round::Stop { hart, exit: Exit::CriticalError { cause, pc } } => {
-                    return Ok(Leg::Ended(Stop::CriticalError { hart, cause, pc }));
-                }
-                Round::Stop { .. } => {}
             }
         }
     }
@@ -771,6 +771,15 @@ impl Machine {
     /// Main memory.
     pub fn ram(&self) -> &Ram {
         &self.ram
+    }
+}
+
+/// How a run ends with a hart that cannot go on; none for any other exit.
+fn stopped(hart: usize, exit: Exit) -> Option<Stop> {
+    match exit {
+        Exit::TrapLoop { exception, pc } => Some(Stop::TrapLoop { hart, exception, pc }),
+        Exit::CriticalError { cause, pc } => Some(Stop::CriticalError { hart, cause, pc }),
+        _ => None,
     }
 }
 

@@ -25,7 +25,7 @@ pub type Log = dyn FnMut(cpu::Event<'_>);
 pub(crate) enum Round {
     /// All harts are at the round's end.
     Passed,
-    /// Every hart waits. Nothing happens before `next`, in cycles; nothing ever does if it is `None`.
+    /// Every hart waits, or traps for ever. Nothing happens before `next`, in cycles; nothing ever does if it is `None`.
     Idle {
         /// When a device or a comparator has something in store.
         next: Option<u64>,
@@ -92,6 +92,10 @@ pub(crate) struct Turns {
     frozen: Vec<bool>,
     /// The round in which a debugger halted a hart.
     unfinished: Option<Unfinished>,
+    /// Of each hart the exit with which its last turn ended early, because its trap handler cannot run.
+    loops: Vec<Option<Exit>>,
+    /// Harts of which the user was told that.
+    told: Vec<bool>,
 }
 
 /// A round that is to go on where it was left.
@@ -109,7 +113,8 @@ impl Turns {
     pub(crate) fn new(harts: Vec<Hart>, turn_insns: u64) -> Self {
         let states = vec![State::Running; harts.len()];
         let frozen = vec![false; harts.len()];
-        Self { harts, states, cycle: 0, turn_insns, frozen, unfinished: None }
+        let (loops, told) = (vec![None; harts.len()], vec![false; harts.len()]);
+        Self { harts, states, cycle: 0, turn_insns, frozen, unfinished: None, loops, told }
     }
 
     /// All harts run, or none does until it is started.
@@ -176,6 +181,7 @@ impl Turns {
                 // What other harts wrote in between may have been the reserved bytes.
                 self.harts[index].clear_reservation();
             }
+            self.loops[index] = None;
             while self.takes_turns(index) && self.harts[index].cycle() < end {
                 let hart = &mut self.harts[index];
                 let left = end - hart.cycle();
@@ -199,6 +205,11 @@ impl Turns {
                         Exit::Halted => {
                             self.unfinished = Some(Unfinished { hart: index, end, retired_before });
                             return Round::Halted { hart: index };
+                        }
+                        exit @ Exit::TrapLoop { .. } if several => {
+                            // The rest of its turn would be the same trap again and again.
+                            self.note_loop(index, exit);
+                            break;
                         }
                         exit @ (Exit::Stopped
                         | Exit::TrapLoop { .. }
@@ -229,7 +240,12 @@ impl Turns {
                 }
             }
         }
-        if self.retired() == retired_before && self.all_wait() {
+        if self.retired() == retired_before && self.none_works() {
+            if let Some((hart, exit)) = self.looping()
+                && !self.any_waits()
+            {
+                return Round::Stop { hart, exit };
+            }
             return Round::Idle { next: self.next_event(bus) };
         }
         // A lone hart that has come to wait may wake at any cycle: its time is not rounded up.
@@ -242,11 +258,40 @@ impl Turns {
         self.states[hart] != State::Stopped && !self.frozen[hart]
     }
 
-    fn all_wait(&self) -> bool {
+    /// Whether no hart has anything to do: each waits, is stopped or held, or cannot run its trap handler.
+    fn none_works(&self) -> bool {
         let idle = |(index, hart): (usize, &Hart)| {
-            self.states[index] != State::Running || self.frozen[index] || hart.waiting()
+            self.states[index] != State::Running
+                || self.frozen[index]
+                || hart.waiting()
+                || self.loops[index].is_some()
         };
         self.harts.iter().enumerate().all(idle)
+    }
+
+    /// Whether some hart waits that an interrupt can wake.
+    fn any_waits(&self) -> bool {
+        let waits = |index| self.takes_turns(index) && self.loops[index].is_none();
+        (0..self.harts.len()).any(waits)
+    }
+
+    /// A hart that cannot run its trap handler, if there is one: which, and with what it left its turn.
+    pub(crate) fn looping(&self) -> Option<(usize, Exit)> {
+        let looping = |(hart, exit): (usize, &Option<Exit>)| Some((hart, (*exit)?));
+        self.loops.iter().enumerate().find_map(looping)
+    }
+
+    /// Other harts go on without a hart that cannot run its trap handler: they may repair it.
+    fn note_loop(&mut self, hart: usize, exit: Exit) {
+        self.loops[hart] = Some(exit);
+        if let Exit::TrapLoop { exception, pc } = exit
+            && !std::mem::replace(&mut self.told[hart], true)
+        {
+            tracing::warn!(
+                "hart {hart} cannot run its trap handler and traps again and again; the first was: {exception} \
+                 at pc {pc:#x}"
+            );
+        }
     }
 
     fn bring_harts_to(&mut self, cycle: u64) {
