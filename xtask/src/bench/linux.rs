@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::initramfs::{self, READY};
-use crate::inputs::{self, Inputs};
+use crate::inputs::{self, Inputs, Request, Suite};
 use crate::kvm::selftests::{self, list};
 use crate::kvm::session::PREAMBLE;
 use crate::kvm::{Kit, Shape, guests};
@@ -181,6 +181,11 @@ pub(super) fn measure(
     emulators: &[Emulator],
     report: &mut Report,
 ) -> Result<()> {
+    let is_dirty_log = |one: &Chosen| matches!(one.boot.work, Work::DirtyLog);
+    ensure!(
+        args.inputs.suite == Suite::Sid || !chosen.iter().any(is_dirty_log),
+        "dirty_log_perf_test is there for sid's kernel only"
+    );
     let inputs = linux::get(&args.inputs)?;
     let nestwalk = match emulators.iter().find(|one| one.kind == Kind::Nestwalk) {
         Some(ours) => ours.path.clone(),
@@ -188,7 +193,8 @@ pub(super) fn measure(
     };
     let folder = inputs::workspace().join("target/bench");
     fs::create_dir_all(&folder)?;
-    let kit = LinuxKit { inputs: &inputs, nestwalk: &nestwalk, folder: &folder };
+    let request = args.inputs.request();
+    let kit = LinuxKit { inputs: &inputs, request: &request, nestwalk: &nestwalk, folder: &folder };
     report.settings.push(format!(
         "Linux: {ISA}, OpenSBI, one hart, the device tree of {}, except Spike's",
         nestwalk.display()
@@ -244,6 +250,7 @@ pub(super) fn measure(
 /// What all boots have in common.
 struct LinuxKit<'a> {
     inputs: &'a Inputs,
+    request: &'a Request,
     nestwalk: &'a Path,
     folder: &'a Path,
 }
@@ -261,7 +268,7 @@ impl LinuxKit<'_> {
                 ScriptInitramfs::with(self.inputs, "bench", &script, &files)
             }
             Work::DirtyLog => {
-                let (files, script) = selftests::one(self.inputs, DIRTY_LOG)?;
+                let (files, script) = selftests::one(self.inputs, self.request, DIRTY_LOG)?;
                 let script = format!("{PREAMBLE}\n{script}");
                 ScriptInitramfs::with(self.inputs, "bench", &script, &files)
             }

@@ -99,6 +99,13 @@ pub fn bench(args: &BenchArgs) -> Result<ExitCode> {
         args.seconds > 0.0 && args.seconds <= 60.0,
         "--seconds must be more than 0, at most 60"
     );
+    for path in [&args.nestwalk, &args.spike, &args.qemu].into_iter().flatten() {
+        ensure!(path.is_file(), "{} is no file", path.display());
+    }
+    if let Some(path) = &args.json {
+        // What has taken an hour must not be lost to a wrong name.
+        fs::write(path, "").with_context(|| path.display().to_string())?;
+    }
     tools::need(&[tools::CROSS_COMPILER])?;
     let emulators = emulators(args)?;
     let mut report = Report {

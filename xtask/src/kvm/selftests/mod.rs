@@ -151,8 +151,8 @@ pub fn check(nestwalk: &Path) -> Result<Duration> {
 }
 
 /// The files and the script that run one command of a test, which is in no list, in a machine with `session::PREAMBLE`.
-pub fn one(inputs: &Inputs, command: &str) -> Result<(Vec<Extra>, String)> {
-    let programs = build::get(inputs, &Request::new(Suite::Sid))?;
+pub fn one(inputs: &Inputs, request: &Request, command: &str) -> Result<(Vec<Extra>, String)> {
+    let programs = build::get(inputs, request)?;
     let test = Test {
         limit_seconds: 3600,
         expected: list::Verdict::Pass.into(),
