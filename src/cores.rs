@@ -14,7 +14,7 @@ use timing::{Architecture, Core};
 /// What lists the presets in place of a run.
 pub(crate) const LIST: &str = "list";
 /// The core of `--timing on` alone.
-const GENERAL: &str = "cva6";
+const GENERAL: &str = "generic-h";
 /// The largest file of a shape or a core that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 16;
 /// Far more than any memory takes, in cycles.
@@ -133,7 +133,7 @@ fn standing(core: &Core) -> &'static str {
     match (core.hypothetical, &core.measured_as) {
         (true, _) => "HYPOTHETICAL: no such core was built",
         (false, Some(_)) => "compared with its RTL",
-        (false, None) => "compared with no measured program",
+        (false, None) => "not validated: compared with no measured program",
     }
 }
 

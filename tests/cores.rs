@@ -83,7 +83,24 @@ fn the_presets_are_listed_with_how_well_they_are_known() {
         let line = listed.stdout.lines().find(|line| line.starts_with(&start)).expect(name);
         assert_eq!(line.contains("compared with its RTL"), core.measured_as.is_some(), "{line}");
         assert_eq!(line.contains("HYPOTHETICAL"), core.hypothetical, "{line}");
+        let known = core.measured_as.is_some() || core.hypothetical;
+        assert_eq!(line.contains("not validated"), !known, "{line}");
     }
+}
+
+#[test]
+fn every_preset_runs_a_guest_and_a_hypothetical_one_says_that_it_is() {
+    let guest =
+        elf(&format!("li a1, 1000; next: addi a1, a1, -1; bnez a1, next; li a0, 0; {EXIT}"));
+    for (name, _) in timing::PRESETS {
+        let ended = run(&guest, &format!("--core {name}"));
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
+        assert_eq!(figures(&ended), figures(&run(&guest, &format!("--core {name}"))), "{name}");
+        let hypothetical = timing::Core::preset(name).unwrap().hypothetical;
+        assert_eq!(ended.stderr.contains("HYPOTHETICAL"), hypothetical, "{}", ended.stderr);
+    }
+    let (on, general) = (run(&guest, "--timing on"), run(&guest, "--core generic-h"));
+    assert_eq!(figures(&on), figures(&general));
 }
 
 #[test]
@@ -149,6 +166,12 @@ fn what_is_wrong_in_a_description_is_named() {
         ("hit = 3 ", "hit = 99999999999 ", "load.hit"),
         ("arithmetic = [3, 4]", "arithmetic = [3, 9999999]", "float.arithmetic"),
         ("bytes = 32768", "bytes = 32769", "dcache"),
+        (
+            "[integer]",
+            "[issue]\npipes = [[\"alu\"]]\npairs_behind_branch = true\n[integer]",
+            "issue.pipes",
+        ),
+        ("[memory]", "[memory]\nbanks = { count = 3, busy = 1 }", "memory.banks"),
         ("isa = \"rv64imafdch", "isa = \"rv64imafdcy", "isa"),
     ] {
         assert!(text.contains(from), "{from}");

@@ -91,7 +91,7 @@ options! {
         /// presets. It sets the defaults of --isa, --tlb, --pmp-entries, --asidlen and --vmidlen too
         #[arg(long, value_name = "CORE")]
         core: Option<String>,
-        /// Whether the harts take a core's cycles, or an instruction is a cycle; on without --core is cva6
+        /// Whether the harts take a core's cycles, or an instruction is a cycle; on without --core is generic-h
         /// [default: off, with --core on]
         #[arg(long, value_name = "on|off", hide_possible_values = true)]
         timing: Option<Timing>,

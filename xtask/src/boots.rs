@@ -42,6 +42,40 @@ pub const BOOTS: &[Row] = &[
     Row { twice: true, ..USUAL },
     Row { name: "newest kernel, OpenSBI", firmware: Firmware::Opensbi, ..USUAL },
     Row { name: "newest kernel, cycles of CVA6", extra: &["--core", "cva6"], ..USUAL },
+    Row {
+        name: "newest kernel, cycles of CVA6 with a shared TLB",
+        extra: &["--core", "cva6-stlb"],
+        long: true,
+        ..USUAL
+    },
+    Row {
+        name: "newest kernel, cycles of Rocket",
+        extra: &["--core", "rocket"],
+        long: true,
+        ..USUAL
+    },
+    Row { name: "newest kernel, cycles of U74", extra: &["--core", "u74"], long: true, ..USUAL },
+    Row { name: "newest kernel, cycles of X60", extra: &["--core", "x60"], long: true, ..USUAL },
+    Row {
+        name: "newest kernel, cycles of a hypothetical U74 with H",
+        extra: &["--core", "u74-h"],
+        long: true,
+        ..USUAL
+    },
+    Row {
+        name: "newest kernel, cycles of a core in general",
+        extra: &["--core", "generic-h"],
+        long: true,
+        ..USUAL
+    },
+    Row {
+        name: "newest kernel, cycles of a core in general, 4 harts",
+        extra: &["--core", "generic-h"],
+        harts: 4,
+        long: true,
+        twice: true,
+        ..USUAL
+    },
     Row { name: "newest kernel, 4 harts", harts: 4, long: true, twice: true, ..USUAL },
     Row {
         name: "newest kernel, OpenSBI, 4 harts",

@@ -98,6 +98,26 @@ fn a_second_cache_changes_nothing_of_that() {
     }
 }
 
+#[test]
+fn presets_without_a_reference_keep_that_law_as_well() {
+    for (program, core) in [
+        ("micro_m.elf", "u74"),
+        ("micro_s.elf", "x60"),
+        ("micro_h.elf", "u74-h"),
+        ("k_matmul.elf", "generic-h"),
+    ] {
+        let model = || Core::preset(core).expect("a preset");
+        let latency = model().memory.latency;
+        let (printed, cycles, stop) = run(program, model(), latency, false);
+        let (plain, plain_cycles, plain_stop) = run(program, model(), latency, true);
+        assert!(printed.contains(','), "{program}: {stop:?} {printed}");
+        for (a, b) in printed.lines().zip(plain.lines()) {
+            assert_eq!(a, b, "{program} on {core}");
+        }
+        assert_eq!((cycles, stop), (plain_cycles, plain_stop), "{program} on {core}");
+    }
+}
+
 /// Cycles of a row of a reference program.
 fn row(printed: &str, name: &str) -> u64 {
     let start = format!("{name},");

@@ -1,5 +1,6 @@
 //! Instructions as a pipeline sees them, prepared once: what each asks for, and how it lies in fetch packets.
 
+use crate::issue::late_sources;
 use crate::params::{Core, Multiplier};
 use crate::work::{Unit, Work};
 use isa::Insn;
@@ -16,6 +17,9 @@ pub struct Item {
     pub(crate) begins: Option<u8>,
     /// Which operands decide how long it takes.
     pub(crate) operands: Operands,
+    /// The pipes that take it, and which of its sources can come late, where several instructions issue a cycle.
+    pub(crate) pipes: u8,
+    pub(crate) late: u8,
     /// What follows is fetched anew.
     pub(crate) refetches: bool,
 }
@@ -71,6 +75,8 @@ impl Item {
             enters: within != 0,
             begins,
             operands,
+            pipes: core.issue.as_ref().map_or(0, |issue| issue.pipes_of(work.unit)),
+            late: core.issue.as_ref().map_or(0, |_| late_sources(&work)),
             refetches,
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::architecture::{self, Architecture};
 use crate::cache::Geometry;
+use crate::issue::Issue;
 use crate::outer::{Banks, Outer, SecondCache};
 use crate::predictor::PredictorParams;
 use crate::stores::StoreParams;
@@ -41,6 +42,9 @@ pub struct Core {
     pub fetch: Fetch,
     /// Branch prediction.
     pub predictor: PredictorParams,
+    /// Several instructions a cycle; without it, one.
+    #[serde(default)]
+    pub issue: Option<Issue>,
     /// Issue and integer units.
     pub integer: Integer,
     /// The FP unit.
@@ -123,6 +127,12 @@ pub enum Multiplier {
     Pipelined {
         /// Cycles.
         latency: u64,
+        /// Cycles of a high half, where they are others.
+        #[serde(default)]
+        high: Option<u64>,
+        /// Whether its results do not go by way of those of arithmetic, which waits otherwise.
+        #[serde(default)]
+        own_port: bool,
     },
     /// So many bits of the first operand a cycle, ending early where the rest is zero; one product at a time.
     Iterative {
@@ -133,12 +143,15 @@ pub enum Multiplier {
     },
 }
 
-/// A divider: a bit of the quotient a cycle, one division at a time.
+/// A divider: bits of the quotient a cycle, one division at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "style", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Divider {
     /// Aligns the operands first; a divisor that is zero or larger than the dividend ends at once.
     Aligning {
+        /// Bits a cycle.
+        #[serde(default = "one")]
+        bits: u64,
         /// Cycles beside the bits.
         overhead: u64,
         /// Cycles of a division that ends at once.
@@ -152,12 +165,19 @@ pub enum Divider {
     },
 }
 
+const fn one() -> u64 {
+    1
+}
+
 /// The FP unit: cycles from issue to that of a dependent instruction, single and double precision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Float {
     /// Addition, product, fused product: pipelined.
     pub arithmetic: [u64; 2],
+    /// A fused product takes so much more.
+    #[serde(default)]
+    pub fused_extra: u64,
     /// Quotient, one at a time.
     pub divide: [u64; 2],
     /// Quotient that comes out exact early, where the unit ends then; 0 where it does not.
@@ -181,6 +201,9 @@ pub struct Float {
     pub from_int: u64,
     /// A load into an `f` register beyond one into an `x` register.
     pub load_extra: u64,
+    /// A load into an `f` register that hits, where it does not take what others do.
+    #[serde(default)]
+    pub load: Option<u64>,
 }
 
 /// Loads: cycles from issue to that of a dependent instruction.
@@ -329,6 +352,10 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("cva6", include_str!("../presets/cva6.toml")),
     ("cva6-stlb", include_str!("../presets/cva6-stlb.toml")),
     ("rocket", include_str!("../presets/rocket.toml")),
+    ("u74", include_str!("../presets/u74.toml")),
+    ("u74-h", include_str!("../presets/u74-h.toml")),
+    ("x60", include_str!("../presets/x60.toml")),
+    ("generic-h", include_str!("../presets/generic-h.toml")),
 ];
 
 fn names() -> String {
@@ -398,6 +425,14 @@ impl Core {
                         && (1..=64).contains(&store.words)
                         && (1..=64).contains(&store.outstanding)
                 }),
+            ),
+            ("issue.pipes", self.issue.as_ref().is_none_or(Issue::is_sound)),
+            (
+                "integer.divider.bits",
+                match self.integer.divider {
+                    Divider::Aligning { bits, .. } => (1..=64).contains(&bits),
+                    Divider::Skipping { .. } => true,
+                },
             ),
             (
                 "integer.multiplier",

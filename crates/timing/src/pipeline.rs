@@ -4,6 +4,7 @@
 //! It is told of every instruction in program order, with its [`Outcome`], and knows no address: what it does next is a function of
 //! its state and of what it is told, which is why it can be remembered ([`crate::memo`]). Wrong paths are not followed.
 
+use crate::issue::Group;
 use crate::item::Item;
 use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::params::{Core, Divider, Multiplier};
@@ -53,6 +54,10 @@ pub(crate) struct Pipeline {
 
     /// The cycle of the last issue.
     pub(crate) issued: u64,
+    /// What issued then, where several instructions issue a cycle.
+    group: Group,
+    /// How much later the last instruction executes for operands that came late.
+    late: u64,
     /// When each register's value is there.
     ready: [u64; 64],
     /// When each of the last instructions committed.
@@ -86,6 +91,8 @@ impl Pipeline {
             packets: vec![0; core.fetch.queue],
             next_packet: 0,
             issued: BEGIN,
+            group: Group::CLOSED,
+            late: 0,
             ready: [0; 64],
             commits: vec![0; core.integer.window],
             next_commit: 0,
@@ -109,8 +116,16 @@ impl Pipeline {
     /// over by then, and what nothing that follows can notice, is at its floor.
     pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
         let Self { core: _, latency: _, stores, fetched, resume, issued, ready, .. } = self;
-        let now = *issued;
+        let several = u64::from(self.core.issue.is_some());
+        // The cycle of the last issue takes more where several instructions issue a cycle.
+        let now = *issued - several;
         let soon = now + 1;
+        if several != 0 {
+            let [mut ways, mut targets] = self.group.numbers();
+            visitor.number(&mut ways);
+            visitor.number(&mut targets);
+            self.group = Group::of_numbers([ways, targets]);
+        }
 
         self.packets.rotate_left(self.next_packet);
         self.next_packet = 0;
@@ -134,8 +149,9 @@ impl Pipeline {
         }
         self.commits.rotate_left(self.next_commit);
         self.next_commit = 0;
-        for (commit, cycle) in self.commits.iter_mut().zip(soon..) {
-            visitor.time(commit, cycle);
+        // An instruction a cycle issues at best, or several.
+        for (commit, cycle) in self.commits.iter_mut().zip(0..) {
+            visitor.time(commit, soon + cycle * (1 - several));
         }
         visitor.time(&mut self.last_commit, now);
         for time in ready.iter_mut() {
@@ -174,7 +190,7 @@ impl Pipeline {
     pub(crate) fn load_window(&self) -> usize {
         match &self.stores {
             Some(stores) => stores.queued(),
-            None => self.undrained.pending(self.issued),
+            None => self.undrained.pending(self.soonest() - 1),
         }
     }
 
@@ -187,6 +203,7 @@ impl Pipeline {
     pub(crate) fn skip_to(&mut self, cycle: u64) {
         if cycle > self.issued {
             self.issued = cycle;
+            self.group.close();
             self.refetch(cycle + 1);
         }
     }
@@ -198,17 +215,20 @@ impl Pipeline {
         let joins = self.resume.is_some() && item.enters && item.begins.is_some();
         let joining = u64::from(joins && self.core.fetch.joins_at_issue);
         let begins = self.fetch(item, outcome);
-        let mut at = self.fetched.max(self.issued + 1 + joining);
+        let together = self.core.issue.is_some() && self.group.takes(work, item.pipes);
+        let mut at = self.fetched.max(self.issued + u64::from(!together) + joining);
         at = at.max(self.commits[self.next_commit]);
-        for source in work.sources {
-            at = at.max(self.ready[usize::from(source & 63)]);
-        }
-        if self.core.integer.orders_writes && work.target != 0 {
-            at = at.max(self.ready[usize::from(work.target & 63)]);
-        }
+        at = at.max(self.operands(item));
         at = at.max(self.unit_free(item));
         if executes_at_commit(work.unit) {
             at = at.max(self.last_commit);
+        }
+        if let Some(issue) = &self.core.issue {
+            self.group.add(work, item.pipes, together && at == self.issued);
+            if work.flow.is_some() && !issue.pairs_behind_branch {
+                self.group.close();
+            }
+            self.late = self.lateness(item, issue.late, at);
         }
         self.issued = at;
         let (done, committed) = self.execute(item, outcome, at);
@@ -222,6 +242,36 @@ impl Pipeline {
         }
     }
 
+    /// The cycle from which its operands can be waited for where it executes.
+    fn operands(&self, item: &Item) -> u64 {
+        let work = &item.work;
+        let later = self.core.issue.as_ref().map_or(0, |issue| issue.late);
+        let mut at = 0;
+        for (number, source) in work.sources.into_iter().enumerate() {
+            let ready = self.ready[usize::from(source & 63)];
+            let later = if item.late >> number & 1 != 0 { later } else { 0 };
+            at = at.max(ready.saturating_sub(later));
+        }
+        if self.core.integer.orders_writes && work.target != 0 {
+            let later = if work.unit == Unit::Alu { later } else { 0 };
+            at = at.max(self.ready[usize::from(work.target & 63)].saturating_sub(later));
+        }
+        at
+    }
+
+    /// How much later an instruction that issues at `at` executes: in the second row of ALUs, `later` stages on, if an operand is
+    /// not there yet.
+    fn lateness(&self, item: &Item, later: u64, at: u64) -> u64 {
+        let waits = |&source: &u8| self.ready[usize::from(source & 63)] > at;
+        let executes = matches!(item.work.unit, Unit::Alu | Unit::Branch);
+        if executes && item.work.sources.iter().any(waits) { later } else { 0 }
+    }
+
+    /// The first cycle in which the next instruction could issue.
+    fn soonest(&self) -> u64 {
+        self.issued + u64::from(self.core.issue.is_none())
+    }
+
     /// It retired, and this is how the front-end goes on; `ahead` as in [`Outcome::ahead`].
     pub(crate) fn follow(&mut self, followed: Followed, ahead: u8) {
         let fetch = &self.core.fetch;
@@ -230,7 +280,7 @@ impl Pipeline {
             Followed::Early => self.refetch(self.fetched + 1 + fetch.early_bubble),
             Followed::Late => self.refetch(self.fetched + 1 + fetch.late_bubble),
             Followed::Wrong => {
-                let cycle = self.issued + 1 + fetch.mispredict;
+                let cycle = self.issued + 1 + self.late + fetch.mispredict;
                 self.refetch(cycle.max(self.killed(ahead, cycle)));
             }
         }
@@ -253,6 +303,7 @@ impl Pipeline {
         let extra = if trap == Trap::Access { system.access_trap } else { 0 };
         let raised = self.issued.max(self.last_commit);
         let cycle = raised + system.trap + extra;
+        self.group.close();
         // Time passes in any case.
         self.issued = cycle.saturating_sub(1).max(self.issued + 1);
         self.refetch(cycle);
@@ -303,8 +354,8 @@ impl Pipeline {
             Unit::FpDivide { .. } | Unit::FpRoot { .. } => self.float_free,
             Unit::Load | Unit::LoadNarrow => self.loads[self.next_load].max(self.cache_block()),
             Unit::Store => {
-                let now = self.issued;
-                let room = self.stores.as_mut().map_or(0, |stores| stores.room(now + 1));
+                let now = self.soonest();
+                let room = self.stores.as_mut().map_or(0, |stores| stores.room(now));
                 room.max(self.cache_block())
             }
             Unit::Fence | Unit::FenceTranslation | Unit::FenceI | Unit::TrapReturn | Unit::Wait => {
@@ -327,8 +378,8 @@ impl Pipeline {
     fn execute(&mut self, item: &Item, outcome: &Outcome, at: u64) -> (u64, u64) {
         let float = &self.core.float;
         let done = match item.work.unit {
-            Unit::Alu | Unit::Branch => at + 1,
-            Unit::Mul | Unit::MulHigh => self.multiply(outcome, at),
+            Unit::Alu | Unit::Branch => at + 1 + self.late,
+            Unit::Mul | Unit::MulHigh => self.multiply(item.work.unit, outcome, at),
             Unit::Div { .. } => {
                 let done = at + u64::from(outcome.operand);
                 self.divider_free = done;
@@ -337,7 +388,10 @@ impl Pipeline {
                 }
                 done
             }
-            Unit::FpArithmetic { double } => at + float.arithmetic[usize::from(double)],
+            Unit::FpArithmetic { double } => {
+                let fused = if item.work.sources[2] != 0 { float.fused_extra } else { 0 };
+                at + float.arithmetic[usize::from(double)] + fused
+            }
             Unit::FpDivide { double } => {
                 let full = float.divide[usize::from(double)];
                 let spared = u64::from(outcome.operand).min(full.saturating_sub(1));
@@ -399,11 +453,14 @@ impl Pipeline {
         (done, done)
     }
 
-    fn multiply(&mut self, outcome: &Outcome, at: u64) -> u64 {
+    fn multiply(&mut self, unit: Unit, outcome: &Outcome, at: u64) -> u64 {
         match self.core.integer.multiplier {
-            Multiplier::Pipelined { latency } => {
-                // One port writes both products and sums.
-                self.arithmetic_free = self.arithmetic_free.max(at + latency);
+            Multiplier::Pipelined { latency, high, own_port } => {
+                let latency = high.filter(|_| unit == Unit::MulHigh).unwrap_or(latency);
+                if !own_port {
+                    // One port writes both products and sums.
+                    self.arithmetic_free = self.arithmetic_free.max(at + latency);
+                }
                 at + latency
             }
             Multiplier::Iterative { overhead, .. } => {
@@ -441,8 +498,10 @@ impl Pipeline {
                 }
                 let served = self.touch(outcome, start);
                 let narrow = item.work.unit == Unit::LoadNarrow;
-                let extra = if item.work.target >= 32 { self.core.float.load_extra } else { 0 };
-                let hit = if narrow { params.narrow } else { params.hit } + extra;
+                let float = item.work.target >= 32;
+                let extra = if float { self.core.float.load_extra } else { 0 };
+                let hit = if narrow { params.narrow } else { params.hit };
+                let hit = self.core.float.load.filter(|_| float).unwrap_or(hit) + extra;
                 if params.reissues {
                     start = served;
                     start + hit
@@ -474,8 +533,9 @@ impl Pipeline {
 
     /// An access was served at `cycle`: where it issues again for that, it does so then.
     fn reissued(&mut self, cycle: u64) {
-        if self.core.load.reissues {
-            self.issued = self.issued.max(cycle);
+        if self.core.load.reissues && cycle > self.issued {
+            self.issued = cycle;
+            self.group.close();
         }
     }
 
@@ -625,7 +685,7 @@ pub(crate) fn divide_cycles(divider: Divider, x: [u64; 2], signed: bool, word: b
     });
     let negative = |value: u64| signed && (value as i64) < 0;
     match divider {
-        Divider::Aligning { overhead, trivial } => {
+        Divider::Aligning { bits, overhead, trivial } => {
             // Of a negative operand the complement, moved up by one, stands for its size.
             let width = |value: u64| {
                 let size = if negative(value) { !value << 1 } else { value };
@@ -634,7 +694,7 @@ pub(crate) fn divide_cycles(divider: Divider, x: [u64; 2], signed: bool, word: b
             match (width(a), width(b)) {
                 (0, _) | (_, 0) => trivial,
                 (a, b) if a < b => trivial,
-                (a, b) => u64::from(a - b) + overhead,
+                (a, b) => u64::from(a - b).div_ceil(bits.max(1)) + overhead,
             }
         }
         Divider::Skipping { overhead } => {
@@ -655,7 +715,7 @@ mod tests {
 
     #[test]
     fn a_division_takes_a_cycle_for_each_bit_of_its_quotient() {
-        let aligning = Divider::Aligning { overhead: 4, trivial: 3 };
+        let aligning = Divider::Aligning { bits: 1, overhead: 4, trivial: 3 };
         let skipping = Divider::Skipping { overhead: 5 };
         let max = i64::MAX as u64;
         // Operands, signed, and cycles as the cores were measured, less the loop around them.

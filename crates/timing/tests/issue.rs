@@ -1,0 +1,188 @@
+//! Several instructions a cycle: laws of issue, and latencies against what compilers' scheduling models publish of the cores.
+
+use isa::asm::Program;
+use isa::{Decoder, ExtSet, Insn};
+use timing::{Context, Core, Model, Run, Target, Walk, Walker};
+
+const BASE: u64 = 0x8000_0000;
+
+/// Nothing is translated.
+struct Flat;
+
+impl Walker for Flat {
+    fn walk(&mut self, _: Target) -> Walk {
+        Walk::default()
+    }
+    fn locate(&mut self, va: u64) -> u64 {
+        va
+    }
+    fn code(&mut self, _: u64) -> Option<u16> {
+        None
+    }
+}
+
+fn insns(source: &str) -> Vec<Insn> {
+    let decoder = Decoder::new(&ExtSet::parse("rv64gch").unwrap());
+    let bytes = Program::assemble(BASE, source).unwrap().bytes;
+    let mut insns = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let half = |at: usize| u32::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+        let wide = half(at) & 3 == 3;
+        let bits = if wide { half(at) | half(at + 2) << 16 } else { half(at) };
+        insns.push(decoder.decode(bits).expect("an instruction"));
+        at += if wide { 4 } else { 2 };
+    }
+    insns
+}
+
+/// Cycles that a core takes for code without jumps, again and again, in a hundred times; `noted` as for [`Run`].
+fn cycles(core: &Core, source: &str, noted: &[u64]) -> u64 {
+    let insns = insns(source);
+    let mut model = Model::new(core, None);
+    let block = model.block(BASE, &insns);
+    model.select(Context::default(), Context::default());
+    let bytes: u64 = insns.iter().map(|insn| u64::from(insn.len)).sum();
+    let run = Run { pc: BASE, done: insns.len(), noted, next: BASE + bytes };
+    for _ in 0..20 {
+        model.run(&block, &run, &mut Flat);
+    }
+    let begin = model.now();
+    for _ in 0..100 {
+        model.run(&block, &run, &mut Flat);
+    }
+    model.now() - begin
+}
+
+fn preset(name: &str) -> Core {
+    Core::preset(name).unwrap()
+}
+
+const SEVERAL: [&str; 4] = ["u74", "u74-h", "x60", "generic-h"];
+
+#[test]
+fn independent_arithmetic_issues_as_often_as_there_are_pipes_and_never_slower_than_alone() {
+    let source = "addi a0, a0, 1\naddi a1, a1, 1\naddi a2, a2, 1\naddi a3, a3, 1\n".repeat(8);
+    for name in SEVERAL {
+        let several = preset(name);
+        let alone = Core { issue: None, ..several.clone() };
+        let (two, one) = (cycles(&several, &source, &[]), cycles(&alone, &source, &[]));
+        assert_eq!((two, one), (1600, 3200), "{name}");
+    }
+}
+
+#[test]
+fn no_more_issue_in_a_cycle_than_there_are_pipes() {
+    let kinds = [
+        "add a0, a1, a2",
+        "mul a3, a4, a5",
+        "ld a6, 0(s0)",
+        "sd a7, 8(s0)",
+        "fadd.d fa0, fa1, fa2",
+        "xor t0, t1, t2",
+        "fmv.x.d t3, fa3",
+        "sub a0, a0, a1",
+    ];
+    let mut state = 1u64;
+    for _ in 0..30 {
+        let mut source = String::new();
+        let mut noted = Vec::new();
+        for _ in 0..24 {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let kind = kinds[(state >> 33) as usize % kinds.len()];
+            source += kind;
+            source.push('\n');
+            if kind.contains('(') {
+                noted.push(if kind.starts_with('l') { BASE + 0x10000 } else { BASE + 0x20008 });
+            }
+        }
+        for name in SEVERAL {
+            let core = preset(name);
+            let width = core.issue.as_ref().map_or(1, |issue| issue.pipes.len() as u64);
+            let taken = cycles(&core, &source, &noted);
+            assert!(taken * width >= 2400, "{name}: {taken}\n{source}");
+            // Each pipe takes one a cycle: so does the only one of the U74 that goes to memory.
+            let accesses = noted.len() as u64 * 100;
+            assert!(name == "x60" || taken >= accesses, "{name}: {taken}\n{source}");
+        }
+    }
+}
+
+#[test]
+fn what_depends_on_an_instruction_does_not_issue_with_it() {
+    let source = "addi a0, a0, 1\n".repeat(32);
+    for name in SEVERAL {
+        assert_eq!(cycles(&preset(name), &source, &[]), 3200, "{name}");
+    }
+}
+
+#[test]
+fn the_only_pipe_to_memory_takes_one_access_a_cycle() {
+    let source = "ld a0, 0(s0)\nld a1, 8(s0)\nld a2, 16(s0)\nld a3, 24(s0)\n";
+    let noted = [0, 8, 16, 24].map(|offset| BASE + 0x10000 + offset);
+    assert_eq!(cycles(&preset("u74"), source, &noted), 400);
+    // The X60 has two.
+    assert_eq!(cycles(&preset("x60"), source, &noted), 200);
+}
+
+/// Cycles from an instruction to one like it that needs its result.
+fn latency(core: &str, insn: &str, noted: &[u64]) -> u64 {
+    cycles(&preset(core), insn, noted) / 100
+}
+
+/// The figures are those of GCC's sifive-7.md and LLVM's RISCVSchedSiFive7.td; the core executes dependent arithmetic in a second row of ALUs, so that
+/// a load's user issues a cycle behind it, and an address that comes from there four behind the load.
+#[test]
+fn latencies_of_the_u74_are_those_of_compilers() {
+    let memory = [BASE + 0x10000];
+    assert_eq!(latency("u74", "ld a0, 0(a0)", &memory), 3);
+    assert_eq!(latency("u74", "ld a0, 0(a0)\nadd a0, a0, a1", &memory), 4);
+    assert_eq!(latency("u74", "ld a0, 0(a1)\nadd a2, a2, a0", &memory), 1);
+    for (insn, cycles) in [
+        ("mul a0, a0, a0", 3),
+        ("add a0, a0, a1", 1),
+        ("fadd.s fa0, fa0, fa0", 5),
+        ("fadd.d fa0, fa0, fa0", 7),
+        ("fmadd.d fa0, fa0, fa0, fa0", 7),
+        ("fdiv.s fa0, fa0, fa0", 27),
+        ("fdiv.d fa0, fa0, fa0", 56),
+        ("fsgnj.d fa0, fa0, fa0", 3),
+    ] {
+        assert_eq!(latency("u74", insn, &[]), cycles, "{insn}");
+    }
+    // A quotient of 64 bits, and one of 32: 66 and 34 at most.
+    assert_eq!(latency("u74", "divu a0, a0, a1", &[u64::MAX, 1]), 66);
+    assert_eq!(latency("u74", "divuw a0, a0, a1", &[u32::MAX.into(), 1]), 34);
+}
+
+/// The figures are those of LLVM's RISCVSchedSpacemitX60.td.
+#[test]
+fn latencies_of_the_x60_are_those_of_a_compiler() {
+    assert_eq!(latency("x60", "ld a0, 0(a0)", &[BASE + 0x10000]), 4);
+    for (insn, cycles) in [
+        ("mul a0, a0, a0", 5),
+        ("mulhu a0, a0, a0", 6),
+        ("add a0, a0, a1", 1),
+        ("fadd.s fa0, fa0, fa0", 4),
+        ("fadd.d fa0, fa0, fa0", 5),
+        ("fmadd.s fa0, fa0, fa0, fa0", 5),
+        ("fmadd.d fa0, fa0, fa0, fa0", 6),
+        ("fdiv.s fa0, fa0, fa0", 15),
+        ("fdiv.d fa0, fa0, fa0", 22),
+        ("fsqrt.d fa0, fa0", 22),
+        ("fcvt.s.d fa0, fa0", 4),
+    ] {
+        assert_eq!(latency("x60", insn, &[]), cycles, "{insn}");
+    }
+    assert_eq!(latency("x60", "divu a0, a0, a1", &[u64::MAX, 1]), 20);
+    assert_eq!(latency("x60", "divuw a0, a0, a1", &[u32::MAX.into(), 1]), 12);
+}
+
+#[test]
+fn a_preset_is_read_back_as_it_was_written() {
+    for (name, _) in timing::PRESETS {
+        let core = preset(name);
+        let text = toml::to_string(&core).unwrap();
+        assert_eq!(Core::parse(&text).unwrap(), core, "{name}");
+    }
+}
