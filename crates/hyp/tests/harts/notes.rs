@@ -1,5 +1,6 @@
-//! Machines without instructions: harts that hold registers and note fences, and nothing else.
+//! Machines without instructions: harts that hold registers and note fences, memory, a device, and nothing else.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use hyp::gstage::{Gstage, Mode, Size};
@@ -92,29 +93,47 @@ impl Harts for Notes {
     }
 }
 
-/// Neither memory nor frames.
-pub(crate) struct Nothing;
+/// Main memory, which is zero where nobody wrote.
+#[derive(Default)]
+pub(crate) struct Bytes(RefCell<BTreeMap<u64, u8>>);
 
-impl Memory for Nothing {
+impl Bytes {
+    pub(crate) fn at(&self, pa: u64) -> u8 {
+        self.0.borrow().get(&pa).copied().unwrap_or(0)
+    }
+}
+
+impl Memory for Bytes {
     fn load(&self, pte: Pa) -> Result<u64, NotMemory> {
-        Err(NotMemory(pte))
+        Ok(u64::from_le_bytes(std::array::from_fn(|index| self.at(pte.0 + index as u64))))
     }
-    fn store(&self, pte: Pa, _: u64) -> Result<(), NotMemory> {
-        Err(NotMemory(pte))
+    fn store(&self, pte: Pa, value: u64) -> Result<(), NotMemory> {
+        self.write_bytes(pte, &value.to_le_bytes())
     }
-    fn compare_exchange(&self, pte: Pa, _: u64, _: u64) -> Result<u64, NotMemory> {
-        Err(NotMemory(pte))
+    fn compare_exchange(&self, pte: Pa, old: u64, new: u64) -> Result<u64, NotMemory> {
+        let now = self.load(pte)?;
+        if now == old {
+            self.store(pte, new)?;
+        }
+        Ok(now)
     }
 }
 
-impl Physical for Nothing {
-    fn read_bytes(&self, from: Pa, _: &mut [u8]) -> Result<(), NotMemory> {
-        Err(NotMemory(from))
+impl Physical for Bytes {
+    fn read_bytes(&self, from: Pa, bytes: &mut [u8]) -> Result<(), NotMemory> {
+        for (byte, pa) in bytes.iter_mut().zip(from.0..) {
+            *byte = self.at(pa);
+        }
+        Ok(())
     }
-    fn write_bytes(&self, to: Pa, _: &[u8]) -> Result<(), NotMemory> {
-        Err(NotMemory(to))
+    fn write_bytes(&self, to: Pa, bytes: &[u8]) -> Result<(), NotMemory> {
+        self.0.borrow_mut().extend((to.0..).zip(bytes.iter().copied()));
+        Ok(())
     }
 }
+
+/// No frames.
+pub(crate) struct Nothing;
 
 impl Frames for Nothing {
     fn allocate(&mut self) -> Option<Pa> {
@@ -127,6 +146,8 @@ impl Frames for Nothing {
 #[derive(Default)]
 pub(crate) struct Device {
     pub(crate) written: Vec<(Gpa, u8, u64)>,
+    /// What was typed on the console.
+    pub(crate) typed: Vec<u8>,
 }
 
 impl Device {
@@ -135,8 +156,11 @@ impl Device {
 
 impl Io for Device {
     fn console_write(&mut self, _: usize, _: &[u8]) {}
-    fn console_read(&mut self, _: usize, _: &mut [u8]) -> usize {
-        0
+    fn console_read(&mut self, _: usize, bytes: &mut [u8]) -> usize {
+        let count = bytes.len().min(self.typed.len());
+        bytes[..count].copy_from_slice(&self.typed[..count]);
+        self.typed.drain(..count);
+        count
     }
     fn console_state(&self, _: usize) -> Vec<u8> {
         Vec::new()
@@ -155,6 +179,7 @@ impl Io for Device {
 
 /// A hypervisor on such harts.
 pub(crate) struct Board {
+    pub(crate) memory: Bytes,
     pub(crate) notes: Notes,
     pub(crate) device: Device,
     pub(crate) hypervisor: Hypervisor,
@@ -166,10 +191,14 @@ impl Board {
         let mut notes = Notes::new(vmid_bits, harts);
         before(&mut notes);
         let mut device = Device::default();
-        let mut parts =
-            Parts { memory: &Nothing, frames: &mut Nothing, harts: &mut notes, io: &mut device };
+        let mut parts = Parts {
+            memory: &Bytes::default(),
+            frames: &mut Nothing,
+            harts: &mut notes,
+            io: &mut device,
+        };
         let hypervisor = Hypervisor::new(&mut parts, &ExtSet::default_set(), 1000);
-        Board { notes, device, hypervisor }
+        Board { memory: Bytes::default(), notes, device, hypervisor }
     }
 
     /// Adds a VM with so many vCPUs, which are stopped.
@@ -191,7 +220,7 @@ impl Board {
     /// Calls the hypervisor.
     pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Hypervisor, &mut Parts<'_>) -> T) -> T {
         let mut parts = Parts {
-            memory: &Nothing,
+            memory: &self.memory,
             frames: &mut Nothing,
             harts: &mut self.notes,
             io: &mut self.device,

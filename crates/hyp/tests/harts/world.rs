@@ -2,10 +2,12 @@
 
 use hyp::gstage::{Fence, Why};
 use hyp::hypervisor::{Next, VcpuId};
+use hyp::memory::{Env, GuestMemory};
+use hyp::memslot::Slot;
 use hyp::port::{HartFence, Harts};
 use hyp::vcpu::{Context, SWITCHED};
 use isa::field::{henvcfg, hstatus, mip, mstatus, sstatus};
-use isa::{Gpa, csr};
+use isa::{Gpa, Pa, csr};
 
 use crate::notes::{Board, Device, Notes, RAM};
 
@@ -13,6 +15,7 @@ const TIME: u64 = 0x5449_4d45;
 const IPI: u64 = 0x0073_5049;
 const RFENCE: u64 = 0x5246_4e43;
 const HSM: u64 = 0x0048_534d;
+const DBCN: u64 = 0x4442_434e;
 
 const ECALL_VS: u64 = 10;
 const VIRTUAL_INSTRUCTION: u64 = 22;
@@ -343,4 +346,27 @@ fn a_paused_vm_runs_nowhere_until_it_is_resumed() {
     assert!(board.hypervisor.is_quiet(0));
     board.act(|hypervisor, parts| hypervisor.resume(parts, 0));
     assert_eq!([0, 1].map(|hart| board.exit(hart)), [Next::Guest; 2]);
+}
+
+#[test]
+fn what_the_hypervisor_writes_for_a_guest_is_dirty_and_goes_to_no_read_only_memory() {
+    let mut board = two_harts();
+    let read_only =
+        Slot { writable: false, ..Slot::new(1, Gpa(0x1000_0000), 0x1000, Pa(0xa000_0000)) };
+    board.act(|hypervisor, parts| {
+        hypervisor.vms[0].memory.add_slot(read_only).unwrap();
+        let on = |memory: &mut GuestMemory, env: &mut Env<'_>| memory.enable_log(env, 0);
+        hypervisor.with_memory(parts, 0, Some(0), on).unwrap();
+    });
+    board.device.typed = b"xy".to_vec();
+    assert_eq!(call(&mut board, 0, DBCN, 1, &[1, RAM + 0x5008, 0]), Next::Guest);
+    assert_eq!((board.notes.x[0][10], board.notes.x[0][11]), (0, 1));
+    assert_eq!(board.memory.at(0x9000_5008), b'x');
+    let log = board.act(|hypervisor, parts| {
+        hypervisor.with_memory(parts, 0, Some(0), |memory, env| memory.get_log(env, 0)).unwrap()
+    });
+    assert_eq!((log.count(), log.contains(5)), (1, true));
+    assert_eq!(call(&mut board, 0, DBCN, 1, &[1, 0x1000_0000, 0]), Next::Guest);
+    assert_ne!(board.notes.x[0][10], 0);
+    assert_eq!(board.memory.at(0xa000_0000), 0);
 }
