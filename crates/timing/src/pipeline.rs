@@ -4,6 +4,8 @@
 //! It is told of every instruction in program order, with its [`Outcome`], and knows no address: what it does next is a function of
 //! its state and of what it is told, which is why it can be remembered ([`crate::memo`]). Wrong paths are not followed.
 
+mod several;
+
 use crate::issue::Group;
 use crate::item::Item;
 use crate::outcome::{Data, Fetched, Followed, Outcome};
@@ -223,13 +225,7 @@ impl Pipeline {
         if executes_at_commit(work.unit) {
             at = at.max(self.last_commit);
         }
-        if let Some(issue) = &self.core.issue {
-            self.group.add(work, item.pipes, together && at == self.issued);
-            if work.flow.is_some() && !issue.pairs_behind_branch {
-                self.group.close();
-            }
-            self.late = self.lateness(item, issue.late, at);
-        }
+        self.group_with(item, together && at == self.issued, at);
         self.issued = at;
         let (done, committed) = self.execute(item, outcome, at);
         if work.target != 0 {
@@ -240,36 +236,6 @@ impl Pipeline {
             self.packets[self.next_packet] = at;
             self.next_packet = following(self.next_packet, self.packets.len());
         }
-    }
-
-    /// The cycle from which its operands can be waited for where it executes.
-    fn operands(&self, item: &Item) -> u64 {
-        let work = &item.work;
-        let later = self.core.issue.as_ref().map_or(0, |issue| issue.late);
-        let mut at = 0;
-        for (number, source) in work.sources.into_iter().enumerate() {
-            let ready = self.ready[usize::from(source & 63)];
-            let later = if item.late >> number & 1 != 0 { later } else { 0 };
-            at = at.max(ready.saturating_sub(later));
-        }
-        if self.core.integer.orders_writes && work.target != 0 {
-            let later = if work.unit == Unit::Alu { later } else { 0 };
-            at = at.max(self.ready[usize::from(work.target & 63)].saturating_sub(later));
-        }
-        at
-    }
-
-    /// How much later an instruction that issues at `at` executes: in the second row of ALUs, `later` stages on, if an operand is
-    /// not there yet.
-    fn lateness(&self, item: &Item, later: u64, at: u64) -> u64 {
-        let waits = |&source: &u8| self.ready[usize::from(source & 63)] > at;
-        let executes = matches!(item.work.unit, Unit::Alu | Unit::Branch);
-        if executes && item.work.sources.iter().any(waits) { later } else { 0 }
-    }
-
-    /// The first cycle in which the next instruction could issue.
-    fn soonest(&self) -> u64 {
-        self.issued + u64::from(self.core.issue.is_none())
     }
 
     /// It retired, and this is how the front-end goes on; `ahead` as in [`Outcome::ahead`].
