@@ -257,9 +257,7 @@ impl Call<'_, '_> {
                 // What is taken from the console must have a place.
                 let room = first.min(CONSOLE_BYTES_MAX) as usize;
                 let start = Gpa(low);
-                let mut probe = [0; CONSOLE_BYTES_MAX as usize];
-                let probed = vm.read(self.parts.memory, start, &mut probe[..room]);
-                probed.map_err(|_| SbiError::InvalidParam)?;
+                vm.check_writable(start, room).map_err(|_| SbiError::InvalidParam)?;
                 let taken = self.parts.io.console_read(self.id.vm, &mut bytes[..room]).min(room);
                 let written = vm.write(self.parts.memory, start, &bytes[..taken]);
                 written.map_err(|_| SbiError::Failed)?;

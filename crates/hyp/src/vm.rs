@@ -120,13 +120,18 @@ impl Vm {
     /// # Errors
     /// Part of the range is no memory of the guest's that it may write itself; then nothing was written.
     pub fn write(&mut self, to: &dyn Physical, gpa: Gpa, bytes: &[u8]) -> Result<(), NoSlot> {
-        self.each_piece(gpa, bytes.len(), true, |_, _| Ok(()))?;
+        self.check_writable(gpa, bytes.len())?;
         let mut at = gpa;
         for page in pieces(gpa, bytes.len()) {
             self.memory.mark_written(at, page.len() as u64);
             at = Gpa(at.0 + page.len() as u64);
         }
         self.each_piece(gpa, bytes.len(), true, |pa, range| to.write_bytes(pa, &bytes[range]))
+    }
+
+    /// Whether slots that the guest may write have all of these bytes.
+    pub(crate) fn check_writable(&self, gpa: Gpa, length: usize) -> Result<(), NoSlot> {
+        self.each_piece(gpa, length, true, |_, _| Ok(()))
     }
 
     fn each_piece(
