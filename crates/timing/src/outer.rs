@@ -365,6 +365,28 @@ mod tests {
     }
 
     #[test]
+    fn a_hart_is_never_served_sooner_because_of_another() {
+        let reads = |others: bool| {
+            let outer = Outer::new(Some(second(true)), Some(BANKS), 64, 100).unwrap();
+            let _ports = (Port::new(outer.clone()), Port::new(outer.clone()));
+            let mut shared = outer.lock();
+            let mut state = 1u64;
+            let mut waited = 0;
+            for request in 0..1000 {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let moment = request * 13 + (state >> 60);
+                // Lines of its own, which none of its own requests finds again.
+                waited += shared.read(request << 8, moment, 0);
+                if others && state >> 40 & 1 != 0 {
+                    shared.read(1 << 40 | request << 7, moment, 1);
+                }
+            }
+            waited
+        };
+        assert!(reads(true) > reads(false));
+    }
+
+    #[test]
     fn an_inclusive_cache_tells_which_lines_went() {
         for inclusive in [false, true] {
             let outer = Outer::new(Some(second(inclusive)), None, 64, 100).unwrap();

@@ -71,31 +71,78 @@ fn independent_arithmetic_issues_as_often_as_there_are_pipes_and_never_slower_th
     }
 }
 
-#[test]
-fn no_more_issue_in_a_cycle_than_there_are_pipes() {
-    let kinds = [
-        "add a0, a1, a2",
-        "mul a3, a4, a5",
-        "ld a6, 0(s0)",
-        "sd a7, 8(s0)",
-        "fadd.d fa0, fa1, fa2",
-        "xor t0, t1, t2",
-        "fmv.x.d t3, fa3",
-        "sub a0, a0, a1",
-    ];
-    let mut state = 1u64;
-    for _ in 0..30 {
-        let mut source = String::new();
-        let mut noted = Vec::new();
-        for _ in 0..24 {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            let kind = kinds[(state >> 33) as usize % kinds.len()];
+/// Numbers without a pattern.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % bound
+    }
+
+    /// So many instructions, and what they note.
+    fn code(&mut self, count: usize) -> (String, Vec<u64>) {
+        let kinds = [
+            "add a0, a1, a2",
+            "mul a3, a4, a5",
+            "ld a6, 0(s0)",
+            "sd a7, 8(s0)",
+            "fadd.d fa0, fa1, fa2",
+            "xor t0, t1, t2",
+            "fmv.x.d t3, fa3",
+            "sub a0, a0, a6",
+        ];
+        let (mut source, mut noted) = (String::new(), Vec::new());
+        for _ in 0..count {
+            let kind = kinds[self.below(kinds.len())];
             source += kind;
             source.push('\n');
             if kind.contains('(') {
                 noted.push(if kind.starts_with('l') { BASE + 0x10000 } else { BASE + 0x20008 });
             }
         }
+        (source, noted)
+    }
+}
+
+#[test]
+fn what_is_looked_up_is_what_is_worked_out() {
+    let mut random = Random(2);
+    for name in SEVERAL {
+        let core = preset(name);
+        let outer = || core.outer(None);
+        let mut models = [0, 1].map(|_| Model::sharing(&core, None, outer().as_ref()));
+        models[1].forget();
+        let codes: Vec<_> = (0..8).map(|n| (n, random.code(1 + 3 * n))).collect();
+        let mut ready = Vec::new();
+        for (n, (source, noted)) in &codes {
+            let (insns, pa) = (insns(source), BASE + 256 * *n as u64);
+            let blocks = models.each_mut().map(|model| model.block(pa, &insns));
+            let bytes: u64 = insns.iter().map(|insn| u64::from(insn.len)).sum();
+            ready.push((blocks, pa, insns.len(), pa + bytes, noted));
+        }
+        for model in &mut models {
+            model.select(Context::default(), Context::default());
+        }
+        for round in 0..2000 {
+            let (blocks, pc, done, next, noted) = &ready[random.below(ready.len())];
+            // Now and then a line that is in no cache.
+            let far = if random.below(16) == 0 { round << 16 } else { 0 };
+            let noted: Vec<u64> = noted.iter().map(|va| va + far).collect();
+            let run = Run { pc: *pc, done: *done, noted: &noted, next: *next };
+            for (model, block) in models.iter_mut().zip(blocks) {
+                model.run(block, &run, &mut Flat);
+            }
+            assert_eq!(models[0].now(), models[1].now(), "{name}, round {round}");
+        }
+    }
+}
+
+#[test]
+fn no_more_issue_in_a_cycle_than_there_are_pipes() {
+    let mut random = Random(1);
+    for _ in 0..30 {
+        let (source, noted) = random.code(24);
         for name in SEVERAL {
             let core = preset(name);
             let width = core.issue.as_ref().map_or(1, |issue| issue.pipes.len() as u64);
