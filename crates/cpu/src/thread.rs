@@ -80,6 +80,8 @@ impl Link {
             imm = (code as i32) << 12 | imm & 0xfff;
         } else if matches!(code, Insn::Jal | Insn::Jalr) {
             rs2 = behind / 2;
+        } else if is_product(op) {
+            imm = 1 << imm;
         }
         Self { run: Cell::new(run), imm: Cell::new(imm), rd, rs1, rs2 }
     }
@@ -91,14 +93,27 @@ impl Link {
         Self { run: Cell::new(run), imm: Cell::new(op.imm), rd: op.rd, rs1: 0, rs2: 0 }
     }
 
-    /// Lets links do the work of the one behind them, too, where there are links for both.
+    /// Lets links do the work of those behind them, too, where there are links for all of that.
     pub(crate) fn fuse(links: &[Self], ops: &[Op]) {
-        for (pair, link) in ops.windows(2).zip(links) {
-            if let [first, second] = pair
-                && first.rest > 1
+        let mut next_has_group = false;
+        for (number, link) in links.iter().enumerate().rev() {
+            let rest = ops.get(number).map_or(0, |op| usize::from(op.rest));
+            let run = ops.get(number..number + rest).unwrap_or_default();
+            let group = groups::of_several(run);
+            let has_group = group.is_some();
+            if let Some(group) = group {
+                link.run.set(group.run);
+                link.imm.set(group.first.unwrap_or(link.imm.get()));
+                if let Some((second, imm)) = links.get(number + 1).zip(group.second) {
+                    second.imm.set(imm);
+                }
+            } else if let [first, second, ..] = run
+                && !next_has_group
+                && let Some(run) = pairs::of_two(first, second)
             {
-                pairs::fuse(first, second, link);
+                link.run.set(run);
             }
+            next_has_group = has_group;
         }
     }
 
@@ -181,6 +196,20 @@ trait Do {
 }
 
 unsafe extern "C" fn whole<D: Do>(
+    core: &mut Core,
+    at: *const Link,
+    limit: u64,
+    code: &CodePage,
+    codes: &CodeCache,
+) -> *const Link {
+    // SAFETY: the module's invariant.
+    unsafe { D::run(core, at, limit, code, codes) }
+}
+
+/// The same for what is rare, so that what is not needs fewer native registers.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn out_of_line<D: Do>(
     core: &mut Core,
     at: *const Link,
     limit: u64,
@@ -293,6 +322,9 @@ macro_rules! go {
     }};
 }
 
+// Behind the macros, which it uses.
+mod groups;
+
 unsafe extern "C" fn stop(
     core: &mut Core,
     at: *const Link,
@@ -305,6 +337,12 @@ unsafe extern "C" fn stop(
     at
 }
 
+/// Whatever the link is made for.
+struct Any;
+link!([] Any, |core, link, at, limit, code, codes| {
+    // SAFETY: the module's invariant.
+    unsafe { (link.run.get())(core, at, limit, code, codes) }
+});
 /// One operation, and what stands behind it.
 struct One<P>(PhantomData<P>);
 link!([P: Part] One<P>, |core, link, at, limit, code, codes| {
@@ -354,11 +392,26 @@ link!([] Jalr, |core, link, at, limit, code, codes| {
     let behind = core.pc.wrapping_add(link.behind());
     let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
     if (target ^ core.pc) & PAGE != 0 {
-        // Out of line, so that what stays in the page needs few native registers.
         // SAFETY: the module's invariant.
-        return unsafe { whole::<JalrFar>(core, at, limit, code, codes) };
+        return unsafe { out_of_line::<JalrFar>(core, at, limit, code, codes) };
     }
     near!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
+});
+/// JALR that links no register.
+struct Jr;
+link!([] Jr, |core, link, at, limit, code, codes| {
+    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
+    if (target ^ core.pc) & PAGE != 0 {
+        // SAFETY: the module's invariant.
+        return unsafe { out_of_line::<JrFar>(core, at, limit, code, codes) };
+    }
+    near!(core, at, limit, code, codes, target, SIZE)
+});
+/// The same to another page.
+struct JrFar;
+link!([] JrFar, |core, link, at, limit, code, codes| {
+    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
+    far!(core, at, limit, code, codes, target, SIZE)
 });
 /// JALR to another page.
 struct JalrFar;
@@ -402,51 +455,6 @@ link!([T: Test] BranchFar<T>, |core, link, at, limit, code, codes| {
     }
     next!(core, at, limit, code, codes)
 });
-/// LUI, and ADDI on top of it.
-struct ConstantOfTwo;
-link!([] ConstantOfTwo, |core, link, at, limit, code, codes| {
-    core.set_x(link.rd, link.imm());
-    next!(core, at, limit, code, codes, 2)
-});
-/// AUIPC, and ADDI on top of it.
-struct AuipcOfTwo;
-link!([] AuipcOfTwo, |core, link, at, limit, code, codes| {
-    core.set_x(link.rd, core.pc.wrapping_add(link.imm()));
-    next!(core, at, limit, code, codes, 2)
-});
-/// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and the upper half of `rs2` the
-/// rounding mode.
-/// LD twice, with one base that stays.
-struct LoadTwo;
-link!([] LoadTwo, |core, link, at, limit, code, codes| {
-    // SAFETY: the module's invariant.
-    let second = unsafe { &*at.add(1) };
-    let base = core.x(link.rs1);
-    let (va, other) = (base.wrapping_add(link.imm()), base.wrapping_add(second.imm()));
-    let Some(values) = core.mmu.load_two::<u64>(va, other) else {
-        // SAFETY: the module's invariant.
-        return unsafe { whole::<One<Load<u64, u64>>>(core, at, limit, code, codes) };
-    };
-    core.set_x(link.rd, values.0);
-    core.set_x(second.rd, values.1);
-    next!(core, at, limit, code, codes, 2)
-});
-
-/// SD twice, with one base.
-struct StoreTwo;
-link!([] StoreTwo, |core, link, at, limit, code, codes| {
-    // SAFETY: the module's invariant.
-    let second = unsafe { &*at.add(1) };
-    let base = core.x(link.rs1);
-    let (va, other) = (base.wrapping_add(link.imm()), base.wrapping_add(second.imm()));
-    let (value, beside) = (core.x(link.rs2()), core.x(second.rs2()));
-    if !core.mmu.store_two::<u64>(va, value, other, beside) {
-        // SAFETY: the module's invariant.
-        return unsafe { whole::<One<Store<u64>>>(core, at, limit, code, codes) };
-    }
-    next!(core, at, limit, code, codes, 2)
-});
-
 struct Csr;
 link!([] Csr, |core, link, at, limit, code, codes| {
     let imm = link.imm.get();
@@ -461,6 +469,8 @@ link!([] Csr, |core, link, at, limit, code, codes| {
     next!(core, at, limit, code, codes)
 });
 
+/// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and the upper half of `rs2` the
+/// rounding mode.
 struct Floating;
 link!([] Floating, |core, link, at, limit, code, codes| {
     if core.fp_is_off() {
@@ -478,6 +488,11 @@ link!([] Floating, |core, link, at, limit, code, codes| {
     }
     next!(core, at, limit, code, codes)
 });
+
+/// An SLLI that a link does as a product, which takes fewer instructions than what counts bits in a register of its own.
+fn is_product(op: &Op) -> bool {
+    op.code == Insn::Slli && op.imm < 31
+}
 
 fn is_csr_access(code: Insn) -> bool {
     use Insn::{Csrrc, Csrrci, Csrrs, Csrrsi, Csrrw, Csrrwi};
@@ -551,6 +566,7 @@ fn run_of(op: &Op) -> Run {
         code if is_control_transfer(code) && op.aux == CHECKS_TARGET => return stop,
         Insn::Addi if op.rs1 == 0 => return whole::<One<Constant>>,
         Insn::Addi if op.imm == 0 => return whole::<One<parts::Copy>>,
+        _ if is_product(op) => return whole::<One<parts::Product>>,
         _ => {}
     }
     of_two_registers!(table);
@@ -561,6 +577,7 @@ fn run_of(op: &Op) -> Run {
         Insn::Auipc => whole::<One<Auipc>>,
         Insn::Jal if Form::of(op) == Form::Far => whole::<JalFar>,
         Insn::Jal => stop,
+        Insn::Jalr if op.rd == X_SINK => whole::<Jr>,
         Insn::Jalr => whole::<Jalr>,
         Insn::Beq | Insn::Bne | Insn::Blt | Insn::Bge | Insn::Bltu | Insn::Bgeu => {
             branch_of(op, Form::of(op))

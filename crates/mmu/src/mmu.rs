@@ -151,16 +151,17 @@ impl Mmu {
         self.native.store(va, value)
     }
 
-    /// Loads from `va` and from `other`, if both could be loaded by [`Mmu::load`] and lie in one page.
+    /// Loads from all of `vas`, if each could be loaded by [`Mmu::load`] and they lie in one page.
     #[inline(always)]
-    pub fn load_two<T: Scalar>(&self, va: u64, other: u64) -> Option<(T, T)> {
-        self.native.load_two(va, other)
+    pub fn load_all<T: Scalar, const N: usize>(&self, vas: [u64; N]) -> Option<[T; N]> {
+        self.native.load_all(vas)
     }
 
-    /// Stores to `va` and to `other`, if [`Mmu::store`] would do both and they lie in one page; says whether it did.
+    /// Does all the stores, which are an address and a value, in their order, if [`Mmu::store`] would do each and they go to one page; says
+    /// whether it did, and otherwise did none.
     #[inline(always)]
-    pub fn store_two<T: Scalar>(&self, va: u64, value: T, other: u64, second: T) -> bool {
-        self.native.store_two(va, value, other, second)
+    pub fn store_all<T: Scalar, const N: usize>(&self, stores: [(u64, T); N]) -> bool {
+        self.native.store_all(stores)
     }
 
     /// The physical address that a naturally aligned load of `T` at `va` would touch, if the native TLB knows that

@@ -62,6 +62,13 @@ impl Context {
     }
 }
 
+/// Whether all of the addresses lie in the page of the first, and are aligned to `T` as it is.
+#[inline(always)]
+fn lie_together<T: Scalar, const N: usize>(vas: [u64; N]) -> bool {
+    let differences = vas.iter().fold(0, |all, va| all | (va ^ vas[0]));
+    differences & (PAGE | (T::BYTES - 1)) == 0
+}
+
 /// What an address may be used for natively.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uses {
@@ -160,33 +167,32 @@ impl Native {
         true
     }
 
-    /// A load, and another one from the same page; `None` if one would miss, or lies elsewhere.
+    /// Loads, all from one page; `None` if one would miss, or lies elsewhere.
     #[inline(always)]
-    pub(crate) fn load_two<T: Scalar>(&self, va: u64, other: u64) -> Option<(T, T)> {
+    pub(crate) fn load_all<T: Scalar, const N: usize>(&self, vas: [u64; N]) -> Option<[T; N]> {
+        let &va = vas.first()?;
         let at = self.find::<T>(&self.read, va)?;
-        if (va ^ other) & (PAGE | (T::BYTES - 1)) != 0 {
-            return None;
-        }
-        let beside = at.wrapping_add(other.wrapping_sub(va));
-        // SAFETY: as in `load`; `other` is in the same page, and aligned as `va` is.
-        unsafe {
-            let load = |at: u64| T::load(ptr::with_exposed_provenance(at as usize));
-            Some((load(at), load(beside)))
-        }
+        lie_together::<T, N>(vas).then(|| {
+            vas.map(|other| {
+                let beside = at.wrapping_add(other.wrapping_sub(va));
+                // SAFETY: as in `load`; all of them are in the page of the first, and aligned as it is.
+                unsafe { T::load(ptr::with_exposed_provenance(beside as usize)) }
+            })
+        })
     }
 
-    /// A store, and another one to the same page; false if one would miss, or lies elsewhere, with nothing done.
+    /// Stores, all to one page, in their order; false if one would miss, or lies elsewhere, with nothing done.
     #[inline(always)]
-    pub(crate) fn store_two<T: Scalar>(&self, va: u64, value: T, other: u64, second: T) -> bool {
+    pub(crate) fn store_all<T: Scalar, const N: usize>(&self, stores: [(u64, T); N]) -> bool {
+        let Some(&(va, _)) = stores.first() else { return true };
         let Some(at) = self.find::<T>(&self.write, va) else { return false };
-        if (va ^ other) & (PAGE | (T::BYTES - 1)) != 0 {
+        if !lie_together::<T, N>(stores.map(|(va, _)| va)) {
             return false;
         }
-        let beside = at.wrapping_add(other.wrapping_sub(va));
-        // SAFETY: as in `load_two`.
-        unsafe {
-            T::store(ptr::with_exposed_provenance_mut(at as usize), value);
-            T::store(ptr::with_exposed_provenance_mut(beside as usize), second);
+        for (other, value) in stores {
+            let beside = at.wrapping_add(other.wrapping_sub(va));
+            // SAFETY: as in `load_all`.
+            unsafe { T::store(ptr::with_exposed_provenance_mut(beside as usize), value) };
         }
         true
     }
@@ -344,15 +350,19 @@ mod tests {
     }
 
     #[test]
-    fn two_accesses_of_one_page_are_done_together_or_not_at_all() {
+    fn accesses_of_one_page_are_done_together_or_not_at_all() {
         let (native, _) = native();
-        assert!(native.store_two(VA + 0x10, 1u64, VA + 0xff8, 2));
-        assert_eq!(native.load_two::<u64>(VA + 0xff8, VA + 0x10), Some((2, 1)));
-        assert_eq!(native.load_two::<u64>(VA + 0x10, VA + 0x1000), None);
-        assert_eq!(native.load_two::<u64>(VA + 0x10, VA + 0x14), None);
-        assert_eq!(native.load_two::<u64>(VA + 0x14, VA + 0x10), None);
+        assert!(native.store_all([(VA + 0x10, 1u64), (VA + 0xff8, 2), (VA, 3)]));
+        assert_eq!(native.load_all([VA + 0xff8, VA + 0x10, VA]), Some([2u64, 1, 3]));
+        assert!(native.store_all([(VA + 0x20, 1u64), (VA + 0x20, 2)]));
+        assert_eq!(native.load::<u64>(VA + 0x20), Some(2), "the last one");
+        assert_eq!(native.load_all::<u64, 2>([VA + 0x10, VA + 0x1000]), None);
+        assert_eq!(native.load_all::<u64, 2>([VA + 0x10, VA + 0x14]), None);
+        assert_eq!(native.load_all::<u64, 3>([VA + 0x14, VA + 0x10, VA + 0x10]), None);
+        assert_eq!(native.load_all::<u64, 3>([VA + 0x10, VA + 0x10, VA + 0x14]), None);
         for other in [VA + 0x1000, VA - 8, VA + 0x15] {
-            assert!(!native.store_two(VA + 0x10, 7u64, other, 7));
+            assert!(!native.store_all([(VA + 0x10, 7u64), (other, 7)]));
+            assert!(!native.store_all([(VA + 0x10, 7u64), (VA + 0x18, 7), (other, 7)]));
         }
         assert_eq!(native.load::<u64>(VA + 0x10), Some(1));
     }

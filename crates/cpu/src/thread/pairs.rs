@@ -4,40 +4,13 @@
 use isa::Op as Insn;
 
 use super::parts::{self, *};
-use super::{
-    AuipcOfTwo, Branch, ConstantOfTwo, JalLinked, Jalr, Jump, Link, LoadTwo, One, Pair, Run,
-    StoreTwo, whole,
-};
+use super::{Branch, JalLinked, Jalr, Jr, Jump, Link, One, Pair, Run, is_product, whole};
 use crate::op::{CHECKS_TARGET, Op};
 use crate::state::X_SINK;
 
-/// Replaces how the first of two operations runs where there is a link for both.
-pub(super) fn fuse(first: &Op, second: &Op, link: &Link) {
-    if let Some((run, imm)) = of_two(first, second) {
-        link.run.set(run);
-        link.imm.set(imm);
-    }
-}
-
-/// The link for both operations, and its immediate.
-fn of_two(first: &Op, second: &Op) -> Option<(Run, i32)> {
-    // The second only adds to what the first put into the same register.
-    if second.code == Insn::Addi && second.rs1 == first.rd && second.rd == first.rd {
-        let sum = first.imm.checked_add(second.imm);
-        match (first.code, sum) {
-            (Insn::Lui, Some(sum)) => return Some((whole::<ConstantOfTwo>, sum)),
-            (Insn::Auipc, Some(sum)) => return Some((whole::<AuipcOfTwo>, sum)),
-            _ => {}
-        }
-    }
-    if first.code == second.code && first.rs1 == second.rs1 {
-        match first.code {
-            Insn::Ld if first.rd != first.rs1 => return Some((whole::<LoadTwo>, first.imm)),
-            Insn::Sd => return Some((whole::<StoreTwo>, first.imm)),
-            _ => {}
-        }
-    }
-    let run = match first.code {
+/// The link for both operations.
+pub(super) fn of_two(first: &Op, second: &Op) -> Option<Run> {
+    match first.code {
         Insn::Addi if first.rs1 == 0 => behind::<Constant>(second),
         Insn::Addi if first.imm == 0 => behind::<parts::Copy>(second),
         Insn::Addi => behind::<Addi>(second),
@@ -49,7 +22,7 @@ fn of_two(first: &Op, second: &Op) -> Option<(Run, i32)> {
         Insn::Or => behind::<Or>(second),
         Insn::Xor => behind::<Xor>(second),
         Insn::Andi => behind::<Andi>(second),
-        Insn::Slli => behind::<Slli>(second),
+        _ if is_product(first) => behind::<Product>(second),
         Insn::Srli => behind::<Srli>(second),
         Insn::Srliw => behind::<Srliw>(second),
         Insn::Addw => behind::<Addw>(second),
@@ -61,8 +34,7 @@ fn of_two(first: &Op, second: &Op) -> Option<(Run, i32)> {
         Insn::Sd => behind::<Store<u64>>(second),
         Insn::Sw => behind::<Store<u32>>(second),
         _ => None,
-    };
-    run.map(|run| (run, first.imm))
+    }
 }
 
 /// The link for a part with that operation behind it.
@@ -77,7 +49,7 @@ fn behind<P: Part>(second: &Op) -> Option<Run> {
         Insn::Or => whole::<Pair<P, One<Or>>>,
         Insn::Xor => whole::<Pair<P, One<Xor>>>,
         Insn::Andi => whole::<Pair<P, One<Andi>>>,
-        Insn::Slli => whole::<Pair<P, One<Slli>>>,
+        _ if is_product(second) => whole::<Pair<P, One<Product>>>,
         Insn::Srli => whole::<Pair<P, One<Srli>>>,
         Insn::Srliw => whole::<Pair<P, One<Srliw>>>,
         Insn::Addw => whole::<Pair<P, One<Addw>>>,
@@ -91,7 +63,9 @@ fn behind<P: Part>(second: &Op) -> Option<Run> {
         Insn::Sd => whole::<Pair<P, One<Store<u64>>>>,
         Insn::Sw => whole::<Pair<P, One<Store<u32>>>>,
         Insn::Sb => whole::<Pair<P, One<Store<u8>>>>,
-        Insn::Jalr if second.aux != CHECKS_TARGET => whole::<Pair<P, Jalr>>,
+        Insn::Jalr if second.aux == CHECKS_TARGET => return None,
+        Insn::Jalr if second.rd == X_SINK => whole::<Pair<P, Jr>>,
+        Insn::Jalr => whole::<Pair<P, Jalr>>,
         _ => return None,
     })
 }
@@ -108,7 +82,7 @@ pub(super) fn fuse_linked(first: &Op, second: &Op, link: &Link) {
         Insn::Or => ahead::<Or>(second),
         Insn::Xor => ahead::<Xor>(second),
         Insn::Andi => ahead::<Andi>(second),
-        Insn::Slli => ahead::<Slli>(second),
+        _ if is_product(first) => ahead::<Product>(second),
         Insn::Srli => ahead::<Srli>(second),
         Insn::Addw => ahead::<Addw>(second),
         Insn::Addiw => ahead::<Addiw>(second),

@@ -60,6 +60,17 @@ of_two_registers!(two);
 of_register_and_immediate!(immediate);
 of_one_register!(one);
 
+/// The product of a register and the immediate, which is a power of two: SLLI.
+pub(super) struct Product;
+
+impl Part for Product {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        core.set_x(link.rd, core.x(link.rs1).wrapping_mul(link.imm()));
+        true
+    }
+}
+
 /// Nothing: a fence.
 pub(super) struct Nothing;
 

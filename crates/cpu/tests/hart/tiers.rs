@@ -35,7 +35,7 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
         (from + rng.below((to - from) / 2 + 1) * 2).wrapping_sub(at) as u32
     };
     let one = |word: u32| vec![word];
-    match rng.below(22) {
+    match rng.below(28) {
         0..6 => {
             // ADD … REMU, and their W forms, which have holes.
             let funct7 = [0, 0x20 << 25, 1 << 25][rng.below(3) as usize];
@@ -115,12 +115,98 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
                 | 0x2f)
         }
         // Counters, and registers that count for nothing.
-        _ => {
+        21 => {
             let number = [0xb00, 0xb02, 0x340, 0x341, 0x343, 0x300, 1, 3][rng.below(8) as usize];
             // The status is only read.
             let rs1 = if number == 0x300 { 0 } else { rs1 };
             let funct3 = if number == 0x300 { 2 } else { 1 + rng.below(3) as u32 };
             one(number << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | 0x73)
+        }
+        // Loads or stores of one kind with one base, within a page, across two, or misaligned; or over their own base.
+        22 => {
+            let (funct3, size) = [(3, 8), (2, 4), (4, 1)][rng.below(3) as usize];
+            let (base, loads) = ([8, 9, rd][rng.below(3) as usize], rng.below(2) == 0);
+            let length = 2 + rng.below(3) as usize;
+            let mut row = || {
+                let step = if rng.below(16) == 0 { 1 } else { size };
+                let offset = (rng.below(0x800 / step) * step) as u32;
+                let value = 10 + rng.below(8) as u32;
+                if loads {
+                    return offset << 20 | base << 15 | funct3 << 12 | value << 7 | 3;
+                }
+                let imm = (offset >> 5) << 25 | (offset & 31) << 7;
+                imm | value << 20 | 8 << 15 | (funct3 & 3) << 12 | 0x23
+            };
+            let mut words = vec![row(), row(), row(), row()];
+            words.truncate(length);
+            words
+        }
+        // An element of an array, or a jump through a table.
+        23 => {
+            let shift = 1 + rng.below(3) as u32;
+            let (left, right) = if rng.below(2) == 0 { (rd, 8) } else { (8, rd) };
+            let accesses = [0x3, 0x7, 0x23, 0x27];
+            let opcode = accesses[rng.below(4) as usize];
+            let float = opcode & 4 != 0;
+            let funct3 = if rng.below(4) == 0 {
+                rng.below(7) as u32
+            } else {
+                [1, 2, 3][shift as usize - 1].max(if float { 2 } else { 0 })
+            };
+            let access = match opcode {
+                0x3 | 0x7 => funct3 << 12 | [rd, rs2][rng.below(2) as usize] << 7,
+                _ => rs2 << 20 | (funct3 & 3) << 12,
+            };
+            let masked = (rng.below(0x100) as u32) << 20 | rs1 << 15 | 7 << 12 | rd << 7 | 0x13;
+            let mut words = vec![
+                masked,
+                shift << 20 | rd << 15 | 1 << 12 | rd << 7 | 0x13,
+                right << 20 | left << 15 | rd << 7 | 0x33,
+                access | rd << 15 | opcode,
+            ];
+            if rng.below(4) == 0 {
+                words.push(rd << 15 | 0x67);
+            }
+            words
+        }
+        // SLLI and SRLI, of one register or of others.
+        24 => {
+            let left = [32, 48, 31, 5][rng.below(4) as usize];
+            let right = left.min(63) - rng.below(4) as u32;
+            let to = if rng.below(4) == 0 { rs2 } else { rd };
+            vec![
+                left << 20 | rs1 << 15 | 1 << 12 | rd << 7 | 0x13,
+                right << 20 | rd << 15 | 5 << 12 | to << 7 | 0x13,
+            ]
+        }
+        // Floating point between registers.
+        _ => {
+            let double = rng.below(4).min(1) as u32;
+            let rounds = [0, 7, 7, rng.below(8) as u32][rng.below(4) as usize];
+            if rng.below(4) == 0 {
+                let opcode = [0x43, 0x47, 0x4b, 0x4f][rng.below(4) as usize];
+                let rs3 = register(rng);
+                return one(rs3 << 27
+                    | double << 25
+                    | rs2 << 20
+                    | rs1 << 15
+                    | rounds << 12
+                    | rd << 7
+                    | opcode);
+            }
+            let (funct7, rs2, rounds) = match rng.below(12) {
+                0..2 => (0, rs2, rounds),
+                2 => (0x4, rs2, rounds),
+                3..5 => (0x8, rs2, rounds),
+                5 => (0xc, rs2, rounds),
+                6 => (0x2c, 0, rounds),
+                7 => (0x10, rs2, rng.below(3) as u32),
+                8 => (0x50, rs2, rng.below(3) as u32),
+                9 => (0x70, 0, 0),
+                10 => (0x78, 0, 0),
+                _ => (0x68, rng.below(4) as u32, rounds),
+            };
+            one((funct7 | double) << 25 | rs2 << 20 | rs1 << 15 | rounds << 12 | rd << 7 | 0x53)
         }
     }
 }
@@ -137,6 +223,7 @@ fn random(seed: u64) -> Hart {
         }
     }
     hart.set_csr(csr::MTVEC, BASE + 0x40);
+    hart.set_csr(csr::MSTATUS, 3 << 13);
     hart.set_x(9, BASE);
     for index in 10..18 {
         hart.set_x(index, rng.next() << rng.below(40));
@@ -151,8 +238,10 @@ fn state(hart: &Hart) -> impl PartialEq + std::fmt::Debug {
     let registers: Vec<u64> = (0..32).map(|index| hart.x(index)).collect();
     let sum =
         memory.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte));
-    let csrs = [csr::MCAUSE, csr::MEPC, csr::MTVAL, csr::MSCRATCH].map(|number| hart.csr(number));
-    (hart.pc(), hart.retired(), hart.cycle(), registers, csrs, sum)
+    let floats: Vec<u64> = (0..32).map(|index| hart.f(index)).collect();
+    let csrs = [csr::MCAUSE, csr::MEPC, csr::MTVAL, csr::MSCRATCH, csr::FCSR]
+        .map(|number| hart.csr(number));
+    (hart.pc(), hart.retired(), hart.cycle(), registers, floats, csrs, sum)
 }
 
 #[test]
@@ -178,7 +267,20 @@ const LOOP: &str = "
     la s1, near
     la s2, far
     fld fa0, 0(s0)
+    csrsi fflags, 1
 loop:
+    andi t0, a0, 7
+    slli t0, t0, 3
+    add t0, t0, s0
+    ld t1, 0(t0)
+    lbu t1, 0(s0)
+    lbu t2, 1(s0)
+    lbu t3, 2(s0)
+    sd t1, 32(s0)
+    sd t2, 40(s0)
+    slli t4, a0, 32
+    srli t4, t4, 30
+    fclass.d t5, fa0
     addi a0, a0, 1
     mul a1, a0, a0
     lui a2, 0x12345
