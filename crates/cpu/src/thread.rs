@@ -72,7 +72,7 @@ impl Link {
         let run = run_of(op);
         let &Op { code, mut imm, rd, rs1, aux, .. } = op;
         let mut rs2 = u16::from(op.rs2);
-        if std::ptr::fn_addr_eq(run, whole::<Floating> as Run) {
+        if std::ptr::fn_addr_eq(run, whole::<Floating> as Run) || floats::run_of(code).is_some() {
             // The immediate is a fourth register at most.
             imm = (code as i32) << 8 | imm & 0xff;
             rs2 |= u16::from(aux) << 8;
@@ -322,7 +322,8 @@ macro_rules! go {
     }};
 }
 
-// Behind the macros, which it uses.
+// Behind the macros, which they use.
+mod floats;
 mod groups;
 
 unsafe extern "C" fn stop(
@@ -617,7 +618,7 @@ fn run_of(op: &Op) -> Run {
         Insn::Fence | Insn::Pause => whole::<One<Nothing>>,
         Insn::Flh | Insn::Fsh => stop,
         code if code.row().operands.contains("frd") || code.row().operands.contains("frs1") => {
-            whole::<Floating>
+            floats::run_of(code).unwrap_or(whole::<Floating>)
         }
         _ => stop,
     }

@@ -255,7 +255,7 @@ fn fma_by_binary64(a: u64, b: u64, c: u64) -> Outcome {
 /// Whether `mul_add` is one instruction. If not, it is right too, but slower than the arithmetic in
 /// integers.
 #[inline]
-fn has_fma_instruction() -> bool {
+pub(crate) fn has_fma_instruction() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("fma");
     #[cfg(not(target_arch = "x86_64"))]
@@ -320,7 +320,7 @@ fn is_normal<F: Format>(wide: u64) -> bool {
 
 /// Whether a result is far enough from both ends of the range to have been rounded like any other.
 #[inline]
-fn in_range<F: Format>(wide: u64) -> bool {
+pub(crate) fn in_range<F: Format>(wide: u64) -> bool {
     (2..F::EXPONENT_MAX - 1).contains(&exponent::<F>(wide))
 }
 
