@@ -18,6 +18,22 @@ pub(crate) enum Touch {
     Operands(u8),
 }
 
+impl Touch {
+    fn number(&self) -> u8 {
+        match *self {
+            Self::Load(number, _) | Self::Store(number, _) | Self::Operands(number) => number,
+        }
+    }
+
+    /// How many numbers are noted.
+    fn notes(&self) -> usize {
+        match self {
+            Self::Load(..) | Self::Store(..) => 1,
+            Self::Operands(_) => 2,
+        }
+    }
+}
+
 /// Instructions that follow each other in one page, of which only the last can be a jump.
 #[derive(Debug)]
 pub struct Block {
@@ -32,8 +48,10 @@ pub struct Block {
     pub(crate) last_line: u64,
     /// The age of the instruction cache at which all of them were there.
     pub(crate) fresh: Cell<u64>,
-    /// The last instruction, where it is a jump or branch: how far behind the beginning it is.
-    last: Option<u64>,
+    /// The last instruction, where it is a jump or branch, as it is where the block begins at 0.
+    last: Option<Transfer>,
+    /// How many numbers its instructions note.
+    notes: usize,
 }
 
 /// How a block was executed.
@@ -69,7 +87,7 @@ impl Block {
                 _ if item.operands != Operands::None => touches.push(Touch::Operands(number)),
                 _ => {}
             }
-            last = item.work.flow.map(|_| at - pa);
+            last = item.transfer(at - pa);
             items.push(item);
             at += u64::from(insn.len);
         }
@@ -78,6 +96,7 @@ impl Block {
             number,
             pa,
             items: items.into(),
+            notes: touches.iter().map(Touch::notes).sum(),
             touches: touches.into(),
             first_line: pa >> bits,
             last_line: (at - 1).max(pa) >> bits,
@@ -94,8 +113,23 @@ impl Block {
     /// The jump or branch at its end, where it was executed at `pc`.
     #[inline]
     pub(crate) fn transfer(&self, pc: u64) -> Option<Transfer> {
-        let pc = pc.wrapping_add(self.last?);
-        self.items.last().and_then(|item| item.transfer(pc))
+        let last = self.last?;
+        Some(Transfer {
+            pc: last.pc.wrapping_add(pc),
+            target: last.target.wrapping_add(pc),
+            ..last
+        })
+    }
+
+    /// How many numbers its first instructions note: the address of each load and store, and the operands that
+    /// [`Item::operands`] asks for.
+    #[inline]
+    pub fn notes(&self, done: usize) -> usize {
+        if done == self.items.len() {
+            return self.notes;
+        }
+        let before = self.touches.iter().take_while(|touch| usize::from(touch.number()) < done);
+        before.map(Touch::notes).sum()
     }
 }
 

@@ -33,6 +33,8 @@ const AHEAD: u64 = 16;
 const OFFSETS: usize = 512;
 /// Stores after which one is forgotten, whether it is still on its way or not.
 pub(crate) const REACH: u64 = 255;
+/// Paths that are known to be there.
+const PATHS: usize = 1024;
 /// Contexts that have a number at a time.
 const CONTEXTS: usize = 62;
 
@@ -56,6 +58,9 @@ pub(crate) struct Hierarchy {
     /// The line and the page of the last fetch.
     fetch_line: u64,
     fetch_page: u64,
+    /// Paths on which no packet was missing, and the age of the instruction cache at which they were walked. Of code that
+    /// cannot change unheard.
+    paths: Box<[(u64, u64); PATHS]>,
     /// Contexts by number, which marks addresses.
     contexts: Vec<Context>,
     /// What blocks are translated under, with marks; the data's where there was an access.
@@ -108,6 +113,7 @@ impl Hierarchy {
             tables_tree: PseudoLru::new(core.translation.tables.max(1)),
             fetch_line: NONE,
             fetch_page: NONE,
+            paths: Box::new([(NONE, 0); PATHS]),
             contexts: Vec::new(),
             fetches: (Context::default(), 0),
             accesses: (Context::default(), None),
@@ -328,7 +334,11 @@ impl Hierarchy {
             self.go_on();
             return Followed::Straight;
         };
-        let (followed, ahead) = self.follow(&transfer, run.next, walker);
+        let (followed, path) = self.guess(&transfer, run.next);
+        let ahead = match path {
+            Some((va, first)) => self.ahead_of_block(va, first, walker),
+            None => 0,
+        };
         if ahead != 0 {
             let last = block.items.len().saturating_sub(1) as u8;
             note(unusual, last, Outcome { ahead, ..Outcome::default() });
@@ -376,35 +386,62 @@ impl Hierarchy {
         all
     }
 
-    /// The control transfer at the end of an instruction or block, and [`Outcome::ahead`] of it.
-    #[inline]
+    /// The control transfer at the end of an instruction, and [`Outcome::ahead`] of it.
     pub(crate) fn follow(
         &mut self,
         transfer: &Transfer,
         next: u64,
         walker: &mut dyn Walker,
     ) -> (Followed, u8) {
+        let (followed, path) = self.guess(transfer, next);
+        (followed, path.map_or(0, |(va, first)| self.ahead(va, first, walker)))
+    }
+
+    /// The control transfer at the end of an instruction or block, and where the wrong path goes that the front-end was on.
+    #[inline]
+    fn guess(&mut self, transfer: &Transfer, next: u64) -> (Followed, Option<(u64, u64)>) {
         let after = transfer.pc.wrapping_add(transfer.len);
         let taken = transfer.flow != Flow::Branch || next != after;
         self.jumped();
         let guess = self.predictor.follow(transfer, next, taken);
-        match (guess.next == next, taken, guess.early) {
-            (false, ..) => {
-                // Without a guess it goes straight on.
-                let straight = guess.next == after || guess.next == !next;
-                let ahead = match straight {
-                    true => self.ahead(after, 1, walker),
-                    false if (guess.next ^ transfer.pc) >> 12 == 0 => {
-                        self.ahead(guess.next, 0, walker)
-                    }
-                    false => 0,
-                };
-                (Followed::Wrong, ahead)
-            }
-            (true, false, _) => (Followed::Straight, 0),
-            (true, true, true) => (Followed::Early, 0),
-            (true, true, false) => (Followed::Late, 0),
+        if guess.next != next {
+            // Without a guess it goes straight on.
+            let straight = guess.next == after || guess.next == !next;
+            let path = match straight {
+                true => Some((after, 1)),
+                false => ((guess.next ^ transfer.pc) >> 12 == 0).then_some((guess.next, 0)),
+            };
+            return (Followed::Wrong, path);
         }
+        let followed = match (taken, guess.early) {
+            (false, _) => Followed::Straight,
+            (true, true) => Followed::Early,
+            (true, false) => Followed::Late,
+        };
+        (followed, None)
+    }
+
+    /// [`Hierarchy::ahead`] from a block: changes of its page's code are [told](Hierarchy::forget_code).
+    fn ahead_of_block(&mut self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
+        if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
+            return 0;
+        }
+        let page = self.icache.address_of(self.fetch_line) & !0xfff;
+        let name = (page | va & 0xfff) << 1 | first;
+        let place = (name ^ name >> 12) as usize % PATHS;
+        if self.paths[place] == (name, self.icache.age()) {
+            return 0;
+        }
+        let ahead = self.ahead(va, first, walker);
+        if ahead == 0 {
+            self.paths[place] = (name, self.icache.age());
+        }
+        ahead
+    }
+
+    /// Code of blocks was written.
+    pub(crate) fn forget_code(&mut self) {
+        self.paths.fill((NONE, 0));
     }
 
     /// How many packets on, on a path that begins at `va` in the page that was fetched from last, one is not in the instruction

@@ -148,6 +148,11 @@ impl Model {
         self.hierarchy.flush(flush);
     }
 
+    /// Code that blocks were made of was written.
+    pub fn forget_code(&mut self) {
+        self.hierarchy.forget_code();
+    }
+
     /// From now on the instructions of blocks, and their loads and stores, are translated under these.
     pub fn select(&mut self, fetch: Context, data: Context) {
         self.hierarchy.select(fetch, data);

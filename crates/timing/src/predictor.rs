@@ -105,7 +105,10 @@ impl Predictor {
                     history: 0,
                     history_bits: history,
                     hashed_bits: hashed,
+                    // Rocket multiplies by sqrt(3)/2 of the history's range and takes the high bits.
+                    factor: (0.866_025_403_784_438_6 * (1u64 << history) as f64) as u64,
                     entries: vec![None; targets],
+                    found: Box::new([(0, 0); PLACES]),
                     tree: PseudoLru::new(targets),
                     returns: vec![0; returns],
                     top: 0,
@@ -120,7 +123,10 @@ impl Predictor {
     #[inline]
     pub(crate) fn follow(&mut self, transfer: &Transfer, next: u64, taken: bool) -> Guess {
         match self {
-            Self::Counters(counters) => counters.follow(transfer, next, taken),
+            Self::Counters(counters) if transfer.flow == Flow::Branch => {
+                counters.branch(transfer, taken)
+            }
+            Self::Counters(counters) => counters.follow(transfer, next),
             Self::Buffer(buffer) => buffer.follow(transfer, next, taken),
         }
     }
@@ -146,19 +152,28 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    fn follow(&mut self, transfer: &Transfer, next: u64, taken: bool) -> Guess {
-        let &Transfer { pc, len, flow, target } = transfer;
-        let (after, half) = (pc.wrapping_add(len), (pc >> 1) as usize);
-        let (counter, slot) = (half & (self.counters.len() - 1), half & (self.targets.len() - 1));
-        let next_guessed = match flow {
-            Flow::Branch => {
-                let (trained, count) = self.counters[counter];
-                let guess = if trained { count >= 2 } else { target < pc };
-                let count = if taken { (count + 1).min(3) } else { count.saturating_sub(1) };
-                self.counters[counter] = (true, count);
-                if guess { target } else { after }
+    /// A conditional branch.
+    #[inline]
+    fn branch(&mut self, transfer: &Transfer, taken: bool) -> Guess {
+        let &Transfer { pc, len, target, .. } = transfer;
+        let number = (pc >> 1) as usize & (self.counters.len() - 1);
+        let mut guess = target < pc;
+        if let Some(counter) = self.counters.get_mut(number) {
+            let (trained, count) = *counter;
+            if trained {
+                guess = count >= 2;
             }
-            Flow::Jump | Flow::Call => target,
+            *counter = (true, if taken { (count + 1).min(3) } else { count.saturating_sub(1) });
+        }
+        Guess { next: if guess { target } else { pc.wrapping_add(len) }, early: false }
+    }
+
+    /// Any other transfer.
+    fn follow(&mut self, transfer: &Transfer, next: u64) -> Guess {
+        let &Transfer { pc, len, flow, target } = transfer;
+        let (after, slot) = (pc.wrapping_add(len), (pc >> 1) as usize & (self.targets.len() - 1));
+        let next_guessed = match flow {
+            Flow::Branch | Flow::Jump | Flow::Call => target,
             Flow::Return => match self.pop() {
                 Some(address) => address,
                 // No guess: whatever is fetched is wrong.
@@ -193,6 +208,13 @@ struct Entry {
     flow: Flow,
 }
 
+/// Places for packets with the same low bits.
+const PLACES: usize = 256;
+
+fn place_of(packet: u64) -> usize {
+    (packet >> 2) as usize % PLACES
+}
+
 /// A tagged target buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer {
@@ -200,7 +222,10 @@ pub(crate) struct Buffer {
     history: u64,
     history_bits: u32,
     hashed_bits: u32,
+    factor: u64,
     entries: Vec<Option<Entry>>,
+    /// By the low bits of packets: how many entries there are, and where the last one was found.
+    found: Box<[(u16, u16); PLACES]>,
     tree: PseudoLru,
     returns: Vec<u64>,
     top: usize,
@@ -215,9 +240,7 @@ impl Buffer {
     fn index(&self, packet: u64) -> usize {
         let bits = self.directions.len().trailing_zeros();
         let mask = (1 << self.history_bits) - 1;
-        // Rocket multiplies by sqrt(3)/2 of the history's range and takes the high bits.
-        let factor = (0.866_025_403_784_438_6 * (1u64 << self.history_bits) as f64) as u64;
-        let hash = ((factor * self.history) & mask) >> (self.history_bits - self.hashed_bits);
+        let hash = ((self.factor * self.history) & mask) >> (self.history_bits - self.hashed_bits);
         let high = packet >> 2;
         let address = high & ((1 << bits) - 1) ^ high >> bits & 3;
         (address ^ hash << (bits - self.hashed_bits)) as usize
@@ -228,7 +251,7 @@ impl Buffer {
         let after = pc.wrapping_add(len);
         // The packet that holds the last two bytes.
         let packet = (after.wrapping_sub(2)) & !3;
-        let slot = self.entries.iter().position(|e| e.is_some_and(|e| e.packet == packet));
+        let slot = self.find(packet);
         let entry = slot.and_then(|slot| self.entries[slot]);
         let index = self.index(packet);
         let direction = self.directions[index];
@@ -275,12 +298,32 @@ impl Buffer {
         if learns {
             let unforeseen = if late.is_none() && flow == Flow::Branch { Some(0) } else { None };
             let slot = slot.or(unforeseen).unwrap_or_else(|| self.tree.victim());
-            self.entries[slot] = Some(Entry { packet, target: next, flow });
+            let old = self.entries[slot].replace(Entry { packet, target: next, flow });
+            if let Some(old) = old {
+                self.found[place_of(old.packet)].0 -= 1;
+            }
+            self.found[place_of(packet)].0 += 1;
             self.tree.touch(slot);
         } else if let Some(slot) = slot.filter(|_| early.is_some()) {
             self.tree.touch(slot);
         }
         guess
+    }
+
+    /// Where the entry of a packet is: there is one at most.
+    #[inline]
+    fn find(&mut self, packet: u64) -> Option<usize> {
+        let (count, last) = self.found[place_of(packet)];
+        if count == 0 {
+            return None;
+        }
+        let is_it = |entry: &Option<Entry>| entry.is_some_and(|entry| entry.packet == packet);
+        if self.entries.get(usize::from(last)).is_some_and(is_it) {
+            return Some(last.into());
+        }
+        let slot = self.entries.iter().position(is_it)?;
+        self.found[place_of(packet)].1 = slot as u16;
+        Some(slot)
     }
 
     fn below_top(&self) -> usize {
@@ -297,40 +340,65 @@ impl Buffer {
 pub(crate) struct PseudoLru {
     ways: usize,
     /// Node 1 is the root; a set bit says that the upper half was used longer ago.
-    bits: Vec<bool>,
+    bits: Vec<u64>,
+    /// For each way of a tree that fits one word, the nodes that its use decides, and those that it sets.
+    paths: Vec<(u64, u64)>,
 }
 
 impl PseudoLru {
     pub(crate) fn new(ways: usize) -> Self {
-        Self { ways, bits: vec![false; ways.next_power_of_two().max(2)] }
+        let nodes = ways.next_power_of_two().max(2);
+        let path = |way: usize| {
+            let mut path = (0, 0);
+            each_node(way, nodes, |node, upper| {
+                path.0 |= 1 << node;
+                path.1 |= u64::from(!upper) << node;
+            });
+            path
+        };
+        let paths = if nodes <= 64 { (0..nodes).map(path).collect() } else { Vec::new() };
+        Self { ways, bits: vec![0; nodes.div_ceil(64)], paths }
     }
 
     /// The way was used.
     #[inline]
     pub(crate) fn touch(&mut self, way: usize) {
         let bits = self.bits.as_mut_slice();
-        let (mut node, mut half) = (1, bits.len() / 2);
-        while half > 0 {
-            let upper = way & half != 0;
-            if let Some(bit) = bits.get_mut(node) {
-                *bit = !upper;
-            }
-            node = 2 * node + usize::from(upper);
-            half /= 2;
+        if let ([word], Some((nodes, set))) = (&mut *bits, self.paths.get(way)) {
+            *word = *word & !nodes | set;
+            return;
         }
+        each_node(way, 64 * bits.len(), |node, upper| {
+            if let Some(word) = bits.get_mut(node / 64) {
+                *word = *word & !(1 << (node % 64)) | u64::from(!upper) << (node % 64);
+            }
+        });
     }
 
     /// The way that the tree gives up.
     pub(crate) fn victim(&self) -> usize {
-        let (mut node, mut half, mut way) = (1, self.bits.len() / 2, 0);
+        let nodes = self.ways.next_power_of_two().max(2);
+        let (mut node, mut half, mut way) = (1, nodes / 2, 0);
         while half > 0 {
             // Where there is no upper half, the lower one.
-            let upper = self.bits[node] && way + half < self.ways;
+            let bit = self.bits[node / 64] >> (node % 64) & 1 != 0;
+            let upper = bit && way + half < self.ways;
             way += if upper { half } else { 0 };
             node = 2 * node + usize::from(upper);
             half /= 2;
         }
         way
+    }
+}
+
+/// The nodes above a way, the root first, and whether it lies in the upper half of each.
+fn each_node(way: usize, nodes: usize, mut each: impl FnMut(usize, bool)) {
+    let (mut node, mut half) = (1, nodes / 2);
+    while half > 0 {
+        let upper = way & half != 0;
+        each(node, upper);
+        node = 2 * node + usize::from(upper);
+        half /= 2;
     }
 }
 
@@ -448,15 +516,20 @@ mod tests {
 
     #[test]
     fn the_tree_gives_up_what_was_not_used() {
-        let mut tree = PseudoLru::new(28);
-        for way in 0..28 {
-            tree.touch(way);
-        }
-        assert_eq!(tree.victim(), 0);
-        for _ in 0..100 {
-            let way = tree.victim();
-            assert!(way < 28);
-            tree.touch(way);
+        // A tree that fits a word, one that does not, and no power of two.
+        for ways in [28, 64, 100, 512] {
+            let mut tree = PseudoLru::new(ways);
+            for way in 0..ways {
+                tree.touch(way);
+            }
+            assert_eq!(tree.victim(), 0);
+            let mut given = vec![false; ways];
+            for _ in 0..2 * ways.next_power_of_two() {
+                let way = tree.victim();
+                given[way] = true;
+                tree.touch(way);
+            }
+            assert!(given.iter().all(|&given| given), "{ways}: {given:?}");
         }
     }
 }

@@ -58,6 +58,7 @@ impl Timed {
     /// The pages of decoded code were written; all of them, if it is not known which.
     pub(super) fn forget_code(&mut self, page: Option<Pa>) {
         self.code.forget(page);
+        self.model.forget_code();
     }
 }
 
@@ -93,11 +94,10 @@ impl Hart {
     pub(super) fn run_timed(&mut self, port: &mut dyn Platform, end: u64) -> Exit {
         let Some(mut timed) = self.timed.take() else { return Exit::Budget };
         let exit = loop {
-            if self.core.ram.page_events() != self.pages_seen.count() {
-                let code = &mut timed.code;
-                if self.follow_page_events(|page| code.forget(page)) {
-                    break Exit::Tripped;
-                }
+            if self.core.ram.page_events() != self.pages_seen.count()
+                && self.follow_page_events(|page| timed.forget_code(page))
+            {
+                break Exit::Tripped;
             }
             if timed.at_end
                 && let Some(exit) = self.attend_timed(&mut timed, port, end)
@@ -156,6 +156,8 @@ impl Hart {
         let data = core.ordinary();
         let contexts = (context(core, fetch), context(core, data));
         model.select(contexts.0, contexts.1);
+        let contexts = Some((contexts.1, contexts.0));
+        let under = Under { fetch, data, kind: Kind::Load, contexts };
         let end = end.min(self.deadline);
         let page_events = self.pages_seen.count();
         loop {
@@ -181,10 +183,9 @@ impl Hart {
                 let next = core.pc;
                 core.retired += done as u64;
                 self.barren_traps = 0;
-                let ran = timing::Run { pc, done, noted: noted.numbers(), next };
-                let contexts = Some((contexts.1, contexts.0));
-                let mut walker =
-                    Walks { core, fetch, data, kind: Kind::Load, known: walks, contexts };
+                let noted = noted.first(block.timing.notes(done));
+                let ran = timing::Run { pc, done, noted, next };
+                let mut walker = Walks { core, under: &under, known: walks };
                 model.run(&block.timing, &ran, &mut walker);
                 core.cycle = model.now();
                 *at_end = all && block.ends_run;
@@ -245,9 +246,8 @@ impl Hart {
         if self.core.retired != retired {
             let core = &self.core;
             let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
-            let known = &mut timed.walks;
-            let kind = Kind::Fetch;
-            let mut walks = Walks { core, fetch, data: fetch, kind, known, contexts: None };
+            let under = Under { fetch, data: fetch, kind: Kind::Fetch, contexts: None };
+            let mut walks = Walks { core, under: &under, known: &mut timed.walks };
             timed.model.retire(core.pc, &mut walks);
             if let Some(flush) = issued.and_then(|issued| issued.flush) {
                 timed.model.flush(flush);
@@ -304,8 +304,8 @@ impl Hart {
         let (data, kind) =
             planned.map_or((fetch, Kind::Load), |planned| (planned.manner, planned.kind));
         // What an instruction does that may trap is walked for anew.
-        let known = &mut timed.walks;
-        let mut walker = Walks { core, fetch, data, kind, known, contexts: None };
+        let under = Under { fetch, data, kind, contexts: None };
+        let mut walker = Walks { core, under: &under, known: &mut timed.walks };
         timed.model.issue(&step, &mut walker);
         let issued = Issued {
             accesses: access.is_some(),
@@ -329,10 +329,15 @@ impl Hart {
 /// Walks as the hart's own walker makes them.
 struct Walks<'a> {
     core: &'a Core,
+    under: &'a Under,
+    known: &'a mut KnownWalks,
+}
+
+/// As what instructions are fetched and data are accessed.
+struct Under {
     fetch: Manner,
     data: Manner,
     kind: Kind,
-    known: &'a mut KnownWalks,
     /// What data and fetches are translated under, where their accesses were made and did not trap.
     contexts: Option<(Context, Context)>,
 }
@@ -340,10 +345,10 @@ struct Walks<'a> {
 impl Walker for Walks<'_> {
     fn walk(&mut self, target: Target) -> Walk {
         let (va, kind, manner) = match target {
-            Target::Data(va) => (va, self.kind, self.data),
-            Target::Fetch(va) => (va, Kind::Fetch, self.fetch),
+            Target::Data(va) => (va, self.under.kind, self.under.data),
+            Target::Fetch(va) => (va, Kind::Fetch, self.under.fetch),
         };
-        let context = self.contexts.map(|(data, fetch)| match target {
+        let context = self.under.contexts.map(|(data, fetch)| match target {
             Target::Data(_) => data,
             Target::Fetch(_) => fetch,
         });
@@ -364,7 +369,7 @@ impl Walker for Walks<'_> {
     }
 
     fn locate(&mut self, va: u64) -> u64 {
-        match place(self.core, va, self.data) {
+        match place(self.core, va, self.under.data) {
             timing::Place::Memory(pa) => pa,
             timing::Place::Device | timing::Place::Nowhere => va,
         }

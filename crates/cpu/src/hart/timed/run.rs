@@ -2,6 +2,9 @@
 //!
 //! Here is what is frequent and simple. Anything else, such as a load that the native TLB does not serve, stops *before* the
 //! instruction, with nothing done, and the ordinary engine executes that one.
+//!
+//! An operation runs and calls the one behind it, which an optimising build makes a jump: no central loop decides what comes
+//! next. Calls nest as deep as a block is long.
 
 use isa::{Decoder, Insn, Op as Code};
 
@@ -12,8 +15,36 @@ use crate::exec::float;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
 use crate::op::{CHECKS_TARGET, Op, is_control_transfer};
 
-/// Runs an instruction of the block at `core.pc`; false where it does not, and nothing was done.
-type Run = fn(&mut Core, &TimedOp, &mut Noted) -> bool;
+/// Runs an operation of the block at `core.pc`, and those behind it, noting numbers: how many were not done. The first that was not did
+/// nothing.
+type Run = fn(&mut Core, &TimedOp, &[TimedOp], &mut [u64]) -> usize;
+
+/// Goes on behind an operation.
+#[inline(always)]
+fn next(core: &mut Core, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+    match behind.split_first() {
+        Some((op, behind)) => (op.run)(core, op, behind, noted),
+        None => 0,
+    }
+}
+
+/// Stops before an operation.
+#[inline(always)]
+fn stop(behind: &[TimedOp]) -> usize {
+    behind.len() + 1
+}
+
+/// Notes a number: where the next one goes.
+#[inline(always)]
+fn note(noted: &mut [u64], number: u64) -> &mut [u64] {
+    match noted.split_first_mut() {
+        Some((place, behind)) => {
+            *place = number;
+            behind
+        }
+        None => &mut [],
+    }
+}
 
 /// An instruction, ready to run.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +59,6 @@ pub(super) struct TimedOp {
 #[derive(Debug)]
 pub(super) struct Noted {
     numbers: [u64; Self::MAX],
-    len: usize,
 }
 
 impl Noted {
@@ -36,25 +66,13 @@ impl Noted {
     const MAX: usize = 2 * timing::Block::MAX;
 
     pub(super) fn new() -> Self {
-        Self { numbers: [0; Self::MAX], len: 0 }
+        Self { numbers: [0; Self::MAX] }
     }
 
+    /// The first `count` numbers.
     #[inline]
-    pub(super) fn clear(&mut self) {
-        self.len = 0;
-    }
-
-    #[inline(always)]
-    fn push(&mut self, number: u64) {
-        if let Some(place) = self.numbers.get_mut(self.len) {
-            *place = number;
-            self.len += 1;
-        }
-    }
-
-    #[inline]
-    pub(super) fn numbers(&self) -> &[u64] {
-        self.numbers.get(..self.len).unwrap_or_default()
+    pub(super) fn first(&self, count: usize) -> &[u64] {
+        self.numbers.get(..count).unwrap_or_default()
     }
 }
 
@@ -87,54 +105,50 @@ pub(super) use timing::Operands;
 /// Runs operations; how many of them ran.
 #[inline]
 pub(super) fn run(core: &mut Core, ops: &[TimedOp], noted: &mut Noted) -> usize {
-    noted.clear();
-    for (number, op) in ops.iter().enumerate() {
-        if !(op.run)(core, op, noted) {
-            return number;
-        }
-    }
-    ops.len()
+    ops.len() - next(core, ops, &mut noted.numbers)
 }
 
-fn nothing(_: &mut Core, _: &TimedOp, _: &mut Noted) -> bool {
-    true
+fn nothing(core: &mut Core, _: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+    next(core, behind, noted)
 }
 
-fn constant(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+fn constant(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
     core.set_x(op.op.rd, op.op.imm as u64);
-    true
+    next(core, behind, noted)
 }
 
-fn auipc(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+fn auipc(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
     core.set_x(op.op.rd, core.pc.wrapping_add(op.op.imm as u64));
-    true
+    next(core, behind, noted)
 }
 
-fn jal(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+fn jal(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut [u64]) -> usize {
     core.set_x(op.op.rd, core.pc.wrapping_add(op.behind.into()));
     core.pc = core.pc.wrapping_add(op.op.imm as u64);
-    true
+    0
 }
 
-fn jalr(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+fn jalr(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut [u64]) -> usize {
     let target = core.x(op.op.rs1).wrapping_add(op.op.imm as u64) & !1;
     core.set_x(op.op.rd, core.pc.wrapping_add(op.behind.into()));
     core.pc = target;
-    true
+    0
 }
 
 /// Whatever `exec::float` does with registers alone. What is not permitted changes nothing.
-fn floating(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
-    !core.fp_is_off() && float::execute(core, op.op).is_ok()
+fn floating(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+    if core.fp_is_off() || float::execute(core, op.op).is_err() {
+        return stop(behind);
+    }
+    next(core, behind, noted)
 }
 
-fn noting_f(core: &mut Core, op: &TimedOp, noted: &mut Noted) -> bool {
-    let operands = [op.op.rs1, op.op.rs2].map(|register| core.f[usize::from(register & 31)]);
-    let runs = floating(core, op, noted);
-    if runs {
-        operands.into_iter().for_each(|operand| noted.push(operand));
+fn noting_f(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+    let [first, second] = [op.op.rs1, op.op.rs2].map(|register| core.f[usize::from(register & 31)]);
+    if core.fp_is_off() || float::execute(core, op.op).is_err() {
+        return stop(behind);
     }
-    runs
+    next(core, behind, note(note(noted, first), second))
 }
 
 /// Products and quotients, whose operands are noted.
@@ -143,13 +157,16 @@ fn noting_x(op: &Op) -> Option<Run> {
         ($($name:ident: $meaning:expr;)*) => {
             match op.code {
                 $(Code::$name => {
-                    fn run(core: &mut Core, op: &TimedOp, noted: &mut Noted) -> bool {
+                    fn run(
+                        core: &mut Core,
+                        op: &TimedOp,
+                        behind: &[TimedOp],
+                        noted: &mut [u64],
+                    ) -> usize {
                         let meaning: fn(u64, u64) -> u64 = $meaning;
                         let (a, b) = (core.x(op.op.rs1), core.x(op.op.rs2));
-                        noted.push(a);
-                        noted.push(b);
                         core.set_x(op.op.rd, meaning(a, b));
-                        true
+                        next(core, behind, note(note(noted, a), b))
                     }
                     Some(run)
                 })*
@@ -166,10 +183,15 @@ fn run_of(op: &Op) -> Option<Run> {
         ($($name:ident: $meaning:expr;)*) => {
             match op.code {
                 $(Code::$name => {
-                    fn run(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+                    fn run(
+                        core: &mut Core,
+                        op: &TimedOp,
+                        behind: &[TimedOp],
+                        noted: &mut [u64],
+                    ) -> usize {
                         let meaning: fn(u64, u64) -> u64 = $meaning;
                         core.set_x(op.op.rd, meaning(core.x(op.op.rs1), core.x(op.op.rs2)));
-                        true
+                        next(core, behind, noted)
                     }
                     return Some(run);
                 })*
@@ -181,10 +203,15 @@ fn run_of(op: &Op) -> Option<Run> {
         ($($name:ident: $meaning:expr;)*) => {
             match op.code {
                 $(Code::$name => {
-                    fn run(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+                    fn run(
+                        core: &mut Core,
+                        op: &TimedOp,
+                        behind: &[TimedOp],
+                        noted: &mut [u64],
+                    ) -> usize {
                         let meaning: fn(u64, u64) -> u64 = $meaning;
                         core.set_x(op.op.rd, meaning(core.x(op.op.rs1), op.op.imm as u64));
-                        true
+                        next(core, behind, noted)
                     }
                     return Some(run);
                 })*
@@ -196,10 +223,15 @@ fn run_of(op: &Op) -> Option<Run> {
         ($($name:ident: $meaning:expr;)*) => {
             match op.code {
                 $(Code::$name => {
-                    fn run(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+                    fn run(
+                        core: &mut Core,
+                        op: &TimedOp,
+                        behind: &[TimedOp],
+                        noted: &mut [u64],
+                    ) -> usize {
                         let meaning: fn(u64) -> u64 = $meaning;
                         core.set_x(op.op.rd, meaning(core.x(op.op.rs1)));
-                        true
+                        next(core, behind, noted)
                     }
                     return Some(run);
                 })*
@@ -209,66 +241,62 @@ fn run_of(op: &Op) -> Option<Run> {
     }
     macro_rules! branch {
         (|$a:ident, $b:ident| $test:expr) => {{
-            fn run(core: &mut Core, op: &TimedOp, _: &mut Noted) -> bool {
+            fn run(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut [u64]) -> usize {
                 let ($a, $b) = (core.x(op.op.rs1), core.x(op.op.rs2));
                 let offset = if $test { op.op.imm as u64 } else { op.behind.into() };
                 core.pc = core.pc.wrapping_add(offset);
-                true
+                0
             }
             run
         }};
     }
     macro_rules! load {
         ($t:ty, $signed:ty) => {{
-            fn run(core: &mut Core, op: &TimedOp, noted: &mut Noted) -> bool {
+            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
-                let Some(value) = core.load::<$t>(va) else { return false };
-                noted.push(va);
+                let Some(value) = core.load::<$t>(va) else { return stop(behind) };
                 core.set_x(op.op.rd, value as $signed as u64);
-                true
+                next(core, behind, note(noted, va))
             }
             run
         }};
     }
     macro_rules! store {
         ($t:ty) => {{
-            fn run(core: &mut Core, op: &TimedOp, noted: &mut Noted) -> bool {
+            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
-                let stores = core.store::<$t>(va, core.x(op.op.rs2) as $t);
-                if stores {
-                    noted.push(va);
+                if !core.store::<$t>(va, core.x(op.op.rs2) as $t) {
+                    return stop(behind);
                 }
-                stores
+                next(core, behind, note(noted, va))
             }
             run
         }};
     }
     macro_rules! float_load {
         ($t:ty, $boxed:expr) => {{
-            fn run(core: &mut Core, op: &TimedOp, noted: &mut Noted) -> bool {
+            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 if core.fp_is_off() {
-                    return false;
+                    return stop(behind);
                 }
-                let Some(value) = core.load::<$t>(va) else { return false };
-                noted.push(va);
+                let Some(value) = core.load::<$t>(va) else { return stop(behind) };
                 core.f[usize::from(op.op.rd & 31)] = u64::from(value) | $boxed;
                 set_fs_dirty(core);
-                true
+                next(core, behind, note(noted, va))
             }
             run
         }};
     }
     macro_rules! float_store {
         ($t:ty) => {{
-            fn run(core: &mut Core, op: &TimedOp, noted: &mut Noted) -> bool {
+            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 let value = core.f[usize::from(op.op.rs2 & 31)];
-                let stores = !core.fp_is_off() && core.store::<$t>(va, value as $t);
-                if stores {
-                    noted.push(va);
+                if core.fp_is_off() || !core.store::<$t>(va, value as $t) {
+                    return stop(behind);
                 }
-                stores
+                next(core, behind, note(noted, va))
             }
             run
         }};
