@@ -3,6 +3,8 @@
 //!
 //! Each is done as far as it can be; where an access misses, the operation that makes it goes on by itself. The operations
 //! behind the first stay as they are, for who enters there.
+//!
+//! The module's invariant that `unsafe` stands on is that of `thread`, whose links these are.
 
 use std::marker::PhantomData;
 
