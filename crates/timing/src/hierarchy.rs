@@ -3,6 +3,7 @@
 //! None of it knows time, so it may run ahead of the pipeline. What is frequent is found by filters in front of the
 //! tables: they hold nothing that the tables behind them would not say.
 
+mod ahead;
 mod behind;
 mod shared;
 
@@ -13,9 +14,10 @@ use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::outer::{Port, Want};
 use crate::params::{Core, Multiplier};
 use crate::pipeline::{divide_cycles, multiply_iterations, spared};
-use crate::predictor::{Predictor, PseudoLru, Transfer};
+use crate::predictor::{Predictor, Transfer};
 use crate::step::{Place, Step, Target, Walker};
 use crate::tlb::{Context, Flush, SharedTlb, Tlb, Walk};
+use crate::tree::PseudoLru;
 use crate::work::{Flow, Unit};
 use std::sync::Arc;
 
@@ -27,8 +29,6 @@ const REMEMBERED: u32 = 1;
 const FILTER_LINES: usize = 4096;
 /// Pages that the filter in front of the data TLB knows.
 const FILTER_PAGES: usize = 64;
-/// Packets that a front-end runs ahead at most.
-const AHEAD: u64 = 16;
 /// Words at different places in a page.
 const OFFSETS: usize = 512;
 /// Stores after which one is forgotten, whether it is still on its way or not.
@@ -421,62 +421,6 @@ impl Hierarchy {
         (followed, None)
     }
 
-    /// [`Hierarchy::ahead`] from a block: changes of its page's code are [told](Hierarchy::forget_code).
-    fn ahead_of_block(&mut self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
-        if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
-            return 0;
-        }
-        let page = self.icache.address_of(self.fetch_line) & !0xfff;
-        let name = (page | va & 0xfff) << 1 | first;
-        let place = (name ^ name >> 12) as usize % PATHS;
-        if self.paths[place] == (name, self.icache.age()) {
-            return 0;
-        }
-        let ahead = self.ahead(va, first, walker);
-        if ahead == 0 {
-            self.paths[place] = (name, self.icache.age());
-        }
-        ahead
-    }
-
-    /// Code of blocks was written.
-    pub(crate) fn forget_code(&mut self) {
-        self.paths.fill((NONE, 0));
-    }
-
-    /// How many packets on, on a path that begins at `va` in the page that was fetched from last, one is not in the instruction
-    /// cache: 0 for none that is near, before the path jumps elsewhere or leaves the page. The packet of `va - 1` was fetched
-    /// if there is a `first`.
-    fn ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
-        let bytes = self.core.fetch.bytes;
-        if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
-            return 0;
-        }
-        let page = self.icache.address_of(self.fetch_line) & !0xfff;
-        let begin = va.wrapping_sub(first) & 0xfff & !(bytes - 1);
-        let mut instruction = va & 0xfff;
-        if first != 0 && instruction == 0 {
-            return 0;
-        }
-        for number in first..first + AHEAD {
-            let packet = begin + number * bytes;
-            if packet > 0xfff {
-                return 0;
-            }
-            if !self.icache.has(self.icache.line_of(page | packet)) {
-                return (number - first + 1) as u8;
-            }
-            while instruction < packet + bytes {
-                let Some(parcel) = walker.code(page | instruction) else { return 0 };
-                if always_jumps(parcel) {
-                    return 0;
-                }
-                instruction += if parcel & 3 == 3 { 4 } else { 2 };
-            }
-        }
-        0
-    }
-
     /// A trap.
     pub(crate) fn trapped(&mut self) {
         self.predictor.trapped();
@@ -757,16 +701,6 @@ impl Hierarchy {
             },
         };
         u16::try_from(cycles).unwrap_or(u16::MAX)
-    }
-}
-
-/// Whether an instruction that begins with this parcel is a jump: JAL, JALR, C.J, C.JR or C.JALR.
-fn always_jumps(parcel: u16) -> bool {
-    match parcel & 3 {
-        3 => matches!(parcel & 0x7f, 0x67 | 0x6f),
-        2 => parcel >> 13 == 4 && parcel & 0x7c == 0 && parcel & 0xf80 != 0,
-        1 => parcel >> 13 == 5,
-        _ => false,
     }
 }
 

@@ -18,6 +18,7 @@ mod predictor;
 mod step;
 mod stores;
 mod tlb;
+mod tree;
 mod work;
 
 pub use architecture::Architecture;

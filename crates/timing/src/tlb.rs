@@ -1,7 +1,7 @@
 //! The TLBs of a core as far as they cost time: which translations are held, what fences remove, and what a
 //! walk reads. What a guest may observe of its TLB is the MMU's affair, not this one's.
 
-use crate::predictor::PseudoLru;
+use crate::tree::PseudoLru;
 use serde::{Deserialize, Serialize};
 
 /// Under which registers an address is translated.

@@ -1,0 +1,121 @@
+//! Wrong paths, as far as a core waits for the line of the instruction cache that one missed.
+
+use super::{Hierarchy, NONE, PATHS};
+use crate::step::Walker;
+
+/// Packets that a front-end runs ahead at most.
+const AHEAD: u64 = 16;
+
+impl Hierarchy {
+    /// [`Hierarchy::ahead`] from a block: changes of its page's code are [told](Hierarchy::forget_code).
+    pub(super) fn ahead_of_block(&mut self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
+        if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
+            return 0;
+        }
+        let page = self.icache.address_of(self.fetch_line) & !0xfff;
+        let name = (page | va & 0xfff) << 1 | first;
+        let place = (name ^ name >> 12) as usize % PATHS;
+        if self.paths[place] == (name, self.icache.age()) {
+            return 0;
+        }
+        let ahead = self.ahead(va, first, walker);
+        if ahead == 0 {
+            self.paths[place] = (name, self.icache.age());
+        }
+        ahead
+    }
+
+    /// Code of blocks was written.
+    pub(crate) fn forget_code(&mut self) {
+        self.paths.fill((NONE, 0));
+    }
+
+    /// How many packets on, on a path that begins at `va` in the page that was fetched from last, one is not in the instruction
+    /// cache: 0 for none that is near, before the path jumps elsewhere or leaves the page. The packet of `va - 1` was fetched
+    /// if there is a `first`.
+    pub(super) fn ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
+        let bytes = self.core.fetch.bytes;
+        if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
+            return 0;
+        }
+        let page = self.icache.address_of(self.fetch_line) & !0xfff;
+        let begin = va.wrapping_sub(first) & 0xfff & !(bytes - 1);
+        let mut instruction = va & 0xfff;
+        if first != 0 && instruction == 0 {
+            return 0;
+        }
+        for number in first..first + AHEAD {
+            let packet = begin + number * bytes;
+            if packet > 0xfff {
+                return 0;
+            }
+            if !self.icache.has(self.icache.line_of(page | packet)) {
+                return (number - first + 1) as u8;
+            }
+            while instruction < packet + bytes {
+                let Some(parcel) = walker.code(page | instruction) else { return 0 };
+                if always_jumps(parcel) {
+                    return 0;
+                }
+                instruction += if parcel & 3 == 3 { 4 } else { 2 };
+            }
+        }
+        0
+    }
+}
+
+/// Whether an instruction that begins with this parcel is a jump: JAL, JALR, C.J, C.JR or C.JALR.
+fn always_jumps(parcel: u16) -> bool {
+    match parcel & 3 {
+        3 => matches!(parcel & 0x7f, 0x67 | 0x6f),
+        2 => parcel >> 13 == 4 && parcel & 0x7c == 0 && parcel & 0xf80 != 0,
+        1 => parcel >> 13 == 5,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Core;
+    use crate::step::Target;
+    use crate::tlb::Walk;
+    use std::sync::Arc;
+
+    /// Code that is one parcel over and over.
+    struct Same(u16);
+
+    impl Walker for Same {
+        fn walk(&mut self, _: Target) -> Walk {
+            Walk::default()
+        }
+
+        fn locate(&mut self, va: u64) -> u64 {
+            va
+        }
+
+        fn code(&mut self, _: u64) -> Option<u16> {
+            Some(self.0)
+        }
+    }
+
+    /// C.NOP and C.J.
+    const NOP: u16 = 0x0001;
+    const JUMP: u16 = 0xa001;
+
+    #[test]
+    fn a_path_is_walked_again_when_its_code_or_the_cache_changed() {
+        let core = Arc::new(Core::preset("cva6").expect("a preset"));
+        let mut hierarchy = Hierarchy::new(&core, 10);
+        hierarchy.icache.access(0x1000, false);
+        hierarchy.fetch_line = hierarchy.icache.line_of(0x1000);
+        // Lines of 16 bytes, packets of 4: those at 4, 8 and 12 are there, and the fourth is not.
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(NOP)), 4);
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(JUMP)), 0);
+        hierarchy.forget_code();
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(NOP)), 4);
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(JUMP)), 0);
+        hierarchy.icache.clear();
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(JUMP)), 1);
+    }
+}
