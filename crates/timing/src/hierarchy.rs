@@ -9,11 +9,12 @@ mod shared;
 
 use crate::block::{Block, Run, Touch};
 use crate::cache::Cache;
+use crate::float::spared;
 use crate::item::{Item, Operands};
 use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::outer::{Port, Want};
 use crate::params::{Core, Multiplier};
-use crate::pipeline::{divide_cycles, multiply_iterations, spared};
+use crate::pipeline::{divide_cycles, multiply_iterations};
 use crate::predictor::{Predictor, Transfer};
 use crate::step::{Place, Step, Target, Walker};
 use crate::tlb::{Context, Flush, SharedTlb, Tlb, Walk};
@@ -236,6 +237,13 @@ impl Hierarchy {
                 outcome.data = self.store_data(marked, pa);
             }
             unit if !self.core.atomic.in_memory => {
+                let bytes = item.work.bytes;
+                if unit != Unit::StoreConditional {
+                    outcome.behind = self.behind_load(marked, bytes);
+                }
+                if unit != Unit::LoadReserved {
+                    self.behind_store(marked, bytes);
+                }
                 outcome.data = match unit {
                     Unit::LoadReserved => self.load_data(marked, pa),
                     _ => self.store_data(marked, pa),
@@ -692,8 +700,8 @@ impl Hierarchy {
             (_, Unit::Div { signed, word }) => {
                 divide_cycles(self.core.integer.divider, operands, signed, word)
             }
-            (_, Unit::FpDivide { double }) => {
-                spared(self.core.float.divide_exact[usize::from(double)], double, operands)
+            (_, unit @ (Unit::FpDivide { .. } | Unit::FpRoot { .. })) => {
+                spared(&self.core.float, unit, operands)
             }
             (_, unit) => match self.core.integer.multiplier {
                 Multiplier::Iterative { bits, .. } => multiply_iterations(bits, unit, operands[0]),

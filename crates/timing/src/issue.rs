@@ -48,7 +48,7 @@ impl Kind {
         match unit {
             Unit::Alu => Self::Alu,
             Unit::Branch => Self::Branch,
-            Unit::Mul | Unit::MulHigh => Self::Multiply,
+            Unit::Mul { .. } | Unit::MulHigh => Self::Multiply,
             Unit::Div { .. } => Self::Divide,
             Unit::Load | Unit::LoadNarrow => Self::Load,
             Unit::Store => Self::Store,
@@ -64,7 +64,7 @@ impl Kind {
             Unit::Amo
             | Unit::LoadReserved
             | Unit::StoreConditional
-            | Unit::CsrRead
+            | Unit::CsrRead(_)
             | Unit::CsrWrite(_)
             | Unit::Fence
             | Unit::FenceI
@@ -203,7 +203,14 @@ mod tests {
 
     #[test]
     fn a_group_is_its_number() {
-        let work = |target| Work { unit: Unit::Alu, sources: [0; 3], target, flow: None, bytes: 0 };
+        let work = |target| Work {
+            unit: Unit::Alu,
+            sources: [0; 3],
+            target,
+            flow: None,
+            bytes: 0,
+            ordered: [false; 2],
+        };
         let mut group = Group::CLOSED;
         assert!(!group.takes(&work(0), 0b11));
         group.add(&work(7), 0b11, false);

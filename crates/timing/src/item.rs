@@ -47,12 +47,14 @@ impl Item {
             _ => None,
         };
         let operands = match work.unit {
-            Unit::Mul | Unit::MulHigh => match core.integer.multiplier {
+            Unit::Mul { .. } | Unit::MulHigh => match core.integer.multiplier {
                 Multiplier::Pipelined { .. } => Operands::None,
                 Multiplier::Iterative { .. } => Operands::Integer,
             },
             Unit::Div { .. } => Operands::Integer,
-            Unit::FpDivide { double } if core.float.divide_exact[usize::from(double)] != 0 => {
+            Unit::FpDivide { double } | Unit::FpRoot { double }
+                if core.float.bitwise || core.float.divide_exact[usize::from(double)] != 0 =>
+            {
                 Operands::Float
             }
             _ => Operands::None,

@@ -5,6 +5,7 @@ mod architecture;
 mod block;
 mod cache;
 mod clock;
+mod float;
 mod hierarchy;
 mod issue;
 mod item;
@@ -30,8 +31,8 @@ pub use item::{Item, Operands};
 pub use model::Model;
 pub use outer::{Banks, Outer, SecondCache};
 pub use params::{
-    Atomic, Core, CoreError, Csrs, Divider, Fetch, Float, Integer, Load, Memory, Multiplier,
-    PRESETS, System, Translation,
+    Atomic, Core, CoreError, Csrs, Divider, Fetch, Float, FloatPort, Integer, Load, Memory,
+    Multiplier, PRESETS, System, Translation,
 };
 pub use pipeline::Trap;
 pub use predictor::PredictorParams;

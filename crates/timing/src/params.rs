@@ -117,6 +117,11 @@ pub struct Integer {
     pub divider: Divider,
     /// Whether arithmetic waits while a division is under way.
     pub divide_blocks: bool,
+    /// Whether products, quotients and what missed the cache are written after the instructions behind them retired, so that
+    /// nothing waits for them but what needs them; products and quotients come out of one unit, in a cycle in
+    /// which no other instruction writes a register.
+    #[serde(default)]
+    pub completes_late: bool,
 }
 
 /// A multiplier.
@@ -180,7 +185,8 @@ pub struct Float {
     pub fused_extra: u64,
     /// Quotient, one at a time.
     pub divide: [u64; 2],
-    /// Quotient that comes out exact early, where the unit ends then; 0 where it does not.
+    /// Bits of a digit where divisions and roots end with the digit that leaves nothing, and at once for zeros, infinities and NaNs; 0
+    /// where they do not.
     #[serde(default)]
     pub divide_exact: [u64; 2],
     /// Square root, one at a time.
@@ -204,6 +210,29 @@ pub struct Float {
     /// A load into an `f` register that hits, where it does not take what others do.
     #[serde(default)]
     pub load: Option<u64>,
+    /// Whether divisions and roots make a bit a cycle: quotients of 1 and more and roots of odd exponents are a cycle shorter then, and
+    /// zeros, infinities, NaNs and roots of negative numbers are ready as soon as [`Float::select`].
+    #[serde(default)]
+    pub bitwise: bool,
+    /// Where all results are written through one port.
+    #[serde(default)]
+    pub port: Option<FloatPort>,
+}
+
+/// The port through which an FP unit writes its results: cycles from issue. An instruction whose result would come out
+/// together with an earlier one's is refused and issues again; so is every one while a division is under way, and
+/// a division while a result has not been written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FloatPort {
+    /// Addition, product, fused product: single and double precision.
+    pub arithmetic: [u64; 2],
+    /// Everything else that writes an `f` register, divisions aside.
+    pub other: u64,
+    /// From an issue that is refused to the next one.
+    pub again: u64,
+    /// An instruction is taken so many cycles before a dependent one of the division under way could issue.
+    pub lead: u64,
 }
 
 /// Loads: cycles from issue to that of a dependent instruction.
@@ -240,7 +269,7 @@ pub struct Load {
     pub device_store: u64,
 }
 
-/// Atomics: cycles until the next instruction can issue.
+/// Atomics: cycles until the next instruction can issue; in a write-back cache, until one that needs the result can.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Atomic {
@@ -268,6 +297,10 @@ pub struct System {
     pub flushing: Csrs,
     /// FENCE, once stores are written.
     pub fence: u64,
+    /// Where FENCE holds up accesses alone: from the last access before it to the next one behind it. 0 where it sends the
+    /// front-end back.
+    #[serde(default)]
+    pub fence_access: u64,
     /// FENCE.I, beside the flush of the pipeline.
     pub fence_i: u64,
     /// A memory-management fence.

@@ -6,12 +6,13 @@
 
 mod several;
 
+use crate::float::Port;
 use crate::issue::Group;
 use crate::item::Item;
 use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::params::{Core, Divider, Multiplier};
 use crate::stores::{StoreBuffer, Undrained};
-use crate::work::Unit;
+use crate::work::{Unit, Work};
 use std::sync::Arc;
 
 /// Why the program was interrupted.
@@ -30,6 +31,9 @@ pub enum Trap {
 const LEAD: u64 = 1 << 14;
 /// The cycle at which a core begins, so that times before it are none below zero.
 pub(crate) const BEGIN: u64 = 2 * LEAD;
+
+/// Cycles from issue to the writing of a result that does not come late.
+const WRITE: u64 = 3;
 
 /// Goes through the times of a state in a fixed order.
 pub(crate) trait Visitor {
@@ -71,6 +75,13 @@ pub(crate) struct Pipeline {
     divider_free: u64,
     multiplier_free: u64,
     float_free: u64,
+    float_port: Port,
+    /// Where products and quotients are written late: when the last one is, and where to.
+    written_late: u64,
+    late_target: u64,
+    /// When the last access to memory was made, and when the next one may be, for what orders them.
+    accessed: u64,
+    access_free: u64,
     cache_free: u64,
     walker_free: u64,
     /// When the next access can be translated.
@@ -104,6 +115,11 @@ impl Pipeline {
             divider_free: 0,
             multiplier_free: 0,
             float_free: 0,
+            float_port: Port::default(),
+            written_late: 0,
+            late_target: 0,
+            accessed: 0,
+            access_free: 0,
             cache_free: 0,
             walker_free: 0,
             translator_free: 0,
@@ -172,8 +188,24 @@ impl Pipeline {
             &mut self.float_free,
             &mut self.cache_free,
             &mut self.translator_free,
+            &mut self.access_free,
         ] {
             visitor.time(time, soon);
+        }
+        if self.core.float.port.is_some() {
+            self.float_port.visit(now, visitor);
+        }
+        if self.core.integer.completes_late {
+            // What issues next is written after that.
+            visitor.time(&mut self.written_late, soon + WRITE - 1);
+            if self.written_late < soon + WRITE {
+                self.late_target = 0;
+            }
+            visitor.number(&mut self.late_target);
+        }
+        if self.core.system.fence_access != 0 {
+            let access = self.core.system.fence_access;
+            visitor.time(&mut self.accessed, soon.saturating_sub(access));
         }
         // A fetch may need it earlier than any instruction.
         visitor.time(&mut self.walker_free, next.min(soon));
@@ -222,14 +254,24 @@ impl Pipeline {
         at = at.max(self.commits[self.next_commit]);
         at = at.max(self.operands(item));
         at = at.max(self.unit_free(item));
-        if executes_at_commit(work.unit) {
+        if executes_at_commit(work.unit) && !self.core.integer.completes_late {
             at = at.max(self.last_commit);
+        }
+        if let Some(port) = &self.core.float.port {
+            at = self.float_port.takes(port, work, at);
         }
         self.group_with(item, together && at == self.issued, at);
         self.issued = at;
+        self.write_late(work, at);
         let (done, committed) = self.execute(item, outcome, at);
         if work.target != 0 {
             self.ready[usize::from(work.target & 63)] = done;
+        }
+        if let Some(port) = &self.core.float.port {
+            self.float_port.issues(port, work.unit, at, done);
+        }
+        if matches!(work.unit, Unit::Mul { .. } | Unit::MulHigh | Unit::Div { .. }) {
+            (self.written_late, self.late_target) = (done, work.target.into());
         }
         self.commit(committed.max(at));
         if begins {
@@ -267,7 +309,8 @@ impl Pipeline {
     pub(crate) fn trap(&mut self, trap: Trap) {
         let system = &self.core.system;
         let extra = if trap == Trap::Access { system.access_trap } else { 0 };
-        let raised = self.issued.max(self.last_commit);
+        let late = self.core.integer.completes_late;
+        let raised = if late { self.issued } else { self.issued.max(self.last_commit) };
         let cycle = raised + system.trap + extra;
         self.group.close();
         // Time passes in any case.
@@ -310,19 +353,40 @@ impl Pipeline {
         self.fetched = at;
     }
 
+    /// A product or quotient that comes late waits while an instruction that issues at `at` is written.
+    fn write_late(&mut self, work: &Work, at: u64) {
+        if self.core.integer.completes_late
+            && at + WRITE == self.written_late
+            && work.writes_integer()
+        {
+            self.written_late += 1;
+            if self.late_target != 0 {
+                let ready = &mut self.ready[self.late_target as usize & 63];
+                *ready = (*ready).max(self.written_late);
+            }
+            self.multiplier_free = self.multiplier_free.max(self.written_late);
+        }
+    }
+
     /// The cycle from which the unit takes the instruction.
     fn unit_free(&mut self, item: &Item) -> u64 {
         match item.work.unit {
             Unit::Alu | Unit::Branch => self.arithmetic_free,
-            Unit::Mul | Unit::MulHigh => self.multiplier_free.max(self.divider_block()),
+            Unit::Mul { .. } | Unit::MulHigh => self.multiplier_free.max(self.divider_block()),
             Unit::Div { .. } => self.divider_free.max(self.multiplier_free),
-            Unit::CsrRead | Unit::CsrWrite(_) => self.csr_free.max(self.arithmetic_free),
+            Unit::CsrRead(_) | Unit::CsrWrite(_) => self.csr_free.max(self.arithmetic_free),
             Unit::FpDivide { .. } | Unit::FpRoot { .. } => self.float_free,
-            Unit::Load | Unit::LoadNarrow => self.loads[self.next_load].max(self.cache_block()),
+            Unit::Load | Unit::LoadNarrow => {
+                self.loads[self.next_load].max(self.cache_block()).max(self.access_free)
+            }
+            Unit::Amo | Unit::LoadReserved | Unit::StoreConditional => {
+                let [_, release] = item.work.ordered;
+                self.access_free.max(if release { self.ordered() } else { 0 })
+            }
             Unit::Store => {
                 let now = self.soonest();
                 let room = self.stores.as_mut().map_or(0, |stores| stores.room(now));
-                room.max(self.cache_block())
+                room.max(self.cache_block()).max(self.access_free)
             }
             Unit::Fence | Unit::FenceTranslation | Unit::FenceI | Unit::TrapReturn | Unit::Wait => {
                 self.csr_free
@@ -337,7 +401,21 @@ impl Pipeline {
     }
 
     fn divider_block(&self) -> u64 {
-        if self.core.integer.divide_blocks { self.divider_free } else { 0 }
+        let integer = &self.core.integer;
+        if integer.divide_blocks || integer.completes_late { self.divider_free } else { 0 }
+    }
+
+    /// When an access can be made that earlier ones are ordered before.
+    fn ordered(&self) -> u64 {
+        match self.core.system.fence_access {
+            0 => 0,
+            cycles => self.accessed + cycles,
+        }
+    }
+
+    /// No access is made any more before those of now are through.
+    fn order(&mut self) {
+        self.access_free = self.access_free.max(self.ordered());
     }
 
     /// Says when its result is there, and when it commits.
@@ -345,7 +423,7 @@ impl Pipeline {
         let float = &self.core.float;
         let done = match item.work.unit {
             Unit::Alu | Unit::Branch => at + 1 + self.late,
-            Unit::Mul | Unit::MulHigh => self.multiply(item.work.unit, outcome, at),
+            Unit::Mul { .. } | Unit::MulHigh => self.multiply(item.work.unit, outcome, at),
             Unit::Div { .. } => {
                 let done = at + u64::from(outcome.operand);
                 self.divider_free = done;
@@ -361,12 +439,12 @@ impl Pipeline {
             Unit::FpDivide { double } => {
                 let full = float.divide[usize::from(double)];
                 let spared = u64::from(outcome.operand).min(full.saturating_sub(1));
-                self.float_free = at + full - spared;
-                self.float_free
+                self.divides(at + full - spared)
             }
             Unit::FpRoot { double } => {
-                self.float_free = at + float.root[usize::from(double)];
-                self.float_free
+                let full = float.root[usize::from(double)];
+                let spared = u64::from(outcome.operand).min(full.saturating_sub(1));
+                self.divides(at + full - spared)
             }
             Unit::FpSelect { .. } => at + float.select,
             Unit::FpCompare => at + float.compare,
@@ -378,9 +456,9 @@ impl Pipeline {
             Unit::Load | Unit::LoadNarrow => self.load(item, outcome, at),
             Unit::Store => return (at + 1, self.store(outcome, at)),
             Unit::Amo | Unit::LoadReserved | Unit::StoreConditional => {
-                self.atomic(item.work.unit, outcome, at)
+                self.atomic(item, outcome, at)
             }
-            Unit::CsrRead | Unit::CsrWrite(_) => {
+            Unit::CsrRead(_) | Unit::CsrWrite(_) => {
                 let system = &self.core.system;
                 let done = at + system.csr_result;
                 if item.refetches {
@@ -393,6 +471,10 @@ impl Pipeline {
                     }
                 }
                 return (done, at);
+            }
+            Unit::Fence if self.core.system.fence_access != 0 => {
+                self.order();
+                at + 1
             }
             Unit::Fence => {
                 self.refetch(self.written(at) + self.core.system.fence);
@@ -417,6 +499,14 @@ impl Pipeline {
             Unit::Wait => at + 1,
         };
         (done, done)
+    }
+
+    /// An FP division ends: where a port refuses others, that is all that keeps them back.
+    fn divides(&mut self, done: u64) -> u64 {
+        if self.core.float.port.is_none() {
+            self.float_free = done;
+        }
+        done
     }
 
     fn multiply(&mut self, unit: Unit, outcome: &Outcome, at: u64) -> u64 {
@@ -481,6 +571,7 @@ impl Pipeline {
         self.loads[self.next_load] = start;
         self.next_load = following(self.next_load, self.loads.len());
         self.reissued(start);
+        self.accessed = start;
         done
     }
 
@@ -534,10 +625,12 @@ impl Pipeline {
             }
         }
         self.reissued(start);
+        self.accessed = start;
         start
     }
 
-    fn atomic(&mut self, unit: Unit, outcome: &Outcome, at: u64) -> u64 {
+    fn atomic(&mut self, item: &Item, outcome: &Outcome, at: u64) -> u64 {
+        let unit = item.work.unit;
         let params = self.core.atomic;
         let mut start = at.max(self.cache_free);
         if outcome.data != Data::Unknown {
@@ -548,14 +641,31 @@ impl Pipeline {
             Unit::StoreConditional => params.store_conditional,
             _ => params.amo,
         };
-        let done = if params.in_memory {
-            self.written(start) + cycles + self.latency
-        } else {
-            start = self.touch(outcome, start);
-            start + cycles
-        };
-        self.refetch(done);
-        done
+        if params.in_memory {
+            let done = self.written(start) + cycles + self.latency;
+            self.refetch(done);
+            return done;
+        }
+        if self.stores.is_some() {
+            let done = self.touch(outcome, start) + cycles;
+            self.refetch(done);
+            return done;
+        }
+        // A load and a store in the cache.
+        if unit != Unit::StoreConditional {
+            start = self.undrained.load(outcome.behind, start, self.core.load.after_store);
+        }
+        start = self.touch(outcome, start);
+        if unit != Unit::LoadReserved {
+            // What it stores is made a cycle later.
+            self.undrained.store(start + 1);
+        }
+        self.reissued(start);
+        self.accessed = start;
+        if item.work.ordered[0] {
+            self.order();
+        }
+        start + cycles
     }
 
     /// Translates a data access that begins at `start`; says when it can go on.
@@ -596,41 +706,19 @@ fn following(place: usize, places: usize) -> usize {
 
 /// Iterations of a multiplier that makes so many bits of its first operand a cycle and ends early.
 pub(crate) fn multiply_iterations(bits: u64, unit: Unit, first: u64) -> u64 {
-    let all = 64u64.div_ceil(bits);
+    let word = matches!(unit, Unit::Mul { word: true });
+    let all = if word { 32u64 } else { 64 }.div_ceil(bits);
     // That the rest is zero shows an iteration later.
+    let first = if word { first & 0xffff_ffff } else { first };
     let needed = u64::from(64 - first.leading_zeros()).div_ceil(bits).max(1) + 1;
     if unit == Unit::MulHigh { all } else { needed.min(all) }
-}
-
-/// Cycles of an FP division that are spared because its quotient is short, in a unit that makes so many bits a cycle.
-pub(crate) fn spared(bits: u64, double: bool, operands: [u64; 2]) -> u64 {
-    if bits == 0 {
-        return 0;
-    }
-    /// Digits that are made in any case.
-    const LEAST: u32 = 2;
-    let (significant, all) = if double {
-        let [a, b] = operands.map(f64::from_bits);
-        let quotient = a / b;
-        let exact = quotient.is_normal() && quotient.mul_add(b, -a) == 0.0;
-        let zeros = quotient.to_bits().trailing_zeros().min(52);
-        (if exact { 53 - zeros } else { 53 }, 53u32)
-    } else {
-        let [a, b] = operands.map(|bits| f32::from_bits(bits as u32));
-        let quotient = a / b;
-        let exact = quotient.is_normal() && quotient.mul_add(b, -a) == 0.0;
-        let zeros = quotient.to_bits().trailing_zeros().min(23);
-        (if exact { 24 - zeros } else { 24 }, 24u32)
-    };
-    let digits = |bits_of: u32| u64::from(bits_of).div_ceil(bits);
-    digits(all) - digits(significant).max(u64::from(LEAST)).min(digits(all))
 }
 
 /// Whether an instruction waits until everything before it has committed.
 fn executes_at_commit(unit: Unit) -> bool {
     matches!(
         unit,
-        Unit::CsrRead
+        Unit::CsrRead(_)
             | Unit::CsrWrite(_)
             | Unit::Fence
             | Unit::FenceI

@@ -31,7 +31,10 @@ pub(crate) enum Unit {
     /// Branches and jumps.
     Branch,
     /// The low half of a product.
-    Mul,
+    Mul {
+        /// Of the low 32 bits.
+        word: bool,
+    },
     /// The high half.
     MulHigh,
     /// A quotient or remainder.
@@ -85,8 +88,8 @@ pub(crate) enum Unit {
     FpToInt,
     /// Bits from an `x` to an `f` register.
     IntToFp,
-    /// A CSR is read.
-    CsrRead,
+    /// This CSR is read.
+    CsrRead(u16),
     /// This CSR is written.
     CsrWrite(u16),
     /// FENCE.
@@ -114,6 +117,8 @@ pub(crate) struct Work {
     pub(crate) flow: Option<Flow>,
     /// Bytes accessed by a load or store.
     pub(crate) bytes: u8,
+    /// `aq` and `rl` of an atomic.
+    pub(crate) ordered: [bool; 2],
 }
 
 impl Work {
@@ -126,7 +131,14 @@ impl Work {
         let funct7 = field(25, 7);
         let double = funct7 & 3 == 1;
         let f = |register: u8| register + 32;
-        let work = |unit, sources, target| Self { unit, sources, target, flow: None, bytes: 0 };
+        let work = |unit, sources, target| Self {
+            unit,
+            sources,
+            target,
+            flow: None,
+            bytes: 0,
+            ordered: [false; 2],
+        };
         let memory = |unit, sources, target| Self {
             bytes: 1 << (funct3 & 3),
             ..work(unit, sources, target)
@@ -147,12 +159,13 @@ impl Work {
                     3 => Unit::StoreConditional,
                     _ => Unit::Amo,
                 };
-                memory(unit, [rs1, rs2, 0], rd)
+                let ordered = [word >> 26 & 1 != 0, word >> 25 & 1 != 0];
+                Self { ordered, ..memory(unit, [rs1, rs2, 0], rd) }
             }
             0x33 | 0x3b if funct7 == 1 => {
                 let is_word = word & 0x7f == 0x3b;
                 let unit = match funct3 {
-                    0 => Unit::Mul,
+                    0 => Unit::Mul { word: is_word },
                     1..=3 => Unit::MulHigh,
                     _ => Unit::Div { signed: funct3 & 1 == 0, word: is_word },
                 };
@@ -181,6 +194,23 @@ impl Work {
         }
     }
 
+    /// Whether it writes an `x` register, `x0` among them, in the stage in which results are written.
+    pub(crate) fn writes_integer(&self) -> bool {
+        match self.unit {
+            Unit::Branch => self.flow.is_some_and(|flow| flow != Flow::Branch),
+            Unit::Load | Unit::LoadNarrow => self.target < 32,
+            Unit::Store | Unit::Fence | Unit::FenceI | Unit::FenceTranslation => false,
+            Unit::TrapReturn | Unit::Wait => false,
+            Unit::FpCompare | Unit::FpConvertToInt | Unit::FpToInt => true,
+            _ => !self.is_float(),
+        }
+    }
+
+    /// Whether the FP unit hears of it: it reads or writes an `f` register.
+    pub(crate) fn is_float(&self) -> bool {
+        self.target >= 32 || self.sources.iter().any(|&source| source >= 32)
+    }
+
     fn float(word: u32, rd: u8, rs1: u8, rs2: u8) -> Self {
         let (funct5, double) = (word >> 27, word >> 25 & 3 == 1);
         let (fd, f1, f2) = (rd + 32, rs1 + 32, rs2 + 32);
@@ -197,11 +227,18 @@ impl Work {
             0x1c => (Unit::FpToInt, [f1, 0, 0], rd),
             _ => (Unit::IntToFp, [rs1, 0, 0], fd),
         };
-        Self { unit, sources, target, flow: None, bytes: 0 }
+        Self { unit, sources, target, flow: None, bytes: 0, ordered: [false; 2] }
     }
 
     fn system(word: u32, rd: u8, rs1: u8, rs2: u8) -> Self {
-        let work = |unit, sources, target| Self { unit, sources, target, flow: None, bytes: 0 };
+        let work = |unit, sources, target| Self {
+            unit,
+            sources,
+            target,
+            flow: None,
+            bytes: 0,
+            ordered: [false; 2],
+        };
         match word >> 12 & 7 {
             0 => match (word >> 25, rs2) {
                 (0x08 | 0x18, 2) => work(Unit::TrapReturn, [0; 3], 0),
@@ -223,7 +260,8 @@ impl Work {
                 let source = if funct3 & 4 == 0 { rs1 } else { 0 };
                 // CSRRS and CSRRC of nothing do not write.
                 let writes = funct3 & 3 == 1 || rs1 != 0;
-                let unit = if writes { Unit::CsrWrite((word >> 20) as u16) } else { Unit::CsrRead };
+                let csr = (word >> 20) as u16;
+                let unit = if writes { Unit::CsrWrite(csr) } else { Unit::CsrRead(csr) };
                 work(unit, [source, 0, 0], rd)
             }
         }
@@ -274,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_csr_is_read_or_written() {
-        assert_eq!(work(0x3000_22f3).unit, Unit::CsrRead); // csrr t0, mstatus
+        assert_eq!(work(0x3000_22f3).unit, Unit::CsrRead(0x300)); // csrr t0, mstatus
         assert_eq!(work(0x3002_9073).unit, Unit::CsrWrite(0x300)); // csrw mstatus, t0
         assert_eq!(work(0x3402_9073).unit, Unit::CsrWrite(0x340)); // csrw mscratch, t0
         assert_eq!(work(0x1802_9073).unit, Unit::CsrWrite(0x180)); // csrw satp, t0

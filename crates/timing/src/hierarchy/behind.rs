@@ -21,7 +21,7 @@ impl Hierarchy {
             let store = self.stores + 1 - ago;
             let place = store as usize % 256;
             store > self.load_horizon
-                && self.words[place] == marked >> 3
+                && self.words[place] as usize % OFFSETS == (marked >> 3) as usize % OFFSETS
                 && self.bytes[place] & bytes != 0
         };
         (1..=Undrained::STORES as u64).find(meets).unwrap_or_default() as u16
