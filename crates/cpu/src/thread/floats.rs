@@ -1,8 +1,6 @@
 //! Links for the frequent floating-point operations, where FS is dirty and NX raised already and they round to nearest: then there is
 //! nothing to do but the arithmetic. Whatever else is the case is for the link of all such operations.
 //!
-//! `unsafe` stands on the invariant of `thread`.
-//!
 //! The module's invariant that `unsafe` stands on is that of `thread`, whose links these are.
 
 use std::marker::PhantomData;

@@ -4,10 +4,8 @@
 //! Each is done as far as it can be; where an access misses, the operation that makes it goes on by itself. The operations
 //! behind the first stay as they are, for who enters there.
 //!
-//! `unsafe` stands on the invariant of `thread`; a group also on this: it is made only where all of its operations stand in one run, so that
-//! all of their links follow the first.
-//!
-//! The module's invariant that `unsafe` stands on is that of `thread`, whose links these are.
+//! The module's invariant that `unsafe` stands on is that of `thread`, whose links these are. A group is made only where all of its
+//! operations stand in one run, so that all of their links follow the first.
 
 use std::marker::PhantomData;
 
