@@ -1,12 +1,13 @@
 //! One set-associative cache of translations, whatever they are: leaves of a stage, both stages in one, or
 //! pointers to tables.
 //!
-//! Sets are chosen by address and page size, not by tag, so that a fence by address finds the entries of every
-//! space in one set per page size. Replacement is first in, first out: hits, which the native TLB hides, change
+//! Sets are chosen by address, page size and the skew of the space: spaces that follow each other do not push out each
+//! other's entries for one address, and yet a fence by address finds those of every space in a few sets per page
+//! size. Replacement is first in, first out: hits, which the native TLB hides, change
 //! nothing. Storage grows with the sets that are used.
 
 use crate::shape::Geometry;
-use crate::spaces::{Handed, SpaceId, Spaces};
+use crate::spaces::{Handed, SKEWS, SpaceId, Spaces};
 
 /// What an entry translates, and for whom.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,6 +49,8 @@ pub(crate) struct Cache<T> {
     next: Vec<u8>,
     /// Bit n is set if an entry of size 2^n was ever kept.
     sizes: u64,
+    /// Bit n is set if an entry of skew n was ever kept.
+    skews: u32,
     /// The last entry kept, and whether removal by address spares it, as an erratum has it.
     #[cfg(feature = "faults")]
     last: Option<usize>,
@@ -65,6 +68,7 @@ impl<T: Copy> Cache<T> {
             handed: Vec::new(),
             next: Vec::new(),
             sizes: 0,
+            skews: 0,
             #[cfg(feature = "faults")]
             last: None,
             #[cfg(feature = "faults")]
@@ -77,15 +81,15 @@ impl<T: Copy> Cache<T> {
         self.geometry.sets() != 0
     }
 
-    fn set(&self, key: u64) -> usize {
+    fn set(&self, key: u64, skew: u32) -> usize {
         // Fibonacci hashing; the upper half is well mixed.
-        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        hash as usize & (self.sets.len().wrapping_sub(1))
+        let hash = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+        (hash ^ (skew * 0x9e5)) as usize & (self.sets.len().wrapping_sub(1))
     }
 
-    /// The places of the set for `key`.
-    fn places(&self, key: u64) -> std::ops::Range<usize> {
-        match self.sets.get(self.set(key)) {
+    /// The places of the set for `key` and a skew.
+    fn places(&self, key: u64, skew: u32) -> std::ops::Range<usize> {
+        match self.sets.get(self.set(key, skew)) {
             Some(&first) if first != 0 => {
                 let first = first as usize - 1;
                 first..first + self.geometry.ways() as usize
@@ -116,10 +120,17 @@ impl<T: Copy> Cache<T> {
     ) -> Option<(Place, T)> {
         for bits in self.sizes() {
             let key = key(input, bits);
-            for at in self.places(key) {
-                let tag = self.tags[at];
-                if tag.key == key && spaces.contains(&tag.space) && suits(&self.values[at]) {
-                    return Some((Place(at as u32), self.values[at]));
+            let [own, other] = spaces;
+            for (nth, space) in spaces.into_iter().enumerate() {
+                // One set may be that of both.
+                if self.skews >> space.skew() & 1 == 0 || nth != 0 && own.skew() == other.skew() {
+                    continue;
+                }
+                for at in self.places(key, space.skew()) {
+                    let tag = self.tags[at];
+                    if tag.key == key && spaces.contains(&tag.space) && suits(&self.values[at]) {
+                        return Some((Place(at as u32), self.values[at]));
+                    }
                 }
             }
         }
@@ -138,7 +149,7 @@ impl<T: Copy> Cache<T> {
         dropped: &mut Vec<Dropped>,
     ) -> Option<Place> {
         let tag = Tag { space, key: key(input, bits) };
-        let set = self.set(tag.key);
+        let set = self.set(tag.key, space.skew());
         let ways = self.geometry.ways() as usize;
         let first = self.sets.get_mut(set)?;
         if *first == 0 {
@@ -165,6 +176,7 @@ impl<T: Copy> Cache<T> {
         self.tags[at] = tag;
         self.values[at] = value;
         self.sizes |= 1 << bits;
+        self.skews |= 1 << space.skew();
         #[cfg(feature = "faults")]
         self.last.replace(at);
         Some(Place(at as u32))
@@ -188,22 +200,26 @@ impl<T: Copy> Cache<T> {
         (space, (key & 63) as u8)
     }
 
-    /// Removes the entries that cover `input` and belong to a space of which `is_meant`.
+    /// Removes the entries that cover `input` and belong to a space of which `is_meant`; if there is a `skew`, all of these have it.
     pub(crate) fn remove(
         &mut self,
         input: u64,
+        skew: Option<u32>,
         is_meant: impl Fn(SpaceId) -> bool,
         dropped: &mut Vec<Dropped>,
     ) {
+        let skews = self.skews & skew.map_or(u32::MAX, |skew| 1 << skew);
         for bits in self.sizes() {
             let key = key(input, bits);
-            for at in self.places(key) {
-                #[cfg(feature = "faults")]
-                if self.spares_last && self.last == Some(at) {
-                    continue;
-                }
-                if self.tags[at].key == key && is_meant(self.tags[at].space) {
-                    self.drop_at(at, dropped);
+            for skew in (0..SKEWS).filter(|skew| skews >> skew & 1 != 0) {
+                for at in self.places(key, skew) {
+                    #[cfg(feature = "faults")]
+                    if self.spares_last && self.last == Some(at) {
+                        continue;
+                    }
+                    if self.tags[at].key == key && is_meant(self.tags[at].space) {
+                        self.drop_at(at, dropped);
+                    }
                 }
             }
         }
@@ -312,10 +328,29 @@ mod tests {
                 cache.keep(&spaces, id, 0x4000_0000, bits, 1, &mut Vec::new());
             }
         }
-        cache.remove(0x4000_0fff, |space| space != ids[2], &mut Vec::new());
+        cache.remove(0x4000_0fff, None, |space| space != ids[2], &mut Vec::new());
         assert_eq!(found(&cache, ids[0], 0x4000_0000), None);
         assert_eq!(found(&cache, ids[1], 0x4000_0000), None);
         assert_eq!(found(&cache, ids[2], 0x4000_0000), Some(1));
+    }
+
+    #[test]
+    fn spaces_that_follow_each_other_keep_one_address_each() {
+        let (spaces, ids) = spaces(16);
+        let mut cache = cache(64, 2);
+        for (value, &id) in (0..).zip(&ids) {
+            cache.keep(&spaces, id, 0x4000_0000, 12, value, &mut Vec::new());
+        }
+        assert!((0..).zip(&ids).all(|(value, &id)| found(&cache, id, 0x4000_0000) == Some(value)));
+        // Of both spaces that are asked for, whichever has it.
+        let either = cache.find([ids[3], ids[6]], 0x4000_0000, |&value| value == 6);
+        assert_eq!(either.map(|(_, value)| value), Some(6));
+        let meant = ids[9];
+        cache.remove(0x4000_0000, Some(meant.skew()), |space| space == meant, &mut Vec::new());
+        assert_eq!(found(&cache, meant, 0x4000_0000), None);
+        assert_eq!(found(&cache, ids[1], 0x4000_0000), Some(1));
+        cache.remove(0x4000_0000, None, |_| true, &mut Vec::new());
+        assert!(ids.iter().all(|&id| found(&cache, id, 0x4000_0000).is_none()));
     }
 
     #[test]

@@ -80,6 +80,23 @@ impl Space {
         asid == Asid::Global
     }
 
+    /// Where its entries stand in a cache beside those of other spaces for the same address: one of [`SKEWS`] numbers, which
+    /// differ for ASIDs and VMIDs that follow each other.
+    pub(crate) fn skew(self) -> u32 {
+        let own = |asid: Asid| match asid {
+            Asid::Global => 0,
+            Asid::Own(asid) => u32::from(asid),
+        };
+        let skew = match self {
+            Self::S(asid) => own(asid),
+            Self::Vs { vmid, asid, .. } | Self::Combined { vmid, asid, .. } => {
+                own(asid) + 3 * u32::from(vmid)
+            }
+            Self::G { vmid } => 3 * u32::from(vmid),
+        };
+        skew % SKEWS
+    }
+
     /// Whether it holds VS-stage information of this virtual machine and, if given, of this ASID alone.
     pub(crate) fn is_vs(self, of_vmid: u16, of_asid: Option<u16>) -> bool {
         match self {
@@ -99,11 +116,15 @@ fn bounds(vmid: Option<u16>) -> (u16, u16) {
     vmid.map_or((0, u16::MAX), |vmid| (vmid, vmid))
 }
 
+/// How many places a cache has for an address, each for some of the spaces.
+pub(crate) const SKEWS: u32 = 8;
+const SKEW_SHIFT: u32 = u64::BITS - SKEWS.ilog2();
+
 /// The identifier of a space while it is in use. Zero is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct SpaceId(u64);
 
-/// Identifiers are a place in a table and how often that place was used.
+/// Identifiers are a place in a table, how often that place was used, and the space's skew.
 const PLACE_BITS: u32 = 16;
 /// At most this many spaces are in use at once; then the table's next place makes room.
 const MAX_PLACES: usize = 1 << PLACE_BITS;
@@ -111,6 +132,18 @@ const MAX_PLACES: usize = 1 << PLACE_BITS;
 impl SpaceId {
     fn place(self) -> usize {
         (self.0 & (MAX_PLACES as u64 - 1)) as usize
+    }
+
+    /// [`Space::skew`] of its space.
+    #[inline]
+    pub(crate) fn skew(self) -> u32 {
+        (self.0 >> SKEW_SHIFT) as u32
+    }
+
+    /// The next one of the same place, for this space.
+    fn next(self, space: Space) -> Self {
+        let uses = (self.0 << SKEWS.ilog2() >> SKEWS.ilog2()) + (1 << PLACE_BITS);
+        Self(uses | u64::from(space.skew()) << SKEW_SHIFT)
     }
 }
 
@@ -183,7 +216,7 @@ impl Spaces {
             }
         };
         let place = &mut self.places[at];
-        place.id.0 += 1 << PLACE_BITS;
+        place.id = place.id.next(space);
         place.space = Some(space);
         place.handed = Handed::NOTHING;
         let id = place.id;

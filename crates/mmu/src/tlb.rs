@@ -294,7 +294,8 @@ impl Tlb {
             (Some(Space::S(of)), Some(asid)) => of == Asid::Own(asid),
             _ => false,
         };
-        s.leaves.remove(va.0, meant, &mut s.dropped);
+        let skew = asid.map(|asid| Space::S(Asid::Own(asid)).skew());
+        s.leaves.remove(va.0, skew, meant, &mut s.dropped);
     }
 
     fn remove_vs_leaf(&mut self, va: Va, asid: Option<u16>, vmid: u16) {
@@ -305,8 +306,10 @@ impl Tlb {
                     && !(errata.has(Erratum::GlobalsMissed) && space.is_global())
             })
         };
-        vs.leaves.remove(va.0, meant, &mut vs.dropped);
-        combined.remove(va.0, meant, combined_dropped);
+        let own = |asid| Space::Vs { vmid, asid: Asid::Own(asid), root: 0 };
+        let skew = asid.map(|asid| own(asid).skew());
+        vs.leaves.remove(va.0, skew, meant, &mut vs.dropped);
+        combined.remove(va.0, skew, meant, combined_dropped);
         if errata.has(Erratum::FragmentsMissed) {
             return;
         }
@@ -332,7 +335,8 @@ impl Tlb {
             Some(Space::G { vmid: of }) => vmid.is_none_or(|vmid| vmid == of),
             _ => false,
         };
-        g.leaves.remove(gpa.0, meant, &mut g.dropped);
+        let skew = vmid.map(|vmid| Space::G { vmid }.skew());
+        g.leaves.remove(gpa.0, skew, meant, &mut g.dropped);
         self.forget(Space::combined_of(vmid));
     }
 
