@@ -522,6 +522,12 @@ impl Core {
         }
     }
 
+    /// Lets the native TLB serve the page of an ordinary access that it did not, if it can be done quickly; says whether it may.
+    #[inline(never)]
+    pub(crate) fn recall(&mut self, va: u64, kind: Kind) -> bool {
+        self.mmu.recall_data(va, kind)
+    }
+
     /// An ordinary load, through the native TLB.
     #[inline(always)]
     pub(crate) fn load<T: Scalar>(&self, va: u64) -> Option<T> {

@@ -344,11 +344,29 @@ link!([] Any, |core, link, at, limit, code, codes| {
     // SAFETY: the module's invariant.
     unsafe { (link.run.get())(core, at, limit, code, codes) }
 });
+/// Does an operation that could not be done once more, if it misses nothing but a page that the second level of the native TLB has.
+unsafe extern "C" fn again<P: Part>(
+    core: &mut Core,
+    at: *const Link,
+    limit: u64,
+    code: &CodePage,
+    codes: &CodeCache,
+) -> *const Link {
+    // SAFETY: the module's invariant.
+    let link = unsafe { &*at };
+    let found = P::page(core, link).is_some_and(|(va, kind)| core.recall(va, kind));
+    if !found || !P::apply(core, link) {
+        stop!(core, at, limit, code, codes);
+    }
+    next!(core, at, limit, code, codes)
+}
+
 /// One operation, and what stands behind it.
 struct One<P>(PhantomData<P>);
 link!([P: Part] One<P>, |core, link, at, limit, code, codes| {
     if !P::apply(core, link) {
-        stop!(core, at, limit, code, codes);
+        // SAFETY: the module's invariant.
+        return unsafe { again::<P>(core, at, limit, code, codes) };
     }
     next!(core, at, limit, code, codes)
 });
@@ -356,7 +374,8 @@ link!([P: Part] One<P>, |core, link, at, limit, code, codes| {
 struct Pair<P, D>(PhantomData<(P, D)>);
 link!([P: Part, D: Do] Pair<P, D>, |core, link, at, limit, code, codes| {
     if !P::apply(core, link) {
-        stop!(core, at, limit, code, codes);
+        // SAFETY: the module's invariant.
+        return unsafe { again::<P>(core, at, limit, code, codes) };
     }
     // SAFETY: the module's invariant.
     unsafe { D::run(core, at.add(1), limit, code, codes) }

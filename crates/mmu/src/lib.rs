@@ -12,6 +12,7 @@ mod context;
 mod errata;
 mod fault;
 mod fence;
+mod lines;
 mod memory;
 mod mmu;
 mod native;

@@ -83,17 +83,18 @@ impl Second {
         Self { pages: Vec::new(), chunks: Box::new([Entry::default(); CHUNKS]), victim: 0 }
     }
 
-    /// The physical address behind `va` under a context number, and what its page may be used for.
+    /// The physical address behind `va` under a context number, what its page may be used for, and whether that was known of its
+    /// chunk.
     #[inline]
-    pub(crate) fn find(&self, number: NonZeroU16, va: u64) -> Option<(Pa, Uses)> {
+    pub(crate) fn find(&self, number: NonZeroU16, va: u64) -> Option<(Pa, Uses, bool)> {
         let own = number_in_tag(number);
         let chunk = &self.chunks[place_of(number, va)];
         if chunk.is(va & CHUNK | own) {
-            return Some((Pa(chunk.pa | va & !CHUNK), Uses::from_bits(chunk.tag)));
+            return Some((Pa(chunk.pa | va & !CHUNK), Uses::from_bits(chunk.tag), true));
         }
         let set = self.pages.get(set_of(number, va))?;
         let entry = set.0.iter().find(|entry| entry.is(va & PAGE | own))?;
-        Some((Pa(entry.pa | va & !PAGE), Uses::from_bits(entry.tag)))
+        Some((Pa(entry.pa | va & !PAGE), Uses::from_bits(entry.tag), false))
     }
 
     /// Keeps the page of `va`.
@@ -166,7 +167,7 @@ mod tests {
     }
 
     fn pa(second: &Second, n: u16, va: u64) -> Option<u64> {
-        second.find(number(n), va).map(|(pa, _)| pa.0)
+        second.find(number(n), va).map(|(pa, ..)| pa.0)
     }
 
     #[test]
@@ -177,11 +178,11 @@ mod tests {
         second.keep_page(number(7), VA, Pa(0x8000_1000), EXECUTE);
         assert_eq!(pa(&second, 7, VA + 0xabc), Some(0x8000_1abc));
         assert_eq!((pa(&second, 6, VA), pa(&second, 7, VA + 0x1000)), (None, None));
-        let (_, uses) = second.find(number(7), VA).unwrap();
+        let (_, uses, _) = second.find(number(7), VA).unwrap();
         assert!(uses.read && !uses.write && uses.execute);
         // Another page in its place starts over.
         second.keep_page(number(7), VA, Pa(0x8000_2000), WRITE);
-        let (_, uses) = second.find(number(7), VA).unwrap();
+        let (_, uses, _) = second.find(number(7), VA).unwrap();
         assert!(uses.write && !uses.execute);
         second.drop_page(number(7), VA + 0x1000);
         assert!(pa(&second, 7, VA).is_some());

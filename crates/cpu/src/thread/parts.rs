@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use mmu::Scalar;
+use mmu::{Kind, Scalar};
 
 use super::Link;
 use crate::bits::{self, sext32};
@@ -15,6 +15,12 @@ use crate::state::X_SINK;
 pub(super) trait Part {
     /// Says whether it is done.
     fn apply(core: &mut Core, link: &Link) -> bool;
+
+    /// The virtual address that it accesses, and how, if that is aligned.
+    #[inline(always)]
+    fn page(_: &Core, _: &Link) -> Option<(u64, Kind)> {
+        None
+    }
 }
 
 macro_rules! two {
@@ -113,6 +119,12 @@ impl Part for Auipc {
     }
 }
 
+/// A page that an access of a `T` needs.
+#[inline(always)]
+fn page_of<T: Scalar>(va: u64, kind: Kind) -> Option<(u64, Kind)> {
+    (va & (T::BYTES - 1) == 0).then_some((va, kind))
+}
+
 /// The virtual address of a load or store.
 #[inline(always)]
 fn address(core: &Core, link: &Link) -> u64 {
@@ -130,6 +142,11 @@ macro_rules! load {
                 let Some(value) = core.load::<$t>(address(core, link)) else { return false };
                 core.set_x(link.rd, value as $signed as u64);
                 true
+            }
+
+            #[inline(always)]
+            fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+                page_of::<$t>(address(core, link), Kind::Load)
             }
         }
     )*};
@@ -152,6 +169,11 @@ impl<T: Scalar> Part for Store<T> {
         let value = T::truncate(core.x(link.rs2()));
         core.store::<T>(address(core, link), value)
     }
+
+    #[inline(always)]
+    fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+        page_of::<T>(address(core, link), Kind::Store)
+    }
 }
 
 /// FLW and FLD: what is narrow is boxed.
@@ -169,6 +191,11 @@ impl<T: Scalar> Part for FloatLoad<T> {
         set_fs_dirty(core);
         true
     }
+
+    #[inline(always)]
+    fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+        page_of::<T>(address(core, link), Kind::Load)
+    }
 }
 
 /// FSW and FSD.
@@ -179,6 +206,11 @@ impl<T: Scalar> Part for FloatStore<T> {
     fn apply(core: &mut Core, link: &Link) -> bool {
         let value = T::truncate(core.f[usize::from(link.rs2() & 31)]);
         !core.fp_is_off() && core.store::<T>(address(core, link), value)
+    }
+
+    #[inline(always)]
+    fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+        page_of::<T>(address(core, link), Kind::Store)
     }
 }
 
@@ -197,6 +229,11 @@ macro_rules! amos {
                 }
                 core.set_x(link.rd, old as $signed as u64);
                 true
+            }
+
+            #[inline(always)]
+            fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+                page_of::<$t>(core.x(link.rs1), Kind::Amo)
             }
         }
     )*};
@@ -230,6 +267,11 @@ macro_rules! amocas {
                 core.set_x(link.rd, old as $signed as u64);
                 true
             }
+
+            #[inline(always)]
+            fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+                page_of::<$t>(core.x(link.rs1), Kind::Amo)
+            }
         }
     )*};
 }
@@ -252,6 +294,11 @@ impl<T: Scalar> Part for LoadReserved<T> {
         core.set_x(link.rd, if T::BYTES == 4 { sext32(value) } else { value });
         true
     }
+
+    #[inline(always)]
+    fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+        page_of::<T>(core.x(link.rs1), Kind::Load)
+    }
 }
 
 /// SC, in the same way.
@@ -267,6 +314,11 @@ impl<T: Scalar> Part for StoreConditional<T> {
         let Ok(stored) = core.store_conditional(va, T::BYTES as u8, value) else { return false };
         core.set_x(link.rd, u64::from(!stored));
         true
+    }
+
+    #[inline(always)]
+    fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+        page_of::<T>(core.x(link.rs1), Kind::Store)
     }
 }
 

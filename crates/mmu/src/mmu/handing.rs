@@ -14,6 +14,18 @@ use crate::second::CHUNK_BITS;
 use crate::spaces::{Handed, Space};
 use crate::tlb::Held;
 
+/// What a page must be good for.
+#[inline]
+fn needed_for(kind: Kind) -> Uses {
+    let (read, write) = match kind {
+        Kind::Fetch => return Uses { execute: true, ..Uses::default() },
+        Kind::Load => (true, false),
+        Kind::Store => (false, true),
+        Kind::Amo => (true, true),
+    };
+    Uses { read, write, execute: false }
+}
+
 /// When so many address spaces are fenced at once, starting over is cheaper than finding what came from each.
 const MANY_SPACES: usize = 16;
 
@@ -34,13 +46,14 @@ impl Mmu {
         if access.hlvx || mode != (if is_fetch { self.fetch } else { self.data }) {
             return None;
         }
-        let needed = match access.kind {
-            Kind::Fetch => Uses { execute: true, ..Uses::default() },
-            Kind::Load => Uses { read: true, ..Uses::default() },
-            Kind::Store => Uses { write: true, ..Uses::default() },
-            Kind::Amo => Uses { read: true, write: true, execute: false },
-        };
-        self.recall_in(self.native.context(is_fetch), mode, va.0, needed)
+        self.recall_in(self.native.context(is_fetch), mode, va.0, needed_for(access.kind))
+    }
+
+    /// The same for an ordinary load or store, wherever in RAM it goes: says whether the fast path serves its page from now on, unless
+    /// the page is watched.
+    #[inline]
+    pub fn recall_data(&mut self, va: u64, kind: Kind) -> bool {
+        self.recall_in(self.native.context(false), self.data, va, needed_for(kind)).is_some()
     }
 
     /// Recalls a page in the context `own`, which is that of this privilege and V.
@@ -91,22 +104,23 @@ impl Mmu {
         let handed = Handed { data: uses.read || uses.write, code: uses.execute };
         let number = self.context_number(access.privilege, access.v);
         let (smallest, largest) = self.tlb.note_handed(mapping.held, handed);
-        self.native.install(number, va.0, pa, uses);
-        if handed.anything() {
-            let kept = if leaves.are_global() {
-                let key = self.context_key(access.privilege, access.v).global();
-                self.contexts.number(key).unwrap_or(number)
-            } else {
-                number
-            };
-            // With a large leaf chunks go, and not the pages of one that the other stage cut up.
-            if smallest >= CHUNK_BITS {
-                if self.is_plain_chunk(pa, access.privilege) {
-                    self.native.second.keep_chunk(kept, va.0, pa, uses);
-                }
-            } else if largest < CHUNK_BITS {
-                self.native.second.keep_page(kept, va.0, pa, uses);
-            }
+        let kept = if leaves.are_global() {
+            let key = self.context_key(access.privilege, access.v).global();
+            self.contexts.number(key).unwrap_or(number)
+        } else {
+            number
+        };
+        // With a large leaf chunks go, and not the pages of one that the other stage cut up.
+        let of_chunk = smallest >= CHUNK_BITS && self.is_plain_chunk(pa, access.privilege);
+        if of_chunk {
+            self.native.install_of_chunk(number, va.0, pa, uses);
+        } else {
+            self.native.install(number, va.0, pa, uses);
+        }
+        if of_chunk && handed.anything() {
+            self.native.second.keep_chunk(kept, va.0, pa, uses);
+        } else if largest < CHUNK_BITS && handed.anything() {
+            self.native.second.keep_page(kept, va.0, pa, uses);
         }
         handed.anything()
     }
@@ -162,6 +176,7 @@ impl Mmu {
         }
         self.epoch += u64::from(code);
         if retired {
+            self.native.retired();
             self.select_contexts();
         }
     }

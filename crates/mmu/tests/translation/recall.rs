@@ -1,7 +1,7 @@
 //! What holds of the second level of the native TLB: it knows more than the first, and nothing that the TLB does not keep.
 
 use isa::{Pa, Privilege, Va};
-use mmu::{Fence, PageClass, Shape, WatchedRange};
+use mmu::{Fence, Kind, PageClass, Shape, WatchedRange};
 
 use crate::naive::RAM_BASE;
 use crate::rig::*;
@@ -74,6 +74,18 @@ fn global_pages_outlive_the_fence_of_an_asid() {
     assert_eq!(recalled(&mut b, VA, STORE), Some(DATA));
     b.mmu.fence(Fence::Sfence { va: None, asid: None });
     assert_eq!(recalled(&mut b, VA, LOAD), None);
+}
+
+#[test]
+fn what_the_data_path_recalls_it_serves_from_then_on() {
+    let mut b = supervisor(Shape::default());
+    b.t.map(b.root, LARGE, 1, pte(BLOCK, RW));
+    assert!(!b.mmu.recall_data(LARGE + FAR, Kind::Load));
+    goes_to(&mut b.mmu, LARGE, LOAD).unwrap();
+    assert!(!b.mmu.store(LARGE + FAR, 1u8));
+    assert!(b.mmu.recall_data(LARGE + FAR, Kind::Store) && b.mmu.store(LARGE + FAR, 1u8));
+    b.mmu.fence(Fence::Sfence { va: Some(Va(LARGE)), asid: None });
+    assert!(!b.mmu.recall_data(LARGE + FAR, Kind::Store) && !b.mmu.store(LARGE + FAR, 1u8));
 }
 
 // norm: nw:ad_update
