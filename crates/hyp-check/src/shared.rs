@@ -264,9 +264,9 @@ impl Shared {
         let precious = model.is_precious(vm, &place) && reach.value.is_none();
         let now = self.ram.read::<u64>(place.pa).unwrap_or(0);
         let expected = match reach.deed {
-            _ if precious => read,
             Deed::Store => value,
             Deed::Amo => read.wrapping_add(value),
+            _ if precious => read,
             Deed::Hlvx => now & 0xffff_ffff,
             Deed::Load | Deed::Hlv => now,
         };
