@@ -20,6 +20,7 @@ const STDOUT: &str = "-";
 pub(crate) struct Records {
     events: Option<EventFile>,
     stats: Option<File>,
+    counted: bool,
 }
 
 impl Records {
@@ -56,7 +57,8 @@ impl Records {
             .stats
             .as_ref()
             .map(|path| File::create(path).with_context(|| format!("--stats {}", path.display())));
-        Ok(Self { events, stats: made.transpose()? })
+        let counted = options.stats.is_some() || options.stats_table.unwrap_or(false);
+        Ok(Self { events, stats: made.transpose()?, counted })
     }
 
     /// What a machine is asked to tell and count, if anything.
@@ -64,7 +66,7 @@ impl Records {
         let kinds = self.events.as_ref().map_or(EventKinds::NONE, |events| events.kinds);
         let sink = self.events.as_ref().map(EventFile::sink);
         let gstage = self.stats.is_some() || kinds.meets(EventKinds::GSTAGE);
-        (sink.is_some() || self.stats.is_some()).then_some(Observing { sink, kinds, gstage })
+        (sink.is_some() || self.counted).then_some(Observing { sink, kinds, gstage })
     }
 
     /// Writes what is left of the events.

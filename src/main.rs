@@ -17,6 +17,7 @@ mod log;
 mod migrate;
 mod run;
 mod signature;
+mod stats_table;
 mod stop;
 mod terminal;
 mod test;

@@ -7,7 +7,7 @@ use crate::log::CommitLog;
 use crate::signature::Signature;
 use crate::stop::{Requester, StopRequest};
 use crate::terminal::Raw;
-use crate::{build, cores, diagnostics, exit, gdb, guests};
+use crate::{build, cores, diagnostics, exit, gdb, guests, stats_table};
 use anyhow::{Context, Result};
 use machine::device_tree::BoardTree;
 use machine::load::{self, Symbols};
@@ -113,6 +113,11 @@ pub(crate) fn run(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<ExitC
     records.write_stats(stats.as_ref(), &why, code)?;
     records.finish_events()?;
     let end = ended?;
+    if args.run.stats_table.unwrap_or(false)
+        && let Some(stats) = &stats
+    {
+        exit::say(stats_table::text(stats));
+    }
     if !args.run.quiet.unwrap_or(false) {
         exit::say(format_args!("{why}; {figures}"));
         if let Some(told) = told {

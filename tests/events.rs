@@ -199,7 +199,7 @@ fn statistics_count_what_happened() {
         assert_eq!(number(&format!("total/gstage/{op}")), count, "{op}");
         assert_eq!(number(&format!("harts/0/gstage/{op}")), count, "{op}");
     }
-    assert_eq!((number("schema"), number("exit_code"), number("gstage_table_pages")), (1, 0, 5));
+    assert_eq!((number("schema"), number("exit_code"), number("gstage_table_pages")), (2, 0, 5));
     assert_eq!(at(&stats, "end"), "the guest ended with exit code 0");
     assert_eq!((number("total/fences/hfence.gvma"), number("total/root_writes/hgatp")), (1, 2));
     let insns: u64 =

@@ -205,6 +205,10 @@ options! {
         /// File for statistics in JSON, written when the run ends
         #[arg(long, value_name = "FILE", help_heading = "Output")]
         stats: Option<PathBuf>,
+        /// Prints statistics as tables when the run ends, on standard error
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+              default_missing_value = "true", hide_possible_values = true, help_heading = "Output")]
+        stats_table: Option<bool>,
         /// File for what the program left between its symbols begin_signature and end_signature,
         /// as riscv-arch-test compares it; written however the run ends
         #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -21,7 +21,7 @@ use crate::bus::MachineBus;
 use crate::clock::{Follow, Pace};
 use crate::config::Boot;
 use crate::device_tree::BoardTree;
-use crate::events::{Counts, HartStats, Observing, SharedRecorder, Stats, Translation};
+use crate::events::{Counts, HartStats, Moment, Observing, SharedRecorder, Stats, Translation};
 use crate::firmware::{End, Firmware, Outcome};
 use crate::guests::{self, GuestSetup, Hosted, Surroundings, ToggleCounts};
 use crate::load::{HtifWords, LoadError, Loaded, SignatureArea, Start, load};
@@ -693,7 +693,7 @@ impl Machine {
     /// From now on events are told and counted. The run stays the same.
     pub fn observe(&mut self, observing: Observing) {
         let harts: Vec<_> =
-            self.turns.harts.iter().map(|hart| (hart.mode(), hart.retired())).collect();
+            self.turns.harts.iter().map(|hart| (hart.mode(), Moment::of(hart))).collect();
         let recorder = SharedRecorder::new(observing, Arc::clone(&self.ram), &harts);
         for hart in &mut self.turns.harts {
             hart.set_witness(Box::new(recorder.clone()));
@@ -704,11 +704,12 @@ impl Machine {
     /// What was counted since [`Machine::observe`]; `None` if nothing was.
     pub fn stats(&self) -> Option<Stats> {
         let harts = &self.turns.harts;
-        let retired = |hart: usize| harts.get(hart).map_or(0, Hart::retired);
-        let (counts, gstage_table_pages) = self.recorder.as_ref()?.counts(retired);
+        let now = |hart: usize| harts.get(hart).map(Moment::of).unwrap_or_default();
+        let (counts, gstage_table_pages) = self.recorder.as_ref()?.counts(now);
         let mut total = Counts::default();
         let harts = harts.iter().zip(counts).map(|(hart, mut counts)| {
             counts.translation = Translation::of(hart.mmu().stats());
+            counts.model = hart.model_counts();
             total.add(&counts);
             HartStats { hart: hart.id(), cycles: hart.cycle(), counts }
         });

@@ -6,12 +6,22 @@ use std::sync::{Arc, Mutex};
 
 use isa::ExtSet;
 use machine::config::Boot;
+use machine::events::{Counts, Observing};
 use machine::{Follow, Limits, Machine, NoInput, Setup, Stop};
 use mmu::Shape;
-use timing::{Banks, Clock, Core, Geometry, Replacement, SecondCache};
+use timing::{Banks, Clock, Core, Geometry, Replacement, SecondCache, Stages};
+
+/// A run.
+#[derive(PartialEq, Debug)]
+struct Ran {
+    printed: String,
+    cycles: u64,
+    stop: Stop,
+    counts: Counts,
+}
 
 /// What a reference program printed on a core, and the cycles and instructions of its run. The words it prints are cycles.
-fn run(program: &str, core: Core, latency: u64, plainly: bool) -> (String, u64, Stop) {
+fn run(program: &str, core: Core, latency: u64, plainly: bool) -> Ran {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/timing");
     let setup = Setup {
         harts: 1,
@@ -40,13 +50,16 @@ fn run(program: &str, core: Core, latency: u64, plainly: bool) -> (String, u64, 
         Box::new(move |bytes: &[u8]| printed.lock().expect("one thread").extend_from_slice(bytes))
     })
     .expect("a machine");
+    machine.observe(Observing::default());
     if plainly {
         machine.model_plainly();
     }
     let limits = Limits { insns: 20_000_000, stop: &AtomicBool::new(false) };
     let stop = machine.run(&limits, &mut NoInput).expect("nothing is loaded again");
     let printed = printed.lock().expect("one thread").clone();
-    (String::from_utf8_lossy(&printed).into_owned(), machine.now(), stop)
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    let stats = machine.stats().expect("it was observed");
+    Ran { printed, cycles: stats.cycles, stop, counts: stats.total }
 }
 
 #[test]
@@ -60,11 +73,55 @@ fn what_is_looked_up_is_what_is_worked_out() {
         ("k_crc.elf", "rocket", 10),
     ] {
         let model = || Core::preset(core).expect("a preset");
-        let (printed, cycles, stop) = run(program, model(), latency, false);
-        let (plain, plain_cycles, plain_stop) = run(program, model(), latency, true);
-        assert!(printed.contains(','), "{program}: {stop:?} {printed}");
-        assert!(printed == plain, "{program} on {core}");
-        assert_eq!((cycles, stop), (plain_cycles, plain_stop), "{program} on {core}");
+        let found = run(program, model(), latency, false);
+        let plain = run(program, model(), latency, true);
+        assert!(found.printed.contains(','), "{program}: {:?} {}", found.stop, found.printed);
+        assert!(found.printed == plain.printed, "{program} on {core}");
+        assert_eq!(found.stop, plain.stop, "{program} on {core}");
+        assert_eq!(found.counts.model, plain.counts.model, "{program} on {core}");
+        assert_eq!(found.cycles, plain.cycles, "{program} on {core}");
+        assert!(found.counts == plain.counts, "{program} on {core}");
+        let by_mode: u64 = found.counts.cycles_by_mode.0.iter().sum();
+        assert_eq!(by_mode, found.cycles, "{program} on {core}");
+    }
+}
+
+/// The reference programs of a hypervisor and its guest walk through every combination of page sizes; on CVA6 each walk is 3 cycles and
+/// 3 for each PTE that the data cache has, 7 and the memory's latency for each other one.
+#[test]
+fn the_cycles_of_walks_are_those_of_their_references() {
+    for latency in [10, 60] {
+        let counts =
+            run("micro_h.elf", Core::preset("cva6").expect("a preset"), latency, false).counts;
+        let model = counts.model.expect("it has a model");
+        let nested = model.walks(Stages::VsG);
+        let of = |references| {
+            nested
+                .by_references()
+                .find(|&(number, _)| number == references)
+                .map_or(0, |(_, count)| count)
+        };
+        for references in [15, 11, 8, 7, 5] {
+            assert!(of(references) > 1000, "{references} PTEs: {}", of(references));
+        }
+        assert_eq!(nested.by_references().map(|(number, _)| number).max(), Some(15));
+        let walks = Stages::ALL.map(|stages| model.walks(stages));
+        let reads: u64 = walks
+            .iter()
+            .flat_map(|walks| walks.by_references())
+            .map(|(references, count)| references as u64 * count)
+            .sum();
+        assert_eq!(model.data_cache_walks.accesses, reads);
+        let count: u64 = walks.iter().map(|walks| walks.count).sum();
+        let misses = model.data_cache_walks.misses;
+        let cycles: u64 = walks.iter().map(|walks| walks.cycles).sum();
+        assert_eq!(cycles, 3 * count + 3 * (reads - misses) + (7 + latency) * misses);
+        let exits: u64 = counts.exits.iter().map(|exit| exit.count).sum();
+        assert_eq!(exits, counts.vm_exits);
+        let away: u64 = counts.exits.iter().map(|exit| exit.cycles).sum();
+        let guest =
+            counts.cycles_by_mode.get(isa::Mode::VS) + counts.cycles_by_mode.get(isa::Mode::VU);
+        assert!(away != 0 && away + guest < counts.cycles_by_mode.0.iter().sum());
     }
 }
 
@@ -87,14 +144,14 @@ fn a_second_cache_changes_nothing_of_that() {
         ("micro_s.elf", "rocket", true),
         ("k_matmul.elf", "cva6", true),
     ] {
-        let (printed, cycles, stop) = run(program, with_second_cache(core, inclusive), 60, false);
-        let (plain, plain_cycles, plain_stop) =
-            run(program, with_second_cache(core, inclusive), 60, true);
-        assert!(printed.contains(','), "{program}: {stop:?} {printed}");
-        for (a, b) in printed.lines().zip(plain.lines()) {
+        let found = run(program, with_second_cache(core, inclusive), 60, false);
+        let plain = run(program, with_second_cache(core, inclusive), 60, true);
+        assert!(found.printed.contains(','), "{program}: {:?} {}", found.stop, found.printed);
+        for (a, b) in found.printed.lines().zip(plain.printed.lines()) {
             assert_eq!(a, b, "{program} on {core}");
         }
-        assert_eq!((cycles, stop), (plain_cycles, plain_stop), "{program} on {core}");
+        assert_eq!((found.cycles, found.stop), (plain.cycles, plain.stop), "{program} on {core}");
+        assert_eq!(found.counts.model, plain.counts.model, "{program} on {core}");
     }
 }
 
@@ -108,13 +165,13 @@ fn presets_without_a_reference_keep_that_law_as_well() {
     ] {
         let model = || Core::preset(core).expect("a preset");
         let latency = model().memory.latency;
-        let (printed, cycles, stop) = run(program, model(), latency, false);
-        let (plain, plain_cycles, plain_stop) = run(program, model(), latency, true);
-        assert!(printed.contains(','), "{program}: {stop:?} {printed}");
-        for (a, b) in printed.lines().zip(plain.lines()) {
+        let found = run(program, model(), latency, false);
+        let plain = run(program, model(), latency, true);
+        assert!(found.printed.contains(','), "{program}: {:?} {}", found.stop, found.printed);
+        for (a, b) in found.printed.lines().zip(plain.printed.lines()) {
             assert_eq!(a, b, "{program} on {core}");
         }
-        assert_eq!((cycles, stop), (plain_cycles, plain_stop), "{program} on {core}");
+        assert_eq!((found.cycles, found.stop), (plain.cycles, plain.stop), "{program} on {core}");
     }
 }
 
@@ -131,8 +188,8 @@ fn a_line_from_the_second_cache_is_cheaper_than_one_from_memory() {
     let mut second = memory.clone();
     let cache = Geometry { bytes: 1 << 20, ways: 8, line: 64, replacement: Replacement::Lru };
     second.l2 = Some(SecondCache { cache, latency: 12, inclusive: false, banks: None });
-    let (from_memory, ..) = run("micro_m.elf", memory, 60, false);
-    let (from_second, ..) = run("micro_m.elf", second, 60, false);
+    let from_memory = run("micro_m.elf", memory, 60, false).printed;
+    let from_second = run("micro_m.elf", second, 60, false).printed;
     // 256 KiB in lines of 64 bytes, chased twice: none of it stays in the first cache.
     let (slow, fast) = (row(&from_memory, "chase_256k"), row(&from_second, "chase_256k"));
     assert!(fast < slow, "{fast} of {slow}");

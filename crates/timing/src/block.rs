@@ -1,5 +1,6 @@
 //! Blocks of instructions that are told to the model together, after they were executed.
 
+use crate::counts::Weight;
 use crate::item::{Item, Operands};
 use crate::params::Core;
 use crate::predictor::Transfer;
@@ -43,6 +44,8 @@ pub struct Block {
     pub(crate) pa: u64,
     pub(crate) items: Box<[Item]>,
     pub(crate) touches: Box<[Touch]>,
+    /// What all of it counts for: fetched without its first packet, and with it.
+    pub(crate) weights: [Weight; 2],
     /// Its lines in the instruction cache.
     pub(crate) first_line: u64,
     pub(crate) last_line: u64,
@@ -95,6 +98,7 @@ impl Block {
         Self {
             number,
             pa,
+            weights: [false, true].map(|resumes| Weight::of_all(&items, resumes)),
             items: items.into(),
             notes: touches.iter().map(Touch::notes).sum(),
             touches: touches.into(),

@@ -9,6 +9,7 @@ mod shared;
 
 use crate::block::{Block, Run, Touch};
 use crate::cache::Cache;
+use crate::counts::{Counting, Place as Structure, Weight};
 use crate::float::spared;
 use crate::item::{Item, Operands};
 use crate::outcome::{Data, Fetched, Followed, Outcome};
@@ -43,6 +44,8 @@ const CONTEXTS: usize = 62;
 #[derive(Clone, Debug)]
 pub(crate) struct Hierarchy {
     core: Arc<Core>,
+    /// What is done, counted.
+    pub(crate) counting: Counting,
     /// Cycles of a walk beside its reads, and of a read that hits and that misses.
     walk: u32,
     read: u32,
@@ -101,6 +104,7 @@ impl Hierarchy {
     /// Empty tables.
     pub(crate) fn new(core: &Arc<Core>, latency: u64) -> Self {
         Self {
+            counting: Counting::default(),
             walk: cycles(core.translation.walk),
             read: cycles(core.translation.read),
             read_miss: cycles(core.translation.read_miss + latency),
@@ -159,6 +163,7 @@ impl Hierarchy {
         let mark = self.mark(fetch);
         self.fetches = (fetch, mark);
         self.accesses = (data, (data == fetch).then_some(mark));
+        self.counting.select(fetch, data);
     }
 
     /// Out of how many of the last stores a load and a store have to look for theirs.
@@ -175,6 +180,9 @@ impl Hierarchy {
         walker: &mut dyn Walker,
     ) -> Outcome {
         let context = step.context;
+        let access = step.access.map(|access| access.context);
+        let cached = self.goes_to_cache(step);
+        self.counting.stepped((step.item, resumes), context, access, cached);
         let mark = self.mark(context);
         self.go_on();
         let outcome = self.outcome_of(step, (context, mark), resumes, walker);
@@ -254,6 +262,14 @@ impl Hierarchy {
         outcome
     }
 
+    /// Whether the access of an instruction, if it makes one, goes to the data cache.
+    fn goes_to_cache(&self, step: &Step<'_>) -> bool {
+        let atomic =
+            matches!(step.item.work.unit, Unit::Amo | Unit::LoadReserved | Unit::StoreConditional);
+        let in_memory = step.access.is_some_and(|access| matches!(access.place, Place::Memory(_)));
+        in_memory && !(atomic && self.core.atomic.in_memory)
+    }
+
     /// Runs ahead over a block that was executed: what was not the frequent case goes to `unusual`, in order.
     #[inline]
     pub(crate) fn run(
@@ -267,6 +283,11 @@ impl Hierarchy {
         unusual.clear();
         let (fetch, fetch_mark) = self.fetches;
         let all = run.done == block.items.len();
+        if all {
+            self.counting.ran(&block.weights[usize::from(resumes)]);
+        } else {
+            self.counting.ran(&Weight::of_all(block.done(run), resumes));
+        }
         if self.fetch_page != (run.pc ^ fetch_mark) >> 12 || !all || !self.has_lines(block) {
             self.run_fetches(block, run, (fetch, fetch_mark), resumes, walker, unusual);
         }
@@ -413,6 +434,7 @@ impl Hierarchy {
         self.jumped();
         let guess = self.predictor.follow(transfer, next, taken);
         if guess.next != next {
+            self.counting.mispredicted();
             // Without a guess it goes straight on.
             let straight = guess.next == after || guess.next == !next;
             let path = match straight {
@@ -487,6 +509,7 @@ impl Hierarchy {
         if self.fetch_page != page {
             self.fetch_page = page;
             if context.translates() && self.itlb.lookup(context, va).is_none() {
+                self.counting.tlb_missed(Structure::Instruction, context);
                 let (cycles, bits) = self.find(Target::Fetch(va), va, context, walker);
                 fetched.walk = cycles;
                 if let Some(bits) = bits {
@@ -500,6 +523,7 @@ impl Hierarchy {
             fetched.miss = !self.icache.access(pa, false).hit;
             if fetched.miss {
                 self.ask(pa, false, None);
+                self.counting.fetch_missed();
             }
         }
         fetched
@@ -519,6 +543,7 @@ impl Hierarchy {
         let mut cycles = 0;
         let mut place = self.dtlb.lookup(context, va);
         if place.is_none() {
+            self.counting.tlb_missed(Structure::Data, context);
             let (found, bits) = self.find(Target::Data(va), va, context, walker);
             cycles = found;
             self.pages.fill((NONE, 0));
@@ -558,10 +583,16 @@ impl Hierarchy {
         let params = self.core.translation.shared.as_ref().map(|shared| (shared.hit, shared.miss));
         let (hit, miss) = params.unwrap_or_default();
         if let Some(bits) = self.shared.as_ref().and_then(|shared| shared.lookup(context, va)) {
+            self.counting.shared_hit(context);
             return (cycles(hit).max(1), Some(bits));
         }
+        if self.shared.is_some() {
+            self.counting.tlb_missed(Structure::Shared, context);
+        }
         let found = walker.walk(target);
-        let taken = self.walk(&found) + cycles(miss);
+        let (walked, references) = self.walk(&found);
+        self.counting.walked(context, references, found.failed, walked);
+        let taken = walked + cycles(miss);
         if !self.is_kept(&found) {
             return (taken, None);
         }
@@ -576,16 +607,18 @@ impl Hierarchy {
         found.bits != 0 && (!found.failed || self.core.translation.keeps_faults)
     }
 
-    /// The cycles of a walk beside waiting for the walker.
-    fn walk(&mut self, found: &Walk) -> u32 {
-        let mut cycles = self.walk;
+    /// The cycles of a walk beside waiting for the walker, and how many PTEs it reads through the data cache.
+    fn walk(&mut self, found: &Walk) -> (u32, usize) {
+        let (mut cycles, mut references) = (self.walk, 0);
         let last = found.reads.len().saturating_sub(1);
         for (i, &pa) in found.reads.iter().enumerate() {
             if i != last && self.remembered(pa) {
                 cycles += REMEMBERED;
                 continue;
             }
+            references += 1;
             let lookup = self.dcache.access(pa, false);
+            self.counting.pte_read(lookup.hit);
             cycles += if lookup.hit {
                 self.read
             } else {
@@ -595,7 +628,7 @@ impl Hierarchy {
             };
         }
         // None at all would be no walk.
-        cycles.max(1)
+        (cycles.max(1), references)
     }
 
     /// Whether the walker knows the PTE of a table at `pa`; it does from now on.
@@ -603,7 +636,9 @@ impl Hierarchy {
         if self.tables.is_empty() {
             return false;
         }
-        if let Some(slot) = self.tables.iter().position(|&known| known == pa) {
+        let known = self.tables.iter().position(|&known| known == pa);
+        self.counting.table(known.is_some());
+        if let Some(slot) = known {
             self.tables_tree.touch(slot);
             return true;
         }
@@ -626,6 +661,7 @@ impl Hierarchy {
         if !lookup.hit {
             self.drop_line(lookup.slot);
             self.ask(pa, false, lookup.evicted);
+            self.counting.data_missed(false, lookup.evicted.is_some());
         }
         if self.core.dcache.is_random() {
             let line = marked >> self.dcache.line_bits();
@@ -659,6 +695,7 @@ impl Hierarchy {
         if !lookup.hit {
             self.drop_line(lookup.slot);
             self.ask(pa, false, lookup.evicted);
+            self.counting.data_missed(true, lookup.evicted.is_some());
         }
         if self.core.dcache.is_random() {
             let line = marked >> self.dcache.line_bits();

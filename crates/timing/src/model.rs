@@ -6,6 +6,7 @@
 //! pipeline was in the same state before.
 
 use crate::block::{Block, Run};
+use crate::counts::Counts;
 use crate::hierarchy::{Hierarchy, REACH};
 use crate::item::Item;
 use crate::memo::{self, Edge, Key, Memo};
@@ -40,6 +41,8 @@ pub struct Model {
     unusual: Vec<(u8, Outcome)>,
     transfer: Option<Transfer>,
     blocks: u32,
+    /// Before this cycle, a walk may wait for what a fence has the walker do.
+    fence_ends: u64,
 }
 
 impl Model {
@@ -62,6 +65,7 @@ impl Model {
             unusual: Vec::new(),
             transfer: None,
             blocks: 0,
+            fence_ends: 0,
             core,
         }
     }
@@ -122,6 +126,7 @@ impl Model {
         let outcome = self.hierarchy.outcome(step, self.pipeline.resumes(), walker);
         self.pipeline.issue(step.item, &outcome);
         self.issued = self.pipeline.issued;
+        self.fence_ends = self.pipeline.fence_ends;
         self.transfer = step.item.transfer(step.pc);
     }
 
@@ -180,8 +185,11 @@ impl Model {
             None => self.memo.find(self.last, &key),
         };
         if let Some((number, transition)) = known {
-            self.issued += u64::from(transition.cycles);
-            let exit = transition.exit;
+            let (cycles, exit) = (u64::from(transition.cycles), transition.exit);
+            if self.issued < self.fence_ends {
+                self.go_through_for_counts(entry, block);
+            }
+            self.issued += cycles;
             self.last = number;
             self.shown = false;
             self.arrive(exit);
@@ -212,6 +220,19 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// The pipeline goes through a known block for what it counts: how long a walk waits behind a fence.
+    #[cold]
+    fn go_through_for_counts(&mut self, entry: u32, block: &Block) {
+        self.memo.restore(entry, self.issued, &mut self.pipeline);
+        go_through(&mut self.pipeline, &block.items, &self.unusual);
+        self.fence_ends = self.pipeline.fence_ends;
+    }
+
+    /// What the core did so far.
+    pub fn counts(&self) -> Counts {
+        self.hierarchy.counting.counts(self.pipeline.held, self.core.store.is_none())
     }
 
     /// Finds the state that the pipeline is in, if states are remembered.

@@ -6,6 +6,7 @@
 
 mod several;
 
+use crate::counts::Held;
 use crate::float::Port;
 use crate::issue::Group;
 use crate::item::Item;
@@ -91,6 +92,10 @@ pub(crate) struct Pipeline {
     next_load: usize,
     /// Where stores go to the cache itself: those that are not in it yet.
     undrained: Undrained,
+    /// Until when the last fence keeps the walker busy, unless a walk waited for that.
+    pub(crate) fence_ends: u64,
+    /// What was waited for.
+    pub(crate) held: Held,
 }
 
 impl Pipeline {
@@ -126,6 +131,8 @@ impl Pipeline {
             loads: vec![0; core.load.queue],
             next_load: 0,
             undrained: Undrained::default(),
+            fence_ends: 0,
+            held: Held::default(),
             core: Arc::clone(core),
         }
     }
@@ -314,7 +321,9 @@ impl Pipeline {
         let cycle = raised + system.trap + extra;
         self.group.close();
         // Time passes in any case.
-        self.issued = cycle.saturating_sub(1).max(self.issued + 1);
+        let issued = cycle.saturating_sub(1).max(self.issued + 1);
+        self.held.traps += issued - self.issued;
+        self.issued = issued;
         self.refetch(cycle);
     }
 
@@ -488,11 +497,15 @@ impl Pipeline {
             }
             Unit::FenceTranslation => {
                 let written = self.written(at);
-                self.walker_free = self.walker_free.max(written + self.core.system.walker_busy);
-                self.refetch(written + self.core.system.fence_translation);
+                self.fence_ends = written + self.core.system.walker_busy;
+                self.walker_free = self.walker_free.max(self.fence_ends);
+                let cycle = written + self.core.system.fence_translation;
+                self.held.fences += cycle - at;
+                self.refetch(cycle);
                 at + 1
             }
             Unit::TrapReturn => {
+                self.held.returns += self.core.system.trap_return;
                 self.refetch(at + self.core.system.trap_return);
                 at + 1
             }
@@ -683,6 +696,7 @@ impl Pipeline {
 
     /// Walks, from `start` or when the walker is free; says when it is over.
     fn walked(&mut self, start: u64, cycles: u32) -> u64 {
+        self.held.walks_behind_fences += std::mem::take(&mut self.fence_ends).saturating_sub(start);
         self.walker_free = start.max(self.walker_free) + u64::from(cycles);
         self.walker_free
     }

@@ -90,6 +90,11 @@ impl Hart {
         }
     }
 
+    /// What its model counted; `None` without one.
+    pub fn model_counts(&self) -> Option<timing::Counts> {
+        self.timed.as_ref().map(|timed| timed.model.counts())
+    }
+
     /// [`Hart::run`] with a model.
     pub(super) fn run_timed(&mut self, port: &mut dyn Platform, end: u64) -> Exit {
         let Some(mut timed) = self.timed.take() else { return Exit::Budget };

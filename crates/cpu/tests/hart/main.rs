@@ -13,6 +13,7 @@ mod forms;
 mod guest_traps;
 mod interrupts;
 mod masking;
+mod modelled;
 mod pmp;
 mod reset;
 mod rig;

@@ -4,6 +4,7 @@
 //! are. Nothing here can change the machine: it only reads memory and asks for pages to be watched.
 
 mod entry;
+mod exits;
 mod json;
 mod kinds;
 mod stats;
@@ -16,11 +17,13 @@ use isa::{Mode, Op};
 use mmu::{Fence, Ram};
 
 pub use entry::TableOp;
+pub use exits::{ExitCount, Exits};
 pub use json::Header;
 pub use kinds::{EventKinds, UnknownKind};
 pub use stats::{ByMode, Counts, HartStats, Named, Stats, Translation, TrapCount, Traps};
 pub use tables::{Lost, Scheme, TableStore, TablesNews};
 
+pub(crate) use stats::Moment;
 use stats::Tally;
 use tables::{Tables, Told};
 
@@ -110,10 +113,10 @@ pub(crate) struct Recorder {
 pub(crate) struct SharedRecorder(Arc<Mutex<Recorder>>);
 
 impl SharedRecorder {
-    /// A recorder of these harts, each with its mode and the instructions it has retired so far.
-    pub(crate) fn new(observing: Observing, ram: Arc<Ram>, harts: &[(Mode, u64)]) -> Self {
+    /// A recorder of these harts, each with its mode and where it stands.
+    pub(crate) fn new(observing: Observing, ram: Arc<Ram>, harts: &[(Mode, Moment)]) -> Self {
         let tables = observing.gstage.then(|| Tables::new(ram));
-        let harts = harts.iter().map(|&(mode, retired)| Tally::new(mode, retired)).collect();
+        let harts = harts.iter().map(|&(mode, now)| Tally::new(mode, now)).collect();
         Self(Arc::new(Mutex::new(Recorder { observing, tables, harts, caller: None })))
     }
 
@@ -126,11 +129,11 @@ impl SharedRecorder {
         self.lock().caller = caller;
     }
 
-    /// The counts so far of each hart, which has now retired so many instructions, and how many table pages are followed.
-    pub(crate) fn counts(&self, retired: impl Fn(usize) -> u64) -> (Vec<Counts>, usize) {
+    /// The counts so far of each hart, which stands there now, and how many table pages are followed.
+    pub(crate) fn counts(&self, now: impl Fn(usize) -> Moment) -> (Vec<Counts>, usize) {
         let recorder = self.lock();
         let counts = recorder.harts.iter().enumerate();
-        let counts = counts.map(|(hart, tally)| tally.until(retired(hart))).collect();
+        let counts = counts.map(|(hart, tally)| tally.until(now(hart))).collect();
         (counts, recorder.tables.as_ref().map_or(0, Tables::pages))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use cpu::{Notice, RootRegister, Scene};
+use cpu::{Hart, Notice, RootRegister, Scene};
 use isa::{Cause, Mode};
 use mmu::{Fault, Fence, ImplicitAccess};
 use serde::{Serialize, Serializer};
 
+use super::exits::{Exits, OpenExit};
 use super::tables::TableStore;
 
 /// Modes in the order in which they are written.
@@ -31,7 +32,7 @@ pub struct Stats {
 
 impl Stats {
     /// The number of the form. A change that a reader must know of increases it.
-    pub const SCHEMA: u32 = 1;
+    pub const SCHEMA: u32 = 2;
 }
 
 /// The statistics of one hart.
@@ -53,10 +54,14 @@ pub struct Counts {
     pub instructions: u64,
     /// The same by mode.
     pub instructions_by_mode: ByMode,
+    /// Cycles by mode.
+    pub cycles_by_mode: ByMode,
     /// Returns from V=0 to V=1.
     pub vm_entries: u64,
     /// Traps from V=1 to V=0.
     pub vm_exits: u64,
+    /// The same traps by cause, with what passed until the next entry.
+    pub exits: Exits,
     /// Traps by cause and modes.
     pub traps: Traps,
     /// Guest-page faults by cause and by what was accessed.
@@ -69,9 +74,12 @@ pub struct Counts {
     pub gstage: Named,
     /// What the MMU did.
     pub translation: Translation,
+    /// What the cycle model counted, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<timing::Counts>,
 }
 
-/// Instructions by mode, in the order M, S, U, VS, VU.
+/// Instructions or cycles by mode, in the order M, S, U, VS, VU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ByMode(pub [u64; 5]);
 
@@ -132,7 +140,7 @@ pub struct TrapCount {
     pub count: u64,
 }
 
-fn place(mode: Mode) -> usize {
+pub(super) fn place(mode: Mode) -> usize {
     MODES.iter().position(|&of| of == mode).unwrap_or(0)
 }
 
@@ -226,26 +234,39 @@ impl Translation {
 }
 
 impl Counts {
+    /// So much passed in a mode.
+    fn pass(&mut self, mode: Mode, since: Moment, now: Moment) {
+        self.instructions_by_mode.add(mode, now.insns.saturating_sub(since.insns));
+        self.cycles_by_mode.add(mode, now.cycle.saturating_sub(since.cycle));
+    }
+
     /// Adds the counts of another hart.
     pub fn add(&mut self, other: &Self) {
         let Self {
             instructions,
             instructions_by_mode,
+            cycles_by_mode,
             vm_entries,
             vm_exits,
+            exits,
             traps,
             guest_page_faults,
             fences,
             root_writes,
             gstage,
             translation,
+            model,
         } = other;
         self.instructions += instructions;
         for (mode, &count) in MODES.into_iter().zip(&instructions_by_mode.0) {
             self.instructions_by_mode.add(mode, count);
         }
+        for (mode, &count) in MODES.into_iter().zip(&cycles_by_mode.0) {
+            self.cycles_by_mode.add(mode, count);
+        }
         self.vm_entries += vm_entries;
         self.vm_exits += vm_exits;
+        self.exits.add(exits);
         traps.iter().for_each(|trap| self.traps.add(trap));
         for (sum, more) in [
             (&mut self.guest_page_faults, guest_page_faults),
@@ -258,6 +279,9 @@ impl Counts {
             }
         }
         self.translation.add(translation);
+        if let Some(model) = model {
+            self.model.get_or_insert_default().add(model);
+        }
     }
 }
 
@@ -265,29 +289,49 @@ impl Counts {
 pub(super) struct Tally {
     counts: Counts,
     mode: Mode,
-    /// How many instructions had retired when it came to that mode.
-    since: u64,
+    /// Where it stood when it came to that mode.
+    since: Moment,
+    /// The exit that no entry followed yet.
+    open: Option<OpenExit>,
+}
+
+/// Where a hart stands: instructions retired, and its place in virtual time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Moment {
+    pub(crate) insns: u64,
+    pub(crate) cycle: u64,
+}
+
+impl Moment {
+    pub(crate) fn of(hart: &Hart) -> Self {
+        Self { insns: hart.retired(), cycle: hart.cycle() }
+    }
 }
 
 impl Tally {
-    pub(super) fn new(mode: Mode, retired: u64) -> Self {
-        Self { counts: Counts::default(), mode, since: retired }
+    pub(super) fn new(mode: Mode, now: Moment) -> Self {
+        Self { counts: Counts::default(), mode, since: now, open: None }
     }
 
-    /// The mode changes after so many instructions.
-    fn enter(&mut self, from: Mode, to: Mode, retired: u64) {
-        self.counts.instructions_by_mode.add(from, retired.saturating_sub(self.since));
-        (self.mode, self.since) = (to, retired);
+    /// The mode changes.
+    fn enter(&mut self, from: Mode, to: Mode, now: Moment) {
+        self.counts.pass(from, self.since, now);
+        (self.mode, self.since) = (to, now);
     }
 
     pub(super) fn count(&mut self, scene: &Scene, notice: &Notice) {
         let from = scene.mode;
+        let now = Moment { insns: scene.insns, cycle: scene.cycle };
         match notice {
             Notice::Trap(trap) => {
-                self.enter(from, trap.to, scene.insns);
+                self.enter(from, trap.to, now);
                 let counts = &mut self.counts;
                 counts.traps.add(TrapCount { cause: trap.cause, from, to: trap.to, count: 1 });
-                counts.vm_exits += u64::from(from.v() && !trap.to.v());
+                if from.v() && !trap.to.v() {
+                    counts.vm_exits += 1;
+                    counts.exits.left(trap.cause, trap.to);
+                    self.open = Some(OpenExit { cause: trap.cause, to: trap.to, at: now });
+                }
                 if let Some(fault) = &trap.fault
                     && let Some(name) = guest_page_fault(trap.cause, fault)
                 {
@@ -296,8 +340,14 @@ impl Tally {
             }
             Notice::Return { to, by } => {
                 // The instruction retires in the mode it leaves.
-                self.enter(from, *to, scene.insns + u64::from(by.is_some()));
-                self.counts.vm_entries += u64::from(to.v() && !from.v());
+                let now = Moment { insns: now.insns + u64::from(by.is_some()), ..now };
+                self.enter(from, *to, now);
+                if to.v() && !from.v() {
+                    self.counts.vm_entries += 1;
+                    if let Some(open) = self.open.take() {
+                        self.counts.exits.entered(&open, now);
+                    }
+                }
             }
             Notice::Fence { fence, by } => self.counts.fences.one(match (by, fence) {
                 (Some(op), _) => op.name(),
@@ -311,7 +361,10 @@ impl Tally {
                 RootRegister::Vsatp => "vsatp",
             }),
             Notice::TableWritten(_) => {}
-            Notice::Reset => self.enter(from, Mode::M, scene.insns),
+            Notice::Reset => {
+                self.open = None;
+                self.enter(from, Mode::M, now);
+            }
         }
     }
 
@@ -319,10 +372,10 @@ impl Tally {
         self.counts.gstage.one(store.op.name());
     }
 
-    /// The counts when so many instructions have retired.
-    pub(super) fn until(&self, retired: u64) -> Counts {
+    /// The counts of a hart that stands there now.
+    pub(super) fn until(&self, now: Moment) -> Counts {
         let mut counts = self.counts.clone();
-        counts.instructions_by_mode.add(self.mode, retired.saturating_sub(self.since));
+        counts.pass(self.mode, self.since, now);
         counts.instructions = counts.instructions_by_mode.0.iter().sum();
         counts
     }

@@ -1,0 +1,88 @@
+//! What a cycle model counts, against counts by hand.
+
+use cpu::Hart;
+use isa::{Pa, csr};
+use timing::{Core, Counts, Stages};
+
+use crate::rig::{DATA, Empty, hart};
+
+/// A hart with the cycles of CVA6 at a program that goes through its loop ten times.
+fn looping(body: &str) -> Hart {
+    let program =
+        format!("addi t0, zero, 10; loop: {body} addi t0, t0, -1; bne t0, zero, loop; end: j end");
+    let mut hart = hart(&program);
+    hart.set_model(&Core::preset("cva6").expect("a preset"), None, None);
+    hart
+}
+
+/// What was counted until the loop was over: its instructions and the first one.
+fn counts(hart: &mut Hart, insns: u64) -> Counts {
+    while hart.retired() < insns {
+        hart.run(&mut Empty, 1);
+    }
+    hart.model_counts().expect("it has a model")
+}
+
+#[test]
+fn loads_stores_and_jumps_are_counted_with_what_missed() {
+    let mut hart = looping("ld a0, 0(s0); ld a1, 64(s0); sd a0, 8(s0);");
+    let counts = counts(&mut hart, 1 + 10 * 5);
+    assert_eq!((counts.data_cache_loads.accesses, counts.data_cache_loads.misses), (20, 2));
+    // CVA6 writes through: no store looks for a line.
+    assert_eq!(counts.data_cache_stores.accesses, 0);
+    assert_eq!(counts.transfers.accesses, 10);
+    // The last one surely, and the first perhaps: nothing is known of it.
+    assert!((1..=2).contains(&counts.transfers.misses), "{:?}", counts.transfers);
+    assert_eq!(counts.translation().data_tlb.accesses, 0, "nothing is translated in M-mode");
+    assert_eq!(counts.held.traps, 0);
+}
+
+/// Maps the virtual page at 0x4000_0000 to the data, as Sv39 and small pages, and makes loads translated.
+fn translate(hart: &mut Hart) {
+    let [root, middle, last] = [1, 2, 3].map(|page| DATA + page * 0x1000);
+    for (at, to, flags) in [(root + 8, middle, 1), (middle, last, 1), (last, DATA, 0xd7)] {
+        hart.ram().write(Pa(at), (to >> 12) << 10 | flags).expect("RAM");
+    }
+    hart.set_csr(csr::SATP, 8 << 60 | root >> 12);
+    hart.set_csr(csr::MSTATUS, isa::field::mstatus::MPRV | isa::field::mstatus::FS);
+    hart.set_x(8, 0x4000_0000);
+}
+
+#[test]
+fn a_walk_behind_each_fence_waits_until_the_walker_is_free() {
+    let mut hart = looping("sfence.vma; ld a0, 0(s0);");
+    translate(&mut hart);
+    let counts = counts(&mut hart, 1 + 10 * 4);
+    let walks = counts.walks(Stages::S);
+    assert_eq!((walks.count, walks.failed), (10, 0));
+    assert_eq!(walks.by_references().collect::<Vec<_>>(), [(3, 10)]);
+    // A walk is 3 cycles and 3 for each PTE, or 7 more than the memory's 10 where it misses: once each.
+    assert_eq!(counts.data_cache_walks.misses, 3);
+    assert_eq!(walks.cycles, 10 * 3 + 27 * 3 + 3 * 17);
+    let space = counts.translation();
+    assert_eq!((space.data_tlb.accesses, space.data_tlb.misses), (10, 10));
+    assert_eq!((space.walks, space.walk_cycles), (10, walks.cycles));
+    // Each fence has the next instruction fetched 7 cycles later, when nothing is left to be written.
+    assert_eq!(counts.held.fences, 70);
+    // The walker is busy for 133 cycles behind it, of which the load sees all but a few.
+    let waited = counts.held.walks_behind_fences;
+    assert!((10 * 115..10 * 133).contains(&waited), "{waited}");
+}
+
+#[test]
+fn what_is_looked_up_counts_as_what_is_worked_out() {
+    for body in
+        ["sfence.vma; nop; nop; ld a0, 0(s0);", "ld a0, 0(s0); sd a0, 8(s0);", "mul a0, a0, a0;"]
+    {
+        let both = [false, true].map(|plainly| {
+            let mut hart = looping(body);
+            translate(&mut hart);
+            if plainly {
+                hart.model_plainly();
+            }
+            let insns = 1 + 10 * (2 + body.matches(';').count() as u64);
+            counts(&mut hart, insns)
+        });
+        assert_eq!(both[0], both[1], "{body}");
+    }
+}
