@@ -277,6 +277,7 @@ fn device_tree(setup: &Setup) -> Result<Vec<u8>> {
         exts: &setup.exts,
         timebase_hz: u32::try_from(setup.clock.timebase_hz()).unwrap_or(u32::MAX),
         seed: setup.seed,
+        modelled: setup.core.is_some(),
     };
     let boot = &setup.boot;
     let idle = boot.program.is_none()

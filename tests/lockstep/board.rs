@@ -75,7 +75,13 @@ impl Rig {
     pub(crate) fn new(isa: &str, shape: &Shape, elf: &Path) -> Result<Self> {
         let exts = ExtSet::parse(isa).context("we do not take Spike's ISA string")?;
         let board = Board::new(1, RAM_BYTES, false);
-        let tree = BoardTree { board: &board, exts: &exts, timebase_hz: 10_000_000, seed: 0 };
+        let tree = BoardTree {
+            board: &board,
+            exts: &exts,
+            timebase_hz: 10_000_000,
+            seed: 0,
+            modelled: false,
+        };
         let loaded = load(&Boot { program: Some(elf.into()), ..Boot::default() }, &tree)?;
         let ram = Arc::new(Ram::new(board.ram().base, RAM_BYTES)?);
         for piece in loaded.layout.pieces() {

@@ -10,6 +10,8 @@ use crate::core::Core;
 
 const CYCLE: usize = 0;
 const INSTRET: usize = 2;
+/// How often counters of what the cycle model counts are looked at for overflow, in cycles.
+const LOOK_CYCLES: u64 = 1024;
 const FILTERS: u64 = MINH | SINH | UINH | VSINH | VUINH;
 
 /// An event that `mhpmevent` can select.
@@ -18,28 +20,98 @@ pub struct EventRow {
     pub name: &'static str,
     /// What is counted.
     pub doc: &'static str,
+    /// The general or cache event of SBI that it is, by `event_idx`; none for those that have only a raw code.
+    pub sbi: Option<u32>,
+    /// The number of the fixed counter that always counts it: 0 is `cycle`, 2 `instret`.
+    pub fixed: Option<u8>,
+    /// Whether it happens only with a cycle model.
+    pub modelled: bool,
     count: fn(&Core) -> u64,
 }
 
+/// SBI's `event_idx` of a cache event [SBI: PMU, "Hardware cache events"]: type 1, cache, operation 0 (read), and whether it is
+/// the misses that count.
+const fn reads_of(cache: u32, misses: bool) -> u32 {
+    1 << 16 | cache << 3 | misses as u32
+}
+
+const L1D: u32 = 0;
+const L1I: u32 = 1;
+const DTLB: u32 = 3;
+const ITLB: u32 = 4;
+
 /// The events of the programmable counters; the code in `mhpmevent` is the place in this list,
-/// counted from 1. Code 0 and codes behind the list count nothing.
+/// counted from 1. Code 0 and codes behind the list count nothing. Firmware, device trees and documents take theirs from here.
 #[rustfmt::skip]
 pub static EVENTS: &[EventRow] = &[
-    EventRow { name: "cycles",         doc: "Cycles",                          count: |c| c.cycle },
-    EventRow { name: "instructions",   doc: "Retired instructions",            count: |c| c.retired },
-    EventRow { name: "exceptions",     doc: "Exceptions taken",                count: |c| c.counters.events.exceptions },
-    EventRow { name: "interrupts",     doc: "Interrupts taken",                count: |c| c.counters.events.interrupts },
-    EventRow { name: "s-stage-ptes",   doc: "PTEs read by S-stage walks",      count: |c| c.mmu.stats().pte_fetches.s_stage },
-    EventRow { name: "vs-stage-ptes",  doc: "PTEs read by VS-stage walks",     count: |c| c.mmu.stats().pte_fetches.vs_stage },
-    EventRow { name: "g-stage-ptes",   doc: "PTEs read by G-stage walks",      count: |c| c.mmu.stats().pte_fetches.g_stage },
-    EventRow { name: "fences",         doc: "Memory-management fences",        count: |c| c.mmu.stats().fences },
+    EventRow::new("cycles",                "Cycles",                                    |c| c.cycle).general(1).fixed(0),
+    EventRow::new("instructions",          "Retired instructions",                      |c| c.retired).general(2).fixed(2),
+    EventRow::new("exceptions",            "Exceptions taken",                          |c| c.counters.events.exceptions),
+    EventRow::new("interrupts",            "Interrupts taken",                          |c| c.counters.events.interrupts),
+    EventRow::new("s-stage-ptes",          "PTEs read by S-stage walks",                |c| c.mmu.stats().pte_fetches.s_stage),
+    EventRow::new("vs-stage-ptes",         "PTEs read by VS-stage walks",               |c| c.mmu.stats().pte_fetches.vs_stage),
+    EventRow::new("g-stage-ptes",          "PTEs read by G-stage walks",                |c| c.mmu.stats().pte_fetches.g_stage),
+    EventRow::new("fences",                "Memory-management fences",                  |c| c.mmu.stats().fences),
+    EventRow::new("guest-exits",           "Traps from V=1 to V=0",                     |c| c.counters.events.exits),
+    EventRow::new("guest-page-faults",     "Guest-page faults",                         |c| c.counters.events.guest_page_faults),
+    EventRow::new("branches",              "Jumps and branches",                        |c| c.model().transfers).general(5).modelled(),
+    EventRow::new("branch-misses",         "Those that went on elsewhere than guessed", |c| c.model().mispredicted).general(6).modelled(),
+    EventRow::new("cache-references",      "Data cache: accesses, walks included",      |c| c.model().cache_accesses).general(3).modelled(),
+    EventRow::new("cache-misses",          "Data cache: misses, walks included",        |c| c.model().cache_misses).general(4).modelled(),
+    EventRow::new("L1-dcache-loads",       "Data cache: loads",                         |c| c.model().loads).reads(L1D, false).modelled(),
+    EventRow::new("L1-dcache-load-misses", "Data cache: loads that missed",             |c| c.model().load_misses).reads(L1D, true).modelled(),
+    EventRow::new("L1-icache-loads",       "Fetch packets",                             |c| c.model().fetches).reads(L1I, false).modelled(),
+    EventRow::new("L1-icache-load-misses", "Fetch packets that missed",                 |c| c.model().fetch_misses).reads(L1I, true).modelled(),
+    EventRow::new("dTLB-loads",            "Loads, stores and atomics translated",      |c| c.model().dtlb_accesses).reads(DTLB, false).modelled(),
+    EventRow::new("dTLB-load-misses",      "Those that missed the data TLB",            |c| c.model().dtlb_misses).reads(DTLB, true).modelled(),
+    EventRow::new("iTLB-loads",            "Fetch packets translated",                  |c| c.model().itlb_accesses).reads(ITLB, false).modelled(),
+    EventRow::new("iTLB-load-misses",      "Those that missed the instruction TLB",     |c| c.model().itlb_misses).reads(ITLB, true).modelled(),
+    EventRow::new("walks",                 "Page-table walks",                          |c| c.model().walks).modelled(),
+    EventRow::new("guest-walks",           "Page-table walks at V=1",                   |c| c.model().guest_walks).modelled(),
+    EventRow::new("walk-ptes",             "PTEs that walks read from the data cache",  |c| c.model().walk_reads).modelled(),
+    EventRow::new("walk-cycles",           "Cycles of walks",                           |c| c.model().walk_cycles + c.model().failed_walk_cycles).modelled(),
+    EventRow::new("fence-cycles",          "Cycles that fences held up what followed",  |c| c.model().held.fences + c.model().held.walks_behind_fences).modelled(),
 ];
+
+impl EventRow {
+    const fn new(name: &'static str, doc: &'static str, count: fn(&Core) -> u64) -> Self {
+        Self { name, doc, sbi: None, fixed: None, modelled: false, count }
+    }
+
+    /// It is this general event of SBI.
+    const fn general(self, code: u32) -> Self {
+        Self { sbi: Some(code), ..self }
+    }
+
+    /// It is this cache event of SBI.
+    const fn reads(self, cache: u32, misses: bool) -> Self {
+        Self { sbi: Some(reads_of(cache, misses)), ..self }
+    }
+
+    const fn fixed(self, counter: u8) -> Self {
+        Self { fixed: Some(counter), ..self }
+    }
+
+    const fn modelled(self) -> Self {
+        Self { modelled: true, ..self }
+    }
+}
+
+/// The events of SBI that harts can count, with or without a cycle model, each with its selector in `mhpmevent`.
+pub fn sbi_events(modelled: bool) -> impl Iterator<Item = (u32, u64, &'static EventRow)> {
+    (1..)
+        .zip(EVENTS)
+        .filter(move |(_, row)| modelled || !row.modelled)
+        .filter_map(|(selector, row)| Some((row.sbi?, selector, row)))
+}
 
 /// Events counted here, off the hot path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Events {
     pub(crate) exceptions: u64,
     pub(crate) interrupts: u64,
+    pub(crate) exits: u64,
+    pub(crate) guest_page_faults: u64,
 }
 
 /// Running, its value is `count - origin`; stopped, it holds still.
@@ -89,17 +161,29 @@ pub(crate) struct Counters {
     /// Counters with a mode filter, as bits.
     filtered: u32,
     pub(crate) events: Events,
+    /// What the cycle model counted, up to when somebody may look.
+    pub(crate) model: Option<timing::Totals>,
+    /// Counters that count what the model does, as bits.
+    modelled: u32,
 }
 
 impl Core {
     fn event_count(&self, index: usize) -> u64 {
+        self.row(index).map_or(0, |row| (row.count)(self))
+    }
+
+    fn model(&self) -> timing::Totals {
+        self.counters.model.unwrap_or_default()
+    }
+
+    /// What counter `index` counts.
+    fn row(&self, index: usize) -> Option<&'static EventRow> {
         let event = match index {
             CYCLE => 1,
             INSTRET => 2,
             _ => self.csrs.mhpmevent[index] & 0xff,
         };
-        let row = usize::try_from(event).ok().and_then(|event| EVENTS.get(event.checked_sub(1)?));
-        row.map_or(0, |row| (row.count)(self))
+        usize::try_from(event).ok().and_then(|event| EVENTS.get(event.checked_sub(1)?))
     }
 
     /// The count behind the instruction that is executing: for cycles and instructions, that
@@ -142,7 +226,18 @@ impl Core {
         } else {
             self.counters.filtered &= !bit;
         }
+        if self.row(index).is_some_and(|row| row.modelled) {
+            self.counters.modelled |= bit;
+        } else {
+            self.counters.modelled &= !bit;
+        }
         self.refresh(index, count);
+    }
+
+    /// Whether a counter counts what the cycle model does.
+    #[inline]
+    pub(crate) fn counts_model(&self) -> bool {
+        self.counters.modelled != 0
     }
 
     /// Stops or starts counter `index` at `count`, as inhibit and filter demand.
@@ -164,6 +259,7 @@ impl Core {
     /// Every counter runs, none is filtered or overflows: what the registers say after reset.
     pub(crate) fn reset_counters(&mut self) {
         self.counters.filtered = 0;
+        self.counters.modelled = 0;
         for index in (0..32).filter(|&index| index != 1) {
             self.refresh(index, self.event_count(index));
         }
@@ -217,18 +313,22 @@ impl Core {
         }
     }
 
-    /// The cycle at which a counter of cycles or instructions overflows at the earliest;
-    /// `u64::MAX` for never. Others are looked at whenever a trap is.
+    /// The cycle at which a counter of cycles or instructions overflows at the earliest, or at which to look whether one of what
+    /// the cycle model counts has; `u64::MAX` for never. Others are looked at whenever a trap is.
     pub(crate) fn overflow_deadline(&self) -> u64 {
         if !self.counters.any_armed {
             return u64::MAX;
         }
         (3..32)
             .filter_map(|index| Some((index, self.counters.armed[index]?)))
-            .filter(|&(index, _)| matches!(self.csrs.mhpmevent[index] & 0xff, 1 | 2))
-            .map(|(index, at)| {
-                let left = at.saturating_sub(self.event_count(index));
-                self.cycle.saturating_add(left)
+            .filter_map(|(index, at)| {
+                let row = self.row(index)?;
+                let left = match row.fixed {
+                    Some(_) => at.saturating_sub(self.event_count(index)),
+                    None if row.modelled => LOOK_CYCLES,
+                    None => return None,
+                };
+                Some(self.cycle.saturating_add(left))
             })
             .min()
             .unwrap_or(u64::MAX)

@@ -28,9 +28,9 @@ mod witness;
 
 pub use commit::{Commit, Event, Register, Touched, Trapped};
 pub use config::{HartConfig, Misaligned};
-pub use counters::{EVENTS, EventRow};
+pub use counters::{EVENTS, EventRow, sbi_events};
 pub use hart::{Catches, Caught, Exit, Explained, Halt, Hart, Requests, Step};
 pub use platform::{Platform, Wires};
 pub use trap::{Target, Trap};
 pub use watch::WatchHit;
-pub use witness::{Notice, RootRegister, Scene, TrapNotice, Witness, Writer};
+pub use witness::{Notice, RootRegister, Scene, Spent, TrapNotice, Witness, Writer};

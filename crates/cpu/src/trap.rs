@@ -93,6 +93,9 @@ impl Core {
             Cause::Exception(_) => self.counters.events.exceptions += 1,
             Cause::Interrupt(_) => self.counters.events.interrupts += 1,
         }
+        let events = &mut self.counters.events;
+        events.exits += u64::from(self.mode.v() && target != Target::Vs);
+        events.guest_page_faults += u64::from(is_guest_page_fault(cause));
         let (sdt, guest_sdt) = (has_sdt(self), has_guest_sdt(self));
         let scene = self.seen_at(self.pc);
         let why = self.why.take();
@@ -233,6 +236,12 @@ impl Core {
             self.tell(&scene, Notice::Return { to: self.mode, by });
         }
     }
+}
+
+fn is_guest_page_fault(cause: Cause) -> bool {
+    use Exception::*;
+    let Cause::Exception(exception) = cause else { return false };
+    matches!(exception, InstructionGuestPage | LoadGuestPage | StoreGuestPage)
 }
 
 /// The code under which VS-mode knows an interrupt: VS-level ones are the supervisor's to it

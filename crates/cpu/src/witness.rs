@@ -24,6 +24,36 @@ pub struct Scene {
     pub vmid: u16,
     /// The instruction that did it, that trapped or that an interrupt came before.
     pub pc: u64,
+    /// What the hart's cycle model counted up to then; none without one.
+    pub spent: Option<Spent>,
+}
+
+/// Cycles that a cycle model counted, for what they went to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    /// Walks that found a translation.
+    pub walks: u64,
+    /// Walks that found none.
+    pub failed_walks: u64,
+    /// Memory-management fences, and walks that waited behind them.
+    pub fences: u64,
+    /// Traps.
+    pub traps: u64,
+    /// Returns from traps.
+    pub returns: u64,
+}
+
+impl Spent {
+    fn of(totals: &timing::Totals) -> Self {
+        let held = &totals.held;
+        Self {
+            walks: totals.walk_cycles,
+            failed_walks: totals.failed_walk_cycles,
+            fences: held.fences + held.walks_behind_fences,
+            traps: held.traps,
+            returns: held.returns,
+        }
+    }
 }
 
 /// A trap as its handler finds it.
@@ -122,6 +152,7 @@ impl Core {
             mode: self.mode,
             vmid: self.vmid(),
             pc,
+            spent: self.counters.model.as_ref().map(Spent::of),
         }
     }
 

@@ -220,6 +220,7 @@ impl Machine {
             exts: &setup.exts,
             timebase_hz: u32::try_from(setup.clock.timebase_hz()).unwrap_or(u32::MAX),
             seed: setup.seed,
+            modelled: setup.core.is_some(),
         };
         let mut loaded = match &setup.guests {
             None => load(&setup.boot, &tree)?,
@@ -444,6 +445,7 @@ impl Machine {
             exts: &self.exts,
             timebase_hz: u32::try_from(self.clock.timebase_hz()).unwrap_or(u32::MAX),
             seed: self.seed,
+            modelled: self.turns.harts.iter().all(Hart::has_model),
         };
         let loaded = load(&self.boot, &tree)?;
         self.bus.reset();

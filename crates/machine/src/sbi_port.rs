@@ -30,6 +30,10 @@ impl Port for SbiPort<'_> {
         self.exts
     }
 
+    fn has_model(&self) -> bool {
+        self.turns.harts.iter().all(cpu::Hart::has_model)
+    }
+
     fn x(&self, hart: usize, index: u8) -> u64 {
         self.turns.harts[hart].x(usize::from(index))
     }

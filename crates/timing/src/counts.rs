@@ -223,7 +223,7 @@ pub struct Held {
     pub fences: u64,
     /// Walks that waited for what a fence has the walker do.
     pub walks_behind_fences: u64,
-    /// Traps: from the issue of what trapped to that of the handler's first instruction, were that there at once.
+    /// Traps: from when what trapped would have committed to the issue of the handler's first instruction, were that there at once.
     pub traps: u64,
     /// MRET and SRET, until the next instruction is fetched.
     pub returns: u64,
@@ -359,9 +359,52 @@ impl Serialize for Counts {
     }
 }
 
+/// What a core did so far in a few numbers, for those who look often: none of them ever falls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Fetch packets.
+    pub fetches: u64,
+    /// Those that missed the instruction cache.
+    pub fetch_misses: u64,
+    /// Loads of memory.
+    pub loads: u64,
+    /// Those that missed the data cache.
+    pub load_misses: u64,
+    /// Loads, stores that go to the data cache, and PTEs that the walker read there.
+    pub cache_accesses: u64,
+    /// Those that missed it.
+    pub cache_misses: u64,
+    /// Jumps and branches.
+    pub transfers: u64,
+    /// Those that went on elsewhere than was guessed.
+    pub mispredicted: u64,
+    /// Fetch packets that were translated.
+    pub itlb_accesses: u64,
+    /// Those that missed the instruction TLB.
+    pub itlb_misses: u64,
+    /// Loads, stores and atomics that were translated.
+    pub dtlb_accesses: u64,
+    /// Those that missed the data TLB.
+    pub dtlb_misses: u64,
+    /// Walks.
+    pub walks: u64,
+    /// Those at V=1, of one stage or both.
+    pub guest_walks: u64,
+    /// PTEs that walks read through the data cache.
+    pub walk_reads: u64,
+    /// Cycles of walks that found a translation.
+    pub walk_cycles: u64,
+    /// Cycles of walks that found none.
+    pub failed_walk_cycles: u64,
+    /// See [`Held`].
+    pub held: Held,
+}
+
 /// Counts of a core at work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counting {
+    /// Those of its fields that are counted as they happen; accesses up to when blocks came to be translated as they are now.
+    totals: Totals,
     done: Weight,
     /// What had been done when blocks came to be translated under these.
     since: Weight,
@@ -409,10 +452,12 @@ impl Counting {
         let own = std::mem::take(&mut self.stepped);
         if self.fetch.translates() && packets != 0 {
             self.counts.space(vmid_of(self.fetch)).instruction_tlb.accesses += packets;
+            self.totals.itlb_accesses += packets;
         }
         let accesses = loads + stores - own[0] - own[1];
         if self.data.translates() && accesses != 0 {
             self.counts.space(vmid_of(self.data)).data_tlb.accesses += accesses;
+            self.totals.dtlb_accesses += accesses;
         }
     }
 
@@ -437,6 +482,7 @@ impl Counting {
         }
         if let Some(context) = access.filter(|context| context.translates()) {
             self.counts.space(vmid_of(context)).data_tlb.accesses += weight.loads + weight.stores;
+            self.totals.dtlb_accesses += weight.loads + weight.stores;
         }
     }
 
@@ -444,8 +490,14 @@ impl Counting {
     pub(crate) fn tlb_missed(&mut self, place: Place, context: Context) {
         let space = self.counts.space(vmid_of(context));
         match place {
-            Place::Instruction => space.instruction_tlb.misses += 1,
-            Place::Data => space.data_tlb.misses += 1,
+            Place::Instruction => {
+                space.instruction_tlb.misses += 1;
+                self.totals.itlb_misses += 1;
+            }
+            Place::Data => {
+                space.data_tlb.misses += 1;
+                self.totals.dtlb_misses += 1;
+            }
             Place::Shared => space.shared_tlb.one(true),
         }
     }
@@ -466,6 +518,12 @@ impl Counting {
         let space = self.counts.space(vmid_of(context));
         space.walks += 1;
         space.walk_cycles += u64::from(cycles);
+        let totals = &mut self.totals;
+        totals.walks += 1;
+        totals.guest_walks += u64::from(context.v);
+        totals.walk_reads += references as u64;
+        let sum = if failed { &mut totals.failed_walk_cycles } else { &mut totals.walk_cycles };
+        *sum += u64::from(cycles);
         let walks = &mut self.counts.walks[Stages::of(context) as usize];
         walks.count += 1;
         walks.failed += u64::from(failed);
@@ -505,6 +563,32 @@ impl Counting {
     #[inline]
     pub(crate) fn mispredicted(&mut self) {
         self.counts.transfers.misses += 1;
+    }
+
+    /// The totals so far; stores count as accesses of the data cache where they go there.
+    pub(crate) fn totals(&self, held: Held, stores_cached: bool) -> Totals {
+        let Self { totals, done, since, fetch, data, counts, elsewhere, stepped } = self;
+        let running = done.since(since);
+        let of = |translates, count| if translates { count } else { 0 };
+        let accesses = running.loads + running.stores - stepped[0] - stepped[1];
+        let loads = done.loads - elsewhere[0];
+        let stores = if stores_cached { done.stores - elsewhere[1] } else { 0 };
+        let (load, store, walk) =
+            (counts.data_cache_loads, counts.data_cache_stores, counts.data_cache_walks);
+        Totals {
+            fetches: done.packets,
+            fetch_misses: counts.instruction_cache.misses,
+            loads,
+            load_misses: load.misses,
+            cache_accesses: loads + stores + walk.accesses,
+            cache_misses: load.misses + store.misses + walk.misses,
+            transfers: done.transfers,
+            mispredicted: counts.transfers.misses,
+            itlb_accesses: totals.itlb_accesses + of(fetch.translates(), running.packets),
+            dtlb_accesses: totals.dtlb_accesses + of(data.translates(), accesses),
+            held,
+            ..*totals
+        }
     }
 
     /// All counts so far; stores count as accesses of the data cache where they go there.

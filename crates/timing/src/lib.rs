@@ -27,7 +27,7 @@ pub use architecture::Architecture;
 pub use block::{Block, Run};
 pub use cache::{Geometry, Replacement};
 pub use clock::{Clock, ClockError};
-pub use counts::{Counts, Held, Lookups, SpaceCounts, Stages, WalkCounts};
+pub use counts::{Counts, Held, Lookups, SpaceCounts, Stages, Totals, WalkCounts};
 pub use issue::{Issue, Kind};
 pub use item::{Item, Operands};
 pub use model::Model;

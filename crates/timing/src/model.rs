@@ -6,7 +6,7 @@
 //! pipeline was in the same state before.
 
 use crate::block::{Block, Run};
-use crate::counts::Counts;
+use crate::counts::{Counts, Totals};
 use crate::hierarchy::{Hierarchy, REACH};
 use crate::item::Item;
 use crate::memo::{self, Edge, Key, Memo};
@@ -233,6 +233,11 @@ impl Model {
     /// What the core did so far.
     pub fn counts(&self) -> Counts {
         self.hierarchy.counting.counts(self.pipeline.held, self.core.store.is_none())
+    }
+
+    /// The same in a few numbers.
+    pub fn totals(&self) -> Totals {
+        self.hierarchy.counting.totals(self.pipeline.held, self.core.store.is_none())
     }
 
     /// Finds the state that the pipeline is in, if states are remembered.

@@ -90,6 +90,11 @@ impl Hart {
         }
     }
 
+    /// Whether it has a model.
+    pub fn has_model(&self) -> bool {
+        self.timed.is_some()
+    }
+
     /// What its model counted; `None` without one.
     pub fn model_counts(&self) -> Option<timing::Counts> {
         self.timed.as_ref().map(|timed| timed.model.counts())
@@ -119,8 +124,19 @@ impl Hart {
                 break exit;
             }
         };
+        self.core.counters.model = Some(timed.model.totals());
         self.timed = Some(timed);
         exit
+    }
+
+    /// Shows the hart what the model counted so far, if anybody looks.
+    #[inline]
+    fn show_totals(&mut self, timed: &Timed, insn: Option<&Insn>) {
+        let core = &mut self.core;
+        let selects = insn.is_some_and(|insn| is_csr_access(insn.op));
+        if selects || core.counts_model() || core.witness.is_some() {
+            core.counters.model = Some(timed.model.totals());
+        }
     }
 
     /// Between two runs: interrupts, comparators and the budget.
@@ -131,6 +147,7 @@ impl Hart {
         end: u64,
     ) -> Option<Exit> {
         if self.core.recheck || self.core.cycle >= self.deadline {
+            self.show_totals(timed, None);
             let before = traps(&self.core);
             let exit = self.attend(port);
             if traps(&self.core) != before {
@@ -226,6 +243,7 @@ impl Hart {
     ) -> Option<Exit> {
         let (retired, trapped) = (self.core.retired, traps(&self.core));
         let page = self.core.pc & PAGE;
+        self.show_totals(timed, None);
         let mut issued = None;
         let exit = match self.enter() {
             Ok(entry) => {
@@ -319,6 +337,7 @@ impl Hart {
             ends_run,
         };
         self.core.cycle = timed.model.now();
+        self.show_totals(timed, Some(insn));
         issued
     }
 
@@ -388,6 +407,11 @@ fn place_of(core: &Core, planned: &Planned) -> timing::Place {
         Some(pa) => timing::Place::Memory(pa.0),
         None => place(core, planned.va, planned.manner),
     }
+}
+
+fn is_csr_access(op: Op) -> bool {
+    use Op::{Csrrc, Csrrci, Csrrs, Csrrsi, Csrrw, Csrrwi};
+    matches!(op, Csrrw | Csrrs | Csrrc | Csrrwi | Csrrsi | Csrrci)
 }
 
 fn is_call(op: Op) -> bool {

@@ -1,7 +1,8 @@
 //! What a cycle model counts, against counts by hand.
 
-use cpu::Hart;
-use isa::{Pa, csr};
+use cpu::{EVENTS, Hart};
+use isa::field::mhpmevent::{MINH, OF, UINH};
+use isa::{Interrupt, Pa, csr};
 use timing::{Core, Counts, Stages};
 
 use crate::rig::{DATA, Empty, hart};
@@ -85,4 +86,107 @@ fn what_is_looked_up_counts_as_what_is_worked_out() {
         });
         assert_eq!(both[0], both[1], "{body}");
     }
+}
+
+/// The code of an event by its name.
+fn event(name: &str) -> u64 {
+    1 + EVENTS.iter().position(|row| row.name == name).expect("a known event") as u64
+}
+
+// norm: mhpmevent_sz_warl_op
+#[test]
+fn programmable_counters_count_what_the_model_counts() {
+    let names = [
+        "dTLB-load-misses",
+        "dTLB-loads",
+        "walks",
+        "walk-ptes",
+        "walk-cycles",
+        "branches",
+        "branch-misses",
+        "L1-dcache-loads",
+        "L1-dcache-load-misses",
+        "L1-icache-loads",
+        "L1-icache-load-misses",
+        "cache-misses",
+        "fence-cycles",
+    ];
+    let mut hart = looping("sfence.vma; ld a0, 0(s0);");
+    translate(&mut hart);
+    for (counter, name) in (0..).zip(names) {
+        hart.set_csr(csr::MHPMEVENT3 + counter, event(name));
+    }
+    let counts = counts(&mut hart, 1 + 10 * 4);
+    let (walks, space) = (counts.walks(Stages::S), counts.translation());
+    let held = counts.held;
+    let expected = [
+        space.data_tlb.misses,
+        space.data_tlb.accesses,
+        walks.count,
+        30,
+        walks.cycles,
+        counts.transfers.accesses,
+        counts.transfers.misses,
+        counts.data_cache_loads.accesses,
+        counts.data_cache_loads.misses,
+        counts.instruction_cache.accesses,
+        counts.instruction_cache.misses,
+        counts.data_cache_loads.misses + counts.data_cache_walks.misses,
+        held.fences + held.walks_behind_fences,
+    ];
+    for ((counter, name), expected) in (0..).zip(names).zip(expected) {
+        assert_eq!(hart.csr(csr::MHPMCOUNTER3 + counter), Some(expected), "{name}");
+    }
+    assert_eq!((space.data_tlb.misses, walks.count), (10, 10));
+}
+
+/// The program runs in M-mode: what is not to be counted there is not counted.
+#[test]
+fn an_event_of_the_model_is_counted_in_the_modes_that_are_asked_for() {
+    let mut hart = looping("sfence.vma; ld a0, 0(s0);");
+    translate(&mut hart);
+    hart.set_csr(csr::MHPMEVENT3, event("walks") | MINH);
+    hart.set_csr(csr::MHPMEVENT3 + 1, event("walks") | UINH);
+    counts(&mut hart, 1 + 10 * 4);
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(0));
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3 + 1), Some(10));
+}
+
+/// [Sscofpmf]: OF is set, and the interrupt is pending.
+#[test]
+fn a_counter_of_the_model_says_soon_that_it_overflowed() {
+    let mut hart = looping("sfence.vma; ld a0, 0(s0);");
+    translate(&mut hart);
+    hart.set_csr(csr::MHPMEVENT3, event("walks"));
+    hart.set_csr(csr::MHPMCOUNTER3, 5u64.wrapping_neg());
+    counts(&mut hart, 1 + 4 * 4);
+    assert_eq!(hart.csr(csr::MHPMEVENT3).map(|event| event & OF), Some(0), "only four walks");
+    let end = hart.cycle() + 10 * 200 + 2000;
+    while hart.cycle() < end {
+        hart.run(&mut Empty, 100);
+    }
+    assert_eq!(hart.csr(csr::MHPMEVENT3).map(|event| event & OF), Some(OF));
+    assert_ne!(hart.csr(csr::MIP).expect("M-mode has it") & Interrupt::CounterOverflow.bit(), 0);
+}
+
+/// `cycle`, `mcycle` and a programmable counter of cycles are the model's; `time` is a tick each 100 of them.
+#[test]
+fn time_and_cycles_are_the_model_s() {
+    let mut hart = looping("ld a0, 0(s0); mul a0, a0, a0;");
+    hart.set_csr(csr::MHPMEVENT3, event("cycles"));
+    hart.set_csr(csr::MHPMEVENT3 + 1, event("instructions"));
+    let before = hart.cycle();
+    counts(&mut hart, 1 + 10 * 4);
+    let cycles = hart.cycle() - before;
+    assert!(cycles > hart.retired() + 20, "a load and its use take longer than an instruction");
+    assert_eq!(hart.csr(csr::MCYCLE), Some(hart.cycle()));
+    assert_eq!(hart.csr(csr::CYCLE), Some(hart.cycle()));
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(cycles));
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3 + 1), Some(hart.retired()));
+    assert_eq!(hart.csr(csr::MINSTRET), Some(hart.retired()));
+    let end = hart.cycle() + 1000;
+    while hart.cycle() < end {
+        hart.run(&mut Empty, 100);
+    }
+    assert_eq!(hart.csr(csr::TIME), Some(hart.cycle() / 100));
 }

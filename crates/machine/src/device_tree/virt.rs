@@ -4,7 +4,6 @@
 use super::cpus::Cpus;
 use super::{DeviceTree, Node};
 use crate::board::{Board, PLIC_SOURCES, Part, Region};
-use crate::firmware::GENERAL_EVENTS;
 use isa::{Ext, ExtSet, Pa};
 
 /// The range of an initial RAM disk.
@@ -27,6 +26,8 @@ pub struct BoardTree<'a> {
     pub timebase_hz: u32,
     /// Where `rng-seed` comes from.
     pub seed: u64,
+    /// Whether the harts have a cycle model, whose events they can count.
+    pub modelled: bool,
 }
 
 /// The clock that the UART divides for its baud rate, as on QEMU's `virt`.
@@ -144,12 +145,12 @@ impl BoardTree<'_> {
         const PROGRAMMABLE: u32 = 0xffff_fff8;
         /// Raw selectors are 8 bits wide: a value and a mask of two cells each.
         const RAW_SELECTORS: [u32; 4] = [0, 0, u32::MAX, u32::MAX << 8];
-        let selectors = GENERAL_EVENTS.iter().flat_map(|&(event, _, selector)| {
-            [event as u32, (selector >> 32) as u32, selector as u32]
+        let selectors = cpu::sbi_events(self.modelled)
+            .flat_map(|(event, selector, _)| [event, (selector >> 32) as u32, selector as u32]);
+        let counters = cpu::sbi_events(self.modelled).flat_map(|(event, _, row)| {
+            let fixed = row.fixed.map_or(0, |fixed| 1 << fixed);
+            [event, event, PROGRAMMABLE | fixed]
         });
-        let counters = GENERAL_EVENTS
-            .iter()
-            .flat_map(|&(event, fixed, _)| [event as u32, event as u32, PROGRAMMABLE | 1 << fixed]);
         self.exts.contains(Ext::Zihpm).then(|| {
             Node::new("pmu")
                 .strings("compatible", ["riscv,pmu"])
@@ -189,7 +190,7 @@ pub(super) mod tests {
 
     fn tree_of(harts: usize, exts: &ExtSet, seed: u64) -> DeviceTree {
         let board = Board::new(harts, 1 << 30, true);
-        BoardTree { board: &board, exts, timebase_hz: 10_000_000, seed }.tree()
+        BoardTree { board: &board, exts, timebase_hz: 10_000_000, seed, modelled: false }.tree()
     }
 
     /// A tree with everything in it.
@@ -272,6 +273,19 @@ pub(super) mod tests {
             cells(&tree, "/pmu", "riscv,event-to-mhpmcounters"),
             [1, 1, 0xffff_fff9, 2, 2, 0xffff_fffc]
         );
+        let board = Board::new(1, 1 << 30, true);
+        let exts = ExtSet::default_set();
+        let modelled = BoardTree {
+            board: &board,
+            exts: &exts,
+            timebase_hz: 10_000_000,
+            seed: 0,
+            modelled: true,
+        };
+        let mapped = cells(&modelled.tree(), "/pmu", "riscv,event-to-mhpmevent");
+        // Misses of the data TLB when reading are 0x10019 [SBI: PMU, cache events].
+        let dtlb = mapped.chunks(3).find(|event| event[0] == 0x1_0019).expect("it can be counted");
+        assert_eq!(cpu::EVENTS[dtlb[2] as usize - 1].name, "dTLB-load-misses");
         let without = tree_of(1, &ExtSet::parse("rv64,zihpm=off").unwrap(), 0);
         assert!(without.node("/pmu").is_none());
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use cpu::{RootRegister, TrapNotice, Writer};
+use cpu::{RootRegister, Spent, TrapNotice, Writer};
 use isa::field::{get, hgatp, satp};
 use isa::{Cause, PAGE_BITS};
 use mmu::{Fault, Fence, ImplicitAccess, PteAt, StageName, Why};
@@ -99,6 +99,24 @@ struct Line {
     pc: Hex,
     #[serde(flatten)]
     detail: Detail,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spent: Option<SpentLine>,
+}
+
+#[derive(Serialize)]
+struct SpentLine {
+    walks: u64,
+    failed_walks: u64,
+    fences: u64,
+    traps: u64,
+    returns: u64,
+}
+
+impl From<Spent> for SpentLine {
+    fn from(spent: Spent) -> Self {
+        let Spent { walks, failed_walks, fences, traps, returns } = spent;
+        Self { walks, failed_walks, fences, traps, returns }
+    }
 }
 
 #[derive(Serialize)]
@@ -397,6 +415,7 @@ impl Event {
             vmid: scene.vmid,
             pc: Hex(scene.pc),
             detail,
+            spent: scene.spent.map(SpentLine::from),
         };
         append(out, &line);
     }

@@ -24,6 +24,7 @@ pub(super) struct Fake {
     pub(super) started: Vec<usize>,
     pub(super) printed: Vec<u8>,
     pub(super) typed: VecDeque<u8>,
+    pub(super) modelled: bool,
 }
 
 struct Flat(Mutex<Vec<u8>>);
@@ -45,6 +46,7 @@ impl Fake {
             started: Vec::new(),
             printed: Vec::new(),
             typed: VecDeque::new(),
+            modelled: false,
         }
     }
 }
@@ -56,6 +58,10 @@ impl Port for Fake {
 
     fn exts(&self) -> &ExtSet {
         &self.exts
+    }
+
+    fn has_model(&self) -> bool {
+        self.modelled
     }
 
     fn x(&self, hart: usize, index: u8) -> u64 {

@@ -15,7 +15,6 @@ mod setup;
 mod fake;
 
 pub use port::Port;
-pub(crate) use sbi::pmu::GENERAL_EVENTS;
 
 use isa::{Cause, Exception, Interrupt, Pa, csr};
 use sbi::hsm::State;

@@ -14,6 +14,9 @@ pub trait Port {
     /// The extensions of every hart.
     fn exts(&self) -> &ExtSet;
 
+    /// Whether the harts have a cycle model, whose events they can count.
+    fn has_model(&self) -> bool;
+
     /// Register `x1` to `x31` of a hart.
     fn x(&self, hart: usize, index: u8) -> u64;
 

@@ -33,7 +33,16 @@ impl Drop for Folder {
 fn load_with(boot: &Boot, ram_bytes: u64) -> Result<Loaded, LoadError> {
     let board = Board::new(2, ram_bytes, false);
     let exts = ExtSet::default_set();
-    load(boot, &BoardTree { board: &board, exts: &exts, timebase_hz: 10_000_000, seed: 0 })
+    load(
+        boot,
+        &BoardTree {
+            board: &board,
+            exts: &exts,
+            timebase_hz: 10_000_000,
+            seed: 0,
+            modelled: false,
+        },
+    )
 }
 
 fn piece<'a>(loaded: &'a Loaded, what: &str) -> &'a Piece {

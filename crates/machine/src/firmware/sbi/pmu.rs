@@ -19,10 +19,6 @@ const COUNTERS: u64 = FIRST_FIRMWARE + FIRMWARE_COUNTERS as u64;
 /// How many events one call looks up at most.
 const INFO_ENTRIES_MAX: u64 = 0x1_0000;
 
-/// General hardware events that the harts can count: their code, the counter that always counts
-/// them, and what selects them in `mhpmevent`. Firmware from a file reads them from the device tree.
-pub(crate) const GENERAL_EVENTS: [(u64, u64, u64); 2] = [(1, CYCLE, 1), (2, INSTRET, 2)];
-
 /// What the firmware counts of its own doings. Traps that it could count never reach it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -75,18 +71,20 @@ enum Event {
 }
 
 impl Event {
-    /// The event with this number and data; `None` where nobody here counts it.
-    fn find(index: u64, data: u64) -> Option<Self> {
+    /// The event with this number and data, on harts with a cycle model or without; `None` where nobody here counts it.
+    fn find(index: u64, data: u64, modelled: bool) -> Option<Self> {
         const RAW_BITS: u32 = 48;
         const RAW_V2_BITS: u32 = 56;
         let raw = |bits: u32| {
             (data >> bits == 0).then_some(Self::Hardware { fixed: None, selector: data })
         };
         match (index >> 16, index & 0xffff) {
-            (0, code) => GENERAL_EVENTS
-                .iter()
-                .find(|(event, ..)| *event == code)
-                .map(|&(_, fixed, selector)| Self::Hardware { fixed: Some(fixed), selector }),
+            (0 | 1, _) => cpu::sbi_events(modelled)
+                .find(|&(event, ..)| u64::from(event) == index)
+                .map(|(_, selector, row)| Self::Hardware {
+                    fixed: row.fixed.map(u64::from),
+                    selector,
+                }),
             (2, 0) => raw(RAW_BITS),
             (3, 0) => raw(RAW_V2_BITS),
             (15, code) if FIRMWARE_EVENTS.contains(&code) && data == 0 => {
@@ -140,7 +138,8 @@ fn configure(call: &mut Call<'_>, set: u64) -> Answer {
     if flags & !(SKIP_MATCH | CLEAR_VALUE | AUTO_START | INHIBIT) != 0 {
         return Err(SbiError::InvalidParam);
     }
-    let event = Event::find(index, data).ok_or(SbiError::NotSupported)?;
+    let modelled = call.port.has_model();
+    let event = Event::find(index, data, modelled).ok_or(SbiError::NotSupported)?;
     let counter = if flags & SKIP_MATCH != 0 {
         let first = u64::from(set.trailing_zeros());
         Some(first).filter(|&first| set != 0 && call.can_count(first, event))
@@ -228,7 +227,8 @@ fn events_info(call: &Call<'_>) -> Answer {
         let data = u64::from(high) << 32 | u64::from(low);
         // Data counts only for the types that have any.
         let data = if matches!(index >> 16, 2 | 3 | 15) { data } else { 0 };
-        let supported = u32::from(Event::find(u64::from(index), data).is_some());
+        let modelled = call.port.has_model();
+        let supported = u32::from(Event::find(u64::from(index), data, modelled).is_some());
         let output = Pa(at.0 + 4);
         memory.write_bytes(output, &supported.to_le_bytes()).map_err(|_| SbiError::Failed)?;
     }
@@ -435,6 +435,27 @@ mod tests {
         assert_eq!(bench.call(PMU, 6, &[32]), (0, 0));
         assert_eq!(bench.call(PMU, 5, &[31]).0, -3);
         assert_eq!(bench.call(PMU, 5, &[48]).0, -3);
+    }
+
+    /// Cache events are 1 << 16, the cache (3 is the data TLB) << 3, the operation (0 reads) << 1, and 1 for misses.
+    #[test]
+    fn what_only_a_cycle_model_counts_needs_one() {
+        let dtlb_misses = 1 << 16 | 3 << 3 | 1;
+        let mut bench = Bench::new(1);
+        assert_eq!(bench.call(PMU, 2, &[0, ALL_HARDWARE, 0, dtlb_misses, 0]).0, -2);
+        bench.port.modelled = true;
+        assert_eq!(bench.call(PMU, 2, &[0, ALL_HARDWARE, 0, dtlb_misses, 0]), (0, 3));
+        let selected = bench.port.csr(0, csr::MHPMEVENT3);
+        let row = &cpu::EVENTS[selected as usize - 1];
+        assert_eq!(row.name, "dTLB-load-misses");
+        // Branch misses are general event 6.
+        assert_eq!(bench.call(PMU, 2, &[0, ALL_HARDWARE, 0, 6, 0]), (0, 4));
+        assert_eq!(
+            cpu::EVENTS[bench.port.csr(0, csr::MHPMEVENT4) as usize - 1].name,
+            "branch-misses"
+        );
+        // Nobody counts prefetches.
+        assert_eq!(bench.call(PMU, 2, &[0, ALL_HARDWARE, 0, dtlb_misses | 2 << 1, 0]).0, -2);
     }
 
     #[test]
