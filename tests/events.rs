@@ -180,6 +180,19 @@ fn at<'a>(value: &'a serde_json::Value, path: &str) -> &'a serde_json::Value {
 }
 
 #[test]
+fn the_document_lists_the_events_of_programmable_counters() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/TIMING.md")).unwrap();
+    let listed: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("| 1 | `")).collect();
+    for ((code, row), line) in (1..).zip(cpu::EVENTS).zip(&listed) {
+        let sbi = row.sbi.map_or(" ".to_owned(), |sbi| format!(" {sbi:#x} "));
+        let modelled = if row.modelled { " yes " } else { " " };
+        assert_eq!(*line, format!("| {code} | `{}` | {} |{sbi}|{modelled}|", row.name, row.doc));
+    }
+    assert_eq!(listed.get(cpu::EVENTS.len()), Some(&""), "and no more");
+}
+
+#[test]
 fn statistics_count_what_happened() {
     let (ended, text) = counted(&elf(&format!("{TABLES}{EXIT}")), "");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

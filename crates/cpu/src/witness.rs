@@ -37,7 +37,9 @@ pub struct Spent {
     pub failed_walks: u64,
     /// Memory-management fences, and walks that waited behind them.
     pub fences: u64,
-    /// Traps.
+    /// From the issue of what trapped until it could commit, such as a walk that failed.
+    pub raising: u64,
+    /// Traps, from then on.
     pub traps: u64,
     /// Returns from traps.
     pub returns: u64,
@@ -50,6 +52,7 @@ impl Spent {
             walks: totals.walk_cycles,
             failed_walks: totals.failed_walk_cycles,
             fences: held.fences + held.walks_behind_fences,
+            raising: held.raising,
             traps: held.traps,
             returns: held.returns,
         }

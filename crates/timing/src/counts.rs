@@ -223,6 +223,8 @@ pub struct Held {
     pub fences: u64,
     /// Walks that waited for what a fence has the walker do.
     pub walks_behind_fences: u64,
+    /// What trapped: from its issue until it could commit, such as a walk that failed.
+    pub raising: u64,
     /// Traps: from when what trapped would have committed to the issue of the handler's first instruction, were that there at once.
     pub traps: u64,
     /// MRET and SRET, until the next instruction is fetched.
@@ -233,6 +235,7 @@ impl Held {
     fn add(&mut self, other: &Self) {
         self.fences += other.fences;
         self.walks_behind_fences += other.walks_behind_fences;
+        self.raising += other.raising;
         self.traps += other.traps;
         self.returns += other.returns;
     }

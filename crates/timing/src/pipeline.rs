@@ -322,6 +322,7 @@ impl Pipeline {
         self.group.close();
         // Time passes in any case.
         let issued = cycle.saturating_sub(1).max(self.issued + 1);
+        self.held.raising += raised - self.issued;
         self.held.traps += cycle - raised;
         self.issued = issued;
         self.refetch(cycle);

@@ -154,6 +154,8 @@ impl BoardTree<'_> {
         self.exts.contains(Ext::Zihpm).then(|| {
             Node::new("pmu")
                 .strings("compatible", ["riscv,pmu"])
+                // Raw codes by name, from 1 on, for software that asks for events that SBI has no code for.
+                .strings("nestwalk,events", cpu::EVENTS.iter().map(|row| row.name))
                 .cells("riscv,event-to-mhpmevent", selectors)
                 .cells("riscv,event-to-mhpmcounters", counters)
                 .cells(

@@ -108,14 +108,15 @@ struct SpentLine {
     walks: u64,
     failed_walks: u64,
     fences: u64,
+    raising: u64,
     traps: u64,
     returns: u64,
 }
 
 impl From<Spent> for SpentLine {
     fn from(spent: Spent) -> Self {
-        let Spent { walks, failed_walks, fences, traps, returns } = spent;
-        Self { walks, failed_walks, fences, traps, returns }
+        let Spent { walks, failed_walks, fences, raising, traps, returns } = spent;
+        Self { walks, failed_walks, fences, raising, traps, returns }
     }
 }
 
