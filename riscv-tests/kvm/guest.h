@@ -6,8 +6,9 @@ int bare_main(int argc, char **argv);
 int linux_main(int argc, char **argv);
 int dirty_main(int argc, char **argv);
 int fault_main(int argc, char **argv);
+int pmu_main(int argc, char **argv);
 
 // The usage of each, for --help.
-extern const char BARE_USAGE[], LINUX_USAGE[], DIRTY_USAGE[], FAULT_USAGE[];
+extern const char BARE_USAGE[], LINUX_USAGE[], DIRTY_USAGE[], FAULT_USAGE[], PMU_USAGE[];
 
 #endif

@@ -15,6 +15,7 @@ static const struct {
 	{ "linux", linux_main, LINUX_USAGE },
 	{ "dirty", dirty_main, DIRTY_USAGE },
 	{ "fault", fault_main, FAULT_USAGE },
+	{ "pmu", pmu_main, PMU_USAGE },
 };
 
 int main(int argc, char **argv)

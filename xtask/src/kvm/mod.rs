@@ -6,15 +6,19 @@
 //! * [`guests`] a bare guest, and Linux in Linux
 //! * [`dirty`] the dirty log of huge pages, compared with what the machine saw from [`outside`]
 //! * [`costs`] what its paths take in instructions
+//! * [`breakdown`] what the cycles of a fault in the dirty log go to, on a modelled core
 //! * [`debugged`] a debugger at a guest-page fault of a guest
+//! * [`pmu`] performance events as the kernel counts them
 //! * [`report`] rows with what each cost
 //! * [`selftests`] the kernel's own tests of KVM
 
+pub mod breakdown;
 pub mod costs;
 pub mod debugged;
 pub mod dirty;
 pub mod guests;
 pub mod outside;
+pub mod pmu;
 pub mod report;
 pub mod selftests;
 pub mod session;
@@ -93,6 +97,11 @@ pub enum What {
     Dirty,
     /// Instructions of KVM's paths from an exit to the entry after it
     Costs,
+    /// Cycles of a write to a page of the dirty log, from the fault to the write made again: with a split, and without. On cva6
+    /// unless `-- --core CORE` says otherwise
+    Split,
+    /// Performance events of the kernel, around known work and in a guest, on cva6 unless `-- --core CORE` says otherwise
+    Pmu,
     /// GDB stops at a guest-page fault of a guest and follows it into the handler and back
     Debug,
     /// Everything, with 1 and 2 vCPUs, on 1 and 4 harts, with both firmwares
@@ -172,6 +181,8 @@ pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
             What::Linux => guests::linux(&kit, shape, &mut report),
             What::Dirty => dirty::run(&kit, shape, !args.what.is_empty(), &mut report),
             What::Costs => costs::run(&kit, shape, &mut report),
+            What::Split => breakdown::run(&kit, shape, &mut report),
+            What::Pmu => pmu::run(&kit, shape, &mut report),
             What::Debug => debugged::run(&kit, shape, &mut report),
             What::All => all(&kit, &mut report),
         }
