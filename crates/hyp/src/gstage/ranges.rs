@@ -47,7 +47,13 @@ impl Editor<'_> {
                 {
                     match editor.split_around(start, end, &place, size) {
                         Ok(()) => return Ok(Step::Again),
-                        Err(Error::OutOfTables(_)) => {}
+                        Err(Error::OutOfTables(_)) => {
+                            // One of two levels may have been split before: its leaves are other ones.
+                            let at = Gpa(start.0.max(place.gpa.0));
+                            if editor.find(at)?.bytes() != place.bytes() {
+                                return Ok(Step::Again);
+                            }
+                        }
                         Err(error) => return Err(error),
                     }
                 }

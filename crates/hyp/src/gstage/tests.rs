@@ -182,6 +182,30 @@ fn protecting_part_of_a_leaf_protects_all_of_it_where_no_table_is_left() {
 }
 
 #[test]
+fn protecting_part_of_a_leaf_protects_what_it_came_to_where_tables_run_out_half_way() {
+    // The range lies in one block of 2 MiB, begins in one and ends in the next, or covers one and parts of two.
+    let ranges = [(0, 0x4000), (MEGA - 0x4000, MEGA + 0x4000), (MEGA / 2, 3 * MEGA - 0x4000)];
+    for (start, end) in ranges {
+        for tables in 0..4 {
+            let mut rig = Rig::new(Mode::Sv39x4);
+            let giga = Leaf { pa: BASE, ..leaf(0, Size::Giga, true) };
+            rig.edit().map(Gpa(0), &giga).unwrap();
+            rig.spare.drain(&mut rig.heap);
+            rig.spare.top_up(tables, &mut rig.heap).unwrap();
+            let mut editor = rig.gstage.edit(&*rig.ram, &mut rig.spare);
+            editor.write_protect(Gpa(start), Gpa(end), Partial::Split, u64::MAX).unwrap();
+            for gpa in (start..end).step_by(0x1000) {
+                let stored = rig.walk(Gpa(gpa), Kind::Store);
+                assert_eq!(stored, None, "{gpa:#x} of {start:#x}..{end:#x} with {tables} tables");
+                assert!(rig.walk(Gpa(gpa), Kind::Load).is_some());
+            }
+            let beyond = rig.walk(Gpa(4 * MEGA), Kind::Store).is_some();
+            assert_eq!(beyond, tables > 0, "{start:#x}..{end:#x} with {tables} tables");
+        }
+    }
+}
+
+#[test]
 fn a_mask_protects_the_pages_it_names() {
     let mut rig = mapped(Mode::Sv39x4, 0, Size::Mega);
     rig.edit().write_protect_masked(Gpa(0x10_0000), 0x8000_0000_0000_0105, Partial::Split).unwrap();
