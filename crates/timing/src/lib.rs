@@ -8,6 +8,7 @@ mod clock;
 mod counts;
 mod float;
 mod hierarchy;
+mod integer;
 mod issue;
 mod item;
 mod memo;

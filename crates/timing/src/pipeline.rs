@@ -11,7 +11,7 @@ use crate::float::Port;
 use crate::issue::Group;
 use crate::item::Item;
 use crate::outcome::{Data, Fetched, Followed, Outcome};
-use crate::params::{Core, Divider, Multiplier};
+use crate::params::{Core, Multiplier};
 use crate::stores::{StoreBuffer, Undrained};
 use crate::work::{Unit, Work};
 use std::sync::Arc;
@@ -719,16 +719,6 @@ fn following(place: usize, places: usize) -> usize {
     if place + 1 == places { 0 } else { place + 1 }
 }
 
-/// Iterations of a multiplier that makes so many bits of its first operand a cycle and ends early.
-pub(crate) fn multiply_iterations(bits: u64, unit: Unit, first: u64) -> u64 {
-    let word = matches!(unit, Unit::Mul { word: true });
-    let all = if word { 32u64 } else { 64 }.div_ceil(bits);
-    // That the rest is zero shows an iteration later.
-    let first = if word { first & 0xffff_ffff } else { first };
-    let needed = u64::from(64 - first.leading_zeros()).div_ceil(bits).max(1) + 1;
-    if unit == Unit::MulHigh { all } else { needed.min(all) }
-}
-
 /// Whether an instruction waits until everything before it has committed.
 fn executes_at_commit(unit: Unit) -> bool {
     matches!(
@@ -743,67 +733,4 @@ fn executes_at_commit(unit: Unit) -> bool {
             | Unit::LoadReserved
             | Unit::StoreConditional
     )
-}
-
-/// Cycles of a division.
-pub(crate) fn divide_cycles(divider: Divider, x: [u64; 2], signed: bool, word: bool) -> u64 {
-    let [a, b] = x.map(|value| match (signed, word) {
-        (true, true) => value as i32 as i64 as u64,
-        (false, true) => value & 0xffff_ffff,
-        (_, false) => value,
-    });
-    let negative = |value: u64| signed && (value as i64) < 0;
-    match divider {
-        Divider::Aligning { bits, overhead, trivial } => {
-            // Of a negative operand the complement, moved up by one, stands for its size.
-            let width = |value: u64| {
-                let size = if negative(value) { !value << 1 } else { value };
-                64 - size.leading_zeros()
-            };
-            match (width(a), width(b)) {
-                (0, _) | (_, 0) => trivial,
-                (a, b) if a < b => trivial,
-                (a, b) => u64::from(a - b).div_ceil(bits.max(1)) + overhead,
-            }
-        }
-        Divider::Skipping { overhead } => {
-            let size = |value: u64| if negative(value) { value.wrapping_neg() } else { value };
-            let highest = |value: u64| u64::from(value.checked_ilog2().unwrap_or(0));
-            let signs =
-                u64::from(negative(a) || negative(b)) + u64::from(negative(a) != negative(b));
-            let bits =
-                if b == 0 { 62 } else { highest(size(a)).wrapping_sub(highest(size(b))) & 63 };
-            bits + overhead + signs
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_division_takes_a_cycle_for_each_bit_of_its_quotient() {
-        let aligning = Divider::Aligning { bits: 1, overhead: 4, trivial: 3 };
-        let skipping = Divider::Skipping { overhead: 5 };
-        let max = i64::MAX as u64;
-        // Operands, signed, and cycles as the cores were measured, less the loop around them.
-        for (a, b, signed, cva6, rocket) in [
-            (0, 1, true, 3, 5),
-            (1, 1, true, 4, 5),
-            (255, 3, true, 10, 11),
-            (65535, 3, true, 18, 19),
-            (0x7fff_ffff, 3, true, 33, 34),
-            (max, 3, true, 65, 66),
-            (max, 0x7fff_ffff, true, 36, 37),
-            (max, max >> 1, true, 5, 6),
-            (3, max >> 1, true, 3, 9),
-            ((-1_000_000i64) as u64, 3, true, 23, 25),
-            (12345, 0, true, 3, 67),
-            (u64::MAX, 3, false, 66, 67),
-        ] {
-            assert_eq!(divide_cycles(aligning, [a, b], signed, false), cva6, "{a} / {b}");
-            assert_eq!(divide_cycles(skipping, [a, b], signed, false), rocket, "{a} / {b}");
-        }
-    }
 }
