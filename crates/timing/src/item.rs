@@ -61,13 +61,11 @@ impl Item {
         };
         let refetches = match work.unit {
             Unit::CsrWrite(csr) => core.system.flushing.has(csr),
-            Unit::Fence
-            | Unit::FenceI
-            | Unit::FenceTranslation
-            | Unit::TrapReturn
-            | Unit::Amo
-            | Unit::LoadReserved
-            | Unit::StoreConditional => true,
+            Unit::Fence => core.system.fence_access == 0,
+            Unit::FenceI | Unit::FenceTranslation | Unit::TrapReturn => true,
+            Unit::Amo | Unit::LoadReserved | Unit::StoreConditional => {
+                core.atomic.in_memory || core.store.is_some()
+            }
             _ => false,
         };
         Self {
