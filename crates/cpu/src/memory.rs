@@ -222,6 +222,20 @@ impl Core {
         va & (size - 1) != 0 && (va & 0xfff) + size <= 0x1000 && !self.misaligned_traps
     }
 
+    /// A misaligned load within a page that the native TLB serves; `None` if there is more to it.
+    #[inline(never)]
+    pub(crate) fn load_misaligned<T: Scalar>(&self, va: u64) -> Option<T> {
+        let pa = self.mmu.readable::<u8>(va)?;
+        self.is_misaligned_in_page(va, T::BYTES as u8).then(|| self.ram.read::<T>(pa)).flatten()
+    }
+
+    /// A misaligned store to such a page, which nobody watches; says whether it is done.
+    #[inline(never)]
+    pub(crate) fn store_misaligned<T: Scalar>(&mut self, va: u64, value: T) -> bool {
+        let Some(pa) = self.mmu.writable::<u8>(va) else { return false };
+        self.is_misaligned_in_page(va, T::BYTES as u8) && self.ram.write::<T>(pa, value).is_some()
+    }
+
     /// A load that missed the native TLB, zero-extended.
     #[inline(never)]
     pub(crate) fn load_slow(
@@ -474,6 +488,27 @@ impl Core {
         self.reservation = Some((pa, size));
         self.note_access(va, size, Touch::Load);
         Ok(value)
+    }
+
+    /// LR through the native TLB alone; `None` where that does not serve it.
+    #[inline(always)]
+    pub(crate) fn load_reserved_quickly<T: Scalar>(&mut self, va: u64) -> Option<T> {
+        let (pa, value) = self.mmu.readable::<T>(va).zip(self.load::<T>(va))?;
+        self.reservation = Some((pa, T::BYTES as u8));
+        Some(value)
+    }
+
+    /// SC in the same way: says whether it stored.
+    #[inline(always)]
+    pub(crate) fn store_conditional_quickly<T: Scalar>(
+        &mut self,
+        va: u64,
+        value: T,
+    ) -> Option<bool> {
+        let pa = self.mmu.writable::<T>(va)?;
+        let reserved = self.reservation.take();
+        let covered = reserved.is_some_and(|(at, bytes)| at == pa && u64::from(bytes) >= T::BYTES);
+        Some(covered && self.store::<T>(va, value))
     }
 
     /// SC: stores if the reservation covers the bytes; says whether it did. Any SC ends it.

@@ -344,7 +344,8 @@ link!([] Any, |core, link, at, limit, code, codes| {
     // SAFETY: the module's invariant.
     unsafe { (link.run.get())(core, at, limit, code, codes) }
 });
-/// Does an operation that could not be done once more, if it misses nothing but a page that the second level of the native TLB has.
+/// Does an operation that could not be done once more, if it misses nothing but a page that the second level of the native TLB has,
+/// or is misaligned.
 unsafe extern "C" fn again<P: Part>(
     core: &mut Core,
     at: *const Link,
@@ -354,8 +355,11 @@ unsafe extern "C" fn again<P: Part>(
 ) -> *const Link {
     // SAFETY: the module's invariant.
     let link = unsafe { &*at };
-    let found = P::page(core, link).is_some_and(|(va, kind)| core.recall(va, kind));
-    if !found || !P::apply(core, link) {
+    let done = match P::page(core, link) {
+        Some((va, kind)) => core.recall(va, kind) && P::apply(core, link),
+        None => P::misaligned(core, link),
+    };
+    if !done {
         stop!(core, at, limit, code, codes);
     }
     next!(core, at, limit, code, codes)
@@ -631,6 +635,14 @@ fn run_of(op: &Op) -> Run {
         Insn::AmoandD => whole::<One<parts::AmoandD>>,
         Insn::AmoorD => whole::<One<parts::AmoorD>>,
         Insn::AmoxorD => whole::<One<parts::AmoxorD>>,
+        Insn::AmominW => whole::<One<parts::AmominW>>,
+        Insn::AmomaxW => whole::<One<parts::AmomaxW>>,
+        Insn::AmominuW => whole::<One<parts::AmominuW>>,
+        Insn::AmomaxuW => whole::<One<parts::AmomaxuW>>,
+        Insn::AmominD => whole::<One<parts::AmominD>>,
+        Insn::AmomaxD => whole::<One<parts::AmomaxD>>,
+        Insn::AmominuD => whole::<One<parts::AmominuD>>,
+        Insn::AmomaxuD => whole::<One<parts::AmomaxuD>>,
         Insn::AmocasW => whole::<One<Amocas<u32, i32>>>,
         Insn::AmocasD => whole::<One<Amocas<u64, i64>>>,
         _ if is_csr_access(op.code) && is_inert_access(op) => whole::<Csr>,

@@ -21,6 +21,12 @@ pub(super) trait Part {
     fn page(_: &Core, _: &Link) -> Option<(u64, Kind)> {
         None
     }
+
+    /// Does a misaligned access in a page that the native TLB serves, and says whether it is done.
+    #[inline(always)]
+    fn misaligned(_: &mut Core, _: &Link) -> bool {
+        false
+    }
 }
 
 macro_rules! two {
@@ -148,6 +154,14 @@ macro_rules! load {
             fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
                 page_of::<$t>(address(core, link), Kind::Load)
             }
+
+            #[inline(always)]
+            fn misaligned(core: &mut Core, link: &Link) -> bool {
+                let value = core.load_misaligned::<$t>(address(core, link));
+                let Some(value) = value else { return false };
+                core.set_x(link.rd, value as $signed as u64);
+                true
+            }
         }
     )*};
 }
@@ -174,6 +188,12 @@ impl<T: Scalar> Part for Store<T> {
     fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
         page_of::<T>(address(core, link), Kind::Store)
     }
+
+    #[inline(always)]
+    fn misaligned(core: &mut Core, link: &Link) -> bool {
+        let value = T::truncate(core.x(link.rs2()));
+        core.store_misaligned::<T>(address(core, link), value)
+    }
 }
 
 /// FLW and FLD: what is narrow is boxed.
@@ -186,15 +206,33 @@ impl<T: Scalar> Part for FloatLoad<T> {
             return false;
         }
         let Some(value) = core.load::<T>(address(core, link)) else { return false };
-        let boxed = if T::BYTES == 4 { 0xffff_ffff << 32 } else { 0 };
-        core.f[usize::from(link.rd & 31)] = value.into() | boxed;
-        set_fs_dirty(core);
+        Self::put(core, link, value);
         true
     }
 
     #[inline(always)]
     fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
         page_of::<T>(address(core, link), Kind::Load)
+    }
+
+    #[inline(always)]
+    fn misaligned(core: &mut Core, link: &Link) -> bool {
+        if core.fp_is_off() {
+            return false;
+        }
+        let value = core.load_misaligned::<T>(address(core, link));
+        let Some(value) = value else { return false };
+        Self::put(core, link, value);
+        true
+    }
+}
+
+impl<T: Scalar> FloatLoad<T> {
+    #[inline(always)]
+    fn put(core: &mut Core, link: &Link, value: T) {
+        let boxed = if T::BYTES == 4 { 0xffff_ffff << 32 } else { 0 };
+        core.f[usize::from(link.rd & 31)] = value.into() | boxed;
+        set_fs_dirty(core);
     }
 }
 
@@ -211,6 +249,12 @@ impl<T: Scalar> Part for FloatStore<T> {
     #[inline(always)]
     fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
         page_of::<T>(address(core, link), Kind::Store)
+    }
+
+    #[inline(always)]
+    fn misaligned(core: &mut Core, link: &Link) -> bool {
+        let value = T::truncate(core.f[usize::from(link.rs2() & 31)]);
+        !core.fp_is_off() && core.store_misaligned::<T>(address(core, link), value)
     }
 }
 
@@ -244,11 +288,19 @@ amos! {
     AmoandW: u32, i32, |a, b| a & b;
     AmoorW: u32, i32, |a, b| a | b;
     AmoxorW: u32, i32, |a, b| a ^ b;
+    AmominW: u32, i32, |a, b| (a as i32).min(b as i32) as u32;
+    AmomaxW: u32, i32, |a, b| (a as i32).max(b as i32) as u32;
+    AmominuW: u32, i32, |a, b| a.min(b);
+    AmomaxuW: u32, i32, |a, b| a.max(b);
     AmoswapD: u64, i64, |_, b| b;
     AmoaddD: u64, i64, u64::wrapping_add;
     AmoandD: u64, i64, |a, b| a & b;
     AmoorD: u64, i64, |a, b| a | b;
     AmoxorD: u64, i64, |a, b| a ^ b;
+    AmominD: u64, i64, |a, b| (a as i64).min(b as i64) as u64;
+    AmomaxD: u64, i64, |a, b| (a as i64).max(b as i64) as u64;
+    AmominuD: u64, i64, |a, b| a.min(b);
+    AmomaxuD: u64, i64, |a, b| a.max(b);
 }
 
 pub(super) struct Amocas<T, S>(PhantomData<(T, S)>);
@@ -286,11 +338,8 @@ pub(super) struct LoadReserved<T>(PhantomData<T>);
 impl<T: Scalar> Part for LoadReserved<T> {
     #[inline(always)]
     fn apply(core: &mut Core, link: &Link) -> bool {
-        let va = core.x(link.rs1);
-        if core.mmu.readable::<T>(va).is_none() {
-            return false;
-        }
-        let Ok(value) = core.load_reserved(va, T::BYTES as u8) else { return false };
+        let Some(value) = core.load_reserved_quickly::<T>(core.x(link.rs1)) else { return false };
+        let value = value.into();
         core.set_x(link.rd, if T::BYTES == 4 { sext32(value) } else { value });
         true
     }
@@ -307,11 +356,8 @@ pub(super) struct StoreConditional<T>(PhantomData<T>);
 impl<T: Scalar> Part for StoreConditional<T> {
     #[inline(always)]
     fn apply(core: &mut Core, link: &Link) -> bool {
-        let (va, value) = (core.x(link.rs1), core.x(link.rs2()));
-        if core.mmu.writable::<T>(va).is_none() {
-            return false;
-        }
-        let Ok(stored) = core.store_conditional(va, T::BYTES as u8, value) else { return false };
+        let (va, value) = (core.x(link.rs1), T::truncate(core.x(link.rs2())));
+        let Some(stored) = core.store_conditional_quickly::<T>(va, value) else { return false };
         core.set_x(link.rd, u64::from(!stored));
         true
     }

@@ -104,7 +104,7 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
         18 => one(0x9002 | rd << 7 | rs1 << 2 | (0x8002 | rd << 7 | rs2 << 2) << 16),
         // AMOs, LR and SC, on data or code.
         19..21 => {
-            let funct5 = [0, 1, 2, 3, 3, 4, 5, 8, 12, 16, 28][rng.below(11) as usize];
+            let funct5 = [0, 1, 2, 3, 3, 3, 4, 5, 8, 12, 16, 20, 24, 28][rng.below(14) as usize];
             let rs2 = if funct5 == 2 { 0 } else { rs2 };
             let base = if rng.below(8) == 0 { 9 } else { 8 };
             one(funct5 << 27
@@ -194,7 +194,7 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
                     | rd << 7
                     | opcode);
             }
-            let (funct7, rs2, rounds) = match rng.below(12) {
+            let (funct7, rs2, rounds) = match rng.below(18) {
                 0..2 => (0, rs2, rounds),
                 2 => (0x4, rs2, rounds),
                 3..5 => (0x8, rs2, rounds),
@@ -202,8 +202,11 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
                 6 => (0x2c, 0, rounds),
                 7 => (0x10, rs2, rng.below(3) as u32),
                 8 => (0x50, rs2, rng.below(3) as u32),
-                9 => (0x70, 0, 0),
+                9 => (0x70, 0, rng.below(2) as u32),
                 10 => (0x78, 0, 0),
+                11 => (0x14, rs2, rng.below(2) as u32),
+                12 => (0x20, 1 - double, rounds),
+                13..15 => (0x60, rng.below(4) as u32, [1, rounds][rng.below(2) as usize]),
                 _ => (0x68, rng.below(4) as u32, rounds),
             };
             one((funct7 | double) << 25 | rs2 << 20 | rs1 << 15 | rounds << 12 | rd << 7 | 0x53)
@@ -226,7 +229,7 @@ fn random(seed: u64) -> Hart {
     hart.set_csr(csr::MSTATUS, 3 << 13);
     hart.set_x(9, BASE);
     for index in 10..18 {
-        hart.set_x(index, rng.next() << rng.below(40));
+        hart.set_x(index, rng.next() << rng.below(40) >> rng.below(48));
     }
     hart
 }
@@ -324,6 +327,33 @@ fn a_hundred_million_operations_need_no_more_than_64_kib_of_stack() {
     let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(run);
     let done = thread.expect("a thread starts").join().expect("the stack is enough");
     assert_eq!(done, (100_000_000, true));
+}
+
+/// Where FS is dirty and NX raised, numbers are converted natively.
+#[test]
+fn numbers_are_converted_to_registers_as_wide_as_the_instruction_says() {
+    let cases: [(&str, f64, u64); 12] = [
+        // FCVT.WU sign-extends what it makes [unpriv: F, "Single-Precision Floating-Point Conversion and Move Instructions"].
+        ("fcvt.wu.d a0, fa0, rtz", 4_294_967_295.5, u64::MAX),
+        ("fcvt.w.d a0, fa0, rtz", -2_147_483_648.0, 0xffff_ffff_8000_0000),
+        ("fcvt.w.d a0, fa0, rtz", 2_147_483_648.0, 0x7fff_ffff),
+        ("fcvt.wu.d a0, fa0, rtz", -1.0, 0),
+        ("fcvt.l.d a0, fa0, rtz", -2.5, -2i64 as u64),
+        ("fcvt.l.d a0, fa0, rne", -2.5, -2i64 as u64),
+        ("fcvt.l.d a0, fa0, rup", 2.5, 3),
+        ("fcvt.lu.d a0, fa0, rtz", 1.8e19, 18_000_000_000_000_000_000),
+        ("fcvt.lu.d a0, fa0, rtz", f64::NAN, u64::MAX),
+        ("fcvt.s.d fa0, fa0, rne\nfmv.x.w a0, fa0", -0.1, -0x4233_3333i64 as u64),
+        ("fsgnjn.d fa0, fa0, fa0\nfmv.x.d a0, fa0", 1.0, 0xbff0_0000_0000_0000),
+        ("fcvt.s.d fa0, fa0, rne\nfcvt.d.s fa0, fa0, rne\nfclass.d a0, fa0", 1e-50, 1 << 4),
+    ];
+    for (insn, operand, expected) in cases {
+        let mut hart = hart(&format!("csrsi fflags, 1\nfmv.d.x fa0, a1\n{insn}\nend: j end"));
+        hart.set_csr(csr::MSTATUS, 3 << 13);
+        hart.set_x(11, operand.to_bits());
+        hart.run(&mut Empty, 20);
+        assert_eq!(hart.x(10), expected, "{insn} of {operand}");
+    }
 }
 
 /// Stores to code and jumps into it, in sixteen pages by turns.
