@@ -128,6 +128,8 @@ pub(crate) struct Core {
     pub(crate) device_accessed: bool,
     /// Interrupts, comparators or their enables changed: look again before the next instruction.
     pub(crate) recheck: bool,
+    /// No interrupt that `mie` enables is pending, and none will be before something asks for attention.
+    pub(crate) quiet: bool,
     /// The trap that M-mode could not take: the hart is in the critical-error state.
     pub(crate) critical: Option<Cause>,
     /// Where an instruction that trapped leaves the trap.
@@ -180,6 +182,7 @@ impl Core {
             waiting: false,
             device_accessed: false,
             recheck: true,
+            quiet: false,
             fault: None,
             critical: None,
             why: None,

@@ -303,7 +303,10 @@ impl Hart {
             }
             self.core.waiting = false;
         }
-        if let Some((interrupt, target)) = self.core.deliverable() {
+        self.core.quiet = !self.core.wakes();
+        if !self.core.quiet
+            && let Some((interrupt, target)) = self.core.deliverable()
+        {
             let target = self.core.take_interrupt(interrupt, target);
             if let Some(cause) = self.core.critical.take() {
                 return Some(Exit::CriticalError { cause, pc: self.core.pc });

@@ -29,6 +29,7 @@ use isa::{Op as Insn, PAGE_BYTES};
 use crate::chain::{Stopped, Tier};
 use crate::code::{CodeCache, CodePage, End, MAX_RUN, Place};
 use crate::core::Core;
+use crate::csr;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
 use crate::exec::{self, float};
 use crate::op::{CHECKS_TARGET, Op, is_control_transfer, is_inert_access};
@@ -493,6 +494,17 @@ link!([] Csr, |core, link, at, limit, code, codes| {
     next!(core, at, limit, code, codes)
 });
 
+/// CSRRS or CSRRC of `sstatus`: how a kernel switches interrupts on and off, and its reach into user memory.
+struct Status<const SET: bool, const IMMEDIATE: bool>;
+link!([const SET: bool, const IMMEDIATE: bool] Status<SET, IMMEDIATE>, |core, link, at, limit, code, codes| {
+    let bits = if IMMEDIATE { u64::from(link.rs1) } else { core.x(link.rs1) };
+    let Some(old) = csr::switch_status(core, bits, SET) else {
+        stop!(core, at, limit, code, codes);
+    };
+    core.set_x(link.rd, old);
+    next!(core, at, limit, code, codes)
+});
+
 /// Whatever `exec::float` does with registers alone. The link's immediate has the instruction's code, and the upper half of `rs2` the
 /// rounding mode.
 struct Floating;
@@ -521,6 +533,10 @@ fn is_product(op: &Op) -> bool {
 fn is_csr_access(code: Insn) -> bool {
     use Insn::{Csrrc, Csrrci, Csrrs, Csrrsi, Csrrw, Csrrwi};
     matches!(code, Csrrw | Csrrs | Csrrc | Csrrwi | Csrrsi | Csrrci)
+}
+
+fn is_sstatus(op: &Op) -> bool {
+    op.imm == i32::from(isa::csr::SSTATUS)
 }
 
 /// A jump or branch, by where it goes.
@@ -646,7 +662,12 @@ fn run_of(op: &Op) -> Run {
         Insn::AmocasW => whole::<One<Amocas<u32, i32>>>,
         Insn::AmocasD => whole::<One<Amocas<u64, i64>>>,
         _ if is_csr_access(op.code) && is_inert_access(op) => whole::<Csr>,
+        Insn::Csrrs if is_sstatus(op) => whole::<Status<true, false>>,
+        Insn::Csrrc if is_sstatus(op) => whole::<Status<false, false>>,
+        Insn::Csrrsi if is_sstatus(op) => whole::<Status<true, true>>,
+        Insn::Csrrci if is_sstatus(op) => whole::<Status<false, true>>,
         Insn::Fence | Insn::Pause => whole::<One<Nothing>>,
+        Insn::CboZero => whole::<One<parts::ZeroBlock>>,
         Insn::Flh | Insn::Fsh => stop,
         code if code.row().operands.contains("frd") || code.row().operands.contains("frs1") => {
             floats::run_of(code).unwrap_or(whole::<Floating>)

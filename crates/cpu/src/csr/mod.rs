@@ -20,7 +20,7 @@ use isa::{ExtSet, Mode, Privilege};
 use crate::core::Core;
 
 pub(crate) use machine::always_delegated;
-pub(crate) use status::set_fs_dirty;
+pub(crate) use status::{set_fs_dirty, switch_status};
 
 /// Why an access is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

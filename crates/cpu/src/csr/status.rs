@@ -1,7 +1,7 @@
 //! `mstatus`, `sstatus` and `vsstatus` [priv: machine 3.1.6; supervisor; hypervisor].
 
-use isa::csr;
 use isa::field::mstatus::*;
+use isa::{Mode, csr};
 
 use super::environment::{has_guest_sdt, has_sdt};
 use super::{Row, merge};
@@ -83,6 +83,32 @@ pub(crate) fn set_fs_dirty(core: &mut Core) {
     if core.mode.v() {
         core.csrs.vsstatus |= FS_DIRTY;
     }
+}
+
+/// Sets or clears bits of `sstatus` as CSRRS and CSRRC do, and returns what it was; `None`, with nothing done, if these are not SIE and SUM alone, if it
+/// is not permitted, or if an interrupt may be taken then.
+#[inline(never)]
+pub(crate) fn switch_status(core: &mut Core, bits: u64, set: bool) -> Option<u64> {
+    let guest = match core.mode {
+        Mode::M | Mode::S if core.has.s => false,
+        Mode::VS => true,
+        _ => return None,
+    };
+    let old = if guest { core.csrs.vsstatus } else { core.csrs.mstatus };
+    let new = if set { old | bits } else { old & !bits };
+    let opens = new & !old & SIE != 0 && !core.quiet;
+    if bits & !(SIE | SUM) != 0 || bits & SUM != 0 && !core.has.paging || old & SDT != 0 || opens {
+        return None;
+    }
+    if guest {
+        core.csrs.vsstatus = new;
+    } else {
+        core.csrs.mstatus = new;
+    }
+    if (new ^ old) & SUM != 0 {
+        core.translation_changed();
+    }
+    Some(sstatus_of(old))
 }
 
 pub(super) const ROWS: &[Row] = &[

@@ -7,7 +7,9 @@ use mmu::{Kind, Scalar};
 use super::Link;
 use crate::bits::{self, sext32};
 use crate::core::Core;
+use crate::csr::environment::{CacheOp, cache_op_gate};
 use crate::csr::set_fs_dirty;
+use crate::exec::BLOCK_BYTES;
 use crate::exec::pure::{of_one_register, of_register_and_immediate, of_two_registers};
 use crate::state::X_SINK;
 
@@ -255,6 +257,30 @@ impl<T: Scalar> Part for FloatStore<T> {
     fn misaligned(core: &mut Core, link: &Link) -> bool {
         let value = T::truncate(core.f[usize::from(link.rs2() & 31)]);
         !core.fp_is_off() && core.store_misaligned::<T>(address(core, link), value)
+    }
+}
+
+/// CBO.ZERO of a block that the native TLB serves.
+pub(super) struct ZeroBlock;
+
+impl ZeroBlock {
+    #[inline(always)]
+    fn block(core: &Core, link: &Link) -> u64 {
+        core.x(link.rs1) & !(BLOCK_BYTES - 1)
+    }
+}
+
+impl Part for ZeroBlock {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        let block = Self::block(core, link);
+        let words = [0, 8, 16, 24, 32, 40, 48, 56].map(|offset| (block | offset, 0u64));
+        cache_op_gate(core, CacheOp::Zero).is_ok() && core.mmu.store_all(words)
+    }
+
+    #[inline(always)]
+    fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
+        Some((Self::block(core, link), Kind::Store))
     }
 }
 

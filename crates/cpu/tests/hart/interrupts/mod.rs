@@ -2,6 +2,7 @@
 //! model written from the manual's text. And time: comparators that fire at their tick.
 
 mod manual;
+mod switches;
 mod timers;
 
 use std::sync::Arc;
