@@ -5,7 +5,9 @@
 
 mod ahead;
 mod behind;
+mod data;
 mod shared;
+mod translate;
 
 use crate::block::{Block, Run, Touch};
 use crate::cache::Cache;
@@ -18,7 +20,7 @@ use crate::outer::{Port, Want};
 use crate::params::{Core, Multiplier};
 use crate::predictor::{Predictor, Transfer};
 use crate::step::{Place, Step, Target, Walker};
-use crate::tlb::{Context, Flush, SharedTlb, Tlb, Walk};
+use crate::tlb::{Context, Flush, SharedTlb, Tlb};
 use crate::tree::PseudoLru;
 use crate::work::{Flow, Unit};
 use std::sync::Arc;
@@ -527,207 +529,6 @@ impl Hierarchy {
             }
         }
         fetched
-    }
-
-    /// Translates a data access: the cycles of the walk.
-    fn translate(
-        &mut self,
-        va: u64,
-        (context, mark): (Context, u64),
-        walker: &mut dyn Walker,
-    ) -> u32 {
-        if !context.translates() || self.has_page(va ^ mark) {
-            return 0;
-        }
-        let marked = (va ^ mark) >> 12;
-        let mut cycles = 0;
-        let mut place = self.dtlb.lookup(context, va);
-        if place.is_none() {
-            self.counting.tlb_missed(Structure::Data, context);
-            let (found, bits) = self.find(Target::Data(va), va, context, walker);
-            cycles = found;
-            self.pages.fill((NONE, 0));
-            self.last_place = u32::MAX;
-            place = bits.map(|bits| self.dtlb.fill(context, va, bits));
-        }
-        if let Some(place) = place {
-            self.last_place = place;
-            self.pages[marked as usize % FILTER_PAGES] = (marked, place);
-        }
-        cycles
-    }
-
-    /// Whether the filter knows that the data TLB has this page, which is used then.
-    #[inline]
-    fn has_page(&mut self, marked: u64) -> bool {
-        let page = marked >> 12;
-        let (known, place) = self.pages[page as usize % FILTER_PAGES];
-        if known != page {
-            return false;
-        }
-        if place != self.last_place {
-            self.dtlb.touch(place);
-            self.last_place = place;
-        }
-        true
-    }
-
-    /// Finds a translation that the first TLB does not have: the cycles, and the page's size where it is kept.
-    fn find(
-        &mut self,
-        target: Target,
-        va: u64,
-        context: Context,
-        walker: &mut dyn Walker,
-    ) -> (u32, Option<u8>) {
-        let params = self.core.translation.shared.as_ref().map(|shared| (shared.hit, shared.miss));
-        let (hit, miss) = params.unwrap_or_default();
-        if let Some(bits) = self.shared.as_ref().and_then(|shared| shared.lookup(context, va)) {
-            self.counting.shared_hit(context);
-            return (cycles(hit).max(1), Some(bits));
-        }
-        if self.shared.is_some() {
-            self.counting.tlb_missed(Structure::Shared, context);
-        }
-        let found = walker.walk(target);
-        let (walked, references) = self.walk(&found);
-        self.counting.walked(context, references, found.failed, walked);
-        let taken = walked + cycles(miss);
-        if !self.is_kept(&found) {
-            return (taken, None);
-        }
-        if let Some(shared) = &mut self.shared {
-            shared.fill(context, va, found.bits);
-        }
-        (taken, Some(found.bits))
-    }
-
-    /// Whether the TLB keeps what a walk found.
-    fn is_kept(&self, found: &Walk) -> bool {
-        found.bits != 0 && (!found.failed || self.core.translation.keeps_faults)
-    }
-
-    /// The cycles of a walk beside waiting for the walker, and how many PTEs it reads through the data cache.
-    fn walk(&mut self, found: &Walk) -> (u32, usize) {
-        let (mut cycles, mut references) = (self.walk, 0);
-        let last = found.reads.len().saturating_sub(1);
-        for (i, &pa) in found.reads.iter().enumerate() {
-            if i != last && self.remembered(pa) {
-                cycles += REMEMBERED;
-                continue;
-            }
-            references += 1;
-            let lookup = self.dcache.access(pa, false);
-            self.counting.pte_read(lookup.hit);
-            cycles += if lookup.hit {
-                self.read
-            } else {
-                self.drop_line(lookup.slot);
-                self.ask(pa, true, lookup.evicted);
-                self.read_miss
-            };
-        }
-        // None at all would be no walk.
-        (cycles.max(1), references)
-    }
-
-    /// Whether the walker knows the PTE of a table at `pa`; it does from now on.
-    fn remembered(&mut self, pa: u64) -> bool {
-        if self.tables.is_empty() {
-            return false;
-        }
-        let known = self.tables.iter().position(|&known| known == pa);
-        self.counting.table(known.is_some());
-        if let Some(slot) = known {
-            self.tables_tree.touch(slot);
-            return true;
-        }
-        let slot = self.tables_tree.victim();
-        self.tables[slot] = pa;
-        self.tables_tree.touch(slot);
-        false
-    }
-
-    /// Whether the filter knows that the line of a load is in the data cache.
-    #[inline]
-    fn knows_line(&self, marked: u64) -> bool {
-        let line = marked >> self.dcache.line_bits();
-        self.lines[line as usize % FILTER_LINES] == line
-    }
-
-    /// A load of memory.
-    fn load_data(&mut self, marked: u64, pa: u64) -> Data {
-        let lookup = self.dcache.access(pa, false);
-        if !lookup.hit {
-            self.drop_line(lookup.slot);
-            self.ask(pa, false, lookup.evicted);
-            self.counting.data_missed(false, lookup.evicted.is_some());
-        }
-        if self.core.dcache.is_random() {
-            let line = marked >> self.dcache.line_bits();
-            let index = line as usize % FILTER_LINES;
-            let owner = std::mem::replace(&mut self.owners[lookup.slot], index as u32) as usize;
-            if owner != index {
-                // A line is known under one name.
-                self.lines[owner] = NONE;
-                self.changed[owner] = NONE;
-            }
-            self.lines[index] = line;
-            self.changed[index] = NONE;
-        }
-        match (lookup.hit, lookup.evicted) {
-            (true, _) => Data::Hit,
-            (false, None) => Data::Miss,
-            (false, Some(_)) => Data::MissWritten,
-        }
-    }
-
-    /// A store to memory.
-    fn store_data(&mut self, marked: u64, pa: u64) -> Data {
-        if self.core.store.is_some() {
-            // The cache is written through where it holds the line.
-            if !self.core.dcache.is_random() {
-                self.dcache.probe(pa, false);
-            }
-            return Data::Hit;
-        }
-        let lookup = self.dcache.access(pa, true);
-        if !lookup.hit {
-            self.drop_line(lookup.slot);
-            self.ask(pa, false, lookup.evicted);
-            self.counting.data_missed(true, lookup.evicted.is_some());
-        }
-        if self.core.dcache.is_random() {
-            let line = marked >> self.dcache.line_bits();
-            let index = line as usize % FILTER_LINES;
-            let owner = std::mem::replace(&mut self.owners[lookup.slot], index as u32) as usize;
-            if owner != index {
-                self.lines[owner] = NONE;
-                self.changed[owner] = NONE;
-            }
-            self.lines[index] = line;
-            self.changed[index] = line;
-        }
-        match (lookup.hit, lookup.evicted) {
-            (true, _) => Data::Hit,
-            (false, None) => Data::Miss,
-            (false, Some(_)) => Data::MissWritten,
-        }
-    }
-
-    /// Another line came into this place of the data cache.
-    fn drop_line(&mut self, slot: usize) {
-        let owner = self.owners[slot] as usize;
-        self.lines[owner] = NONE;
-        self.changed[owner] = NONE;
-    }
-
-    /// Addresses may mean something else from now on.
-    fn forget_filters(&mut self) {
-        self.lines.fill(NONE);
-        self.changed.fill(NONE);
-        self.pages.fill((NONE, 0));
-        self.last_place = u32::MAX;
     }
 
     /// What the operands of an instruction make of its time.

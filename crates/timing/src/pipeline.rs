@@ -4,13 +4,14 @@
 //! It is told of every instruction in program order, with its [`Outcome`], and knows no address: what it does next is a function of
 //! its state and of what it is told, which is why it can be remembered ([`crate::memo`]). Wrong paths are not followed.
 
+mod memory;
 mod several;
 
 use crate::counts::Held;
 use crate::float::Port;
 use crate::issue::Group;
 use crate::item::Item;
-use crate::outcome::{Data, Fetched, Followed, Outcome};
+use crate::outcome::{Fetched, Followed, Outcome};
 use crate::params::{Core, Multiplier};
 use crate::stores::{StoreBuffer, Undrained};
 use crate::work::{Unit, Work};
@@ -538,173 +539,6 @@ impl Pipeline {
                 self.multiplier_free
             }
         }
-    }
-
-    fn load(&mut self, item: &Item, outcome: &Outcome, at: u64) -> u64 {
-        let params = self.core.load;
-        if outcome.data == Data::Unknown {
-            return at + params.hit;
-        }
-        let mut start = self.translate(outcome, at.max(self.cache_free));
-        let done = match outcome.data {
-            Data::Nowhere | Data::Unknown => start + 1,
-            Data::Device => {
-                let memory = if params.device_latency { self.latency } else { 0 };
-                let done = start + params.device + memory;
-                self.cache_free = done;
-                done
-            }
-            Data::Hit | Data::Miss | Data::MissWritten => {
-                start = match &self.stores {
-                    Some(stores) => stores.clear_of(outcome.behind, start),
-                    None => self.undrained.load(outcome.behind, start, params.after_store),
-                };
-                if let Some(stores) = &self.stores
-                    && outcome.data != Data::Hit
-                {
-                    // The line is asked for in the cycle before a hit would be there.
-                    let asks = params.hit.saturating_sub(1);
-                    start = stores.readable(start + asks) - asks;
-                }
-                let served = self.touch(outcome, start);
-                let narrow = item.work.unit == Unit::LoadNarrow;
-                let float = item.work.target >= 32;
-                let extra = if float { self.core.float.load_extra } else { 0 };
-                let hit = if narrow { params.narrow } else { params.hit };
-                let hit = self.core.float.load.filter(|_| float).unwrap_or(hit) + extra;
-                if params.reissues {
-                    start = served;
-                    start + hit
-                } else if outcome.data == Data::Hit {
-                    start + hit
-                } else {
-                    start + params.miss + self.latency + u64::from(outcome.beyond)
-                }
-            }
-        };
-        self.loads[self.next_load] = start;
-        self.next_load = following(self.next_load, self.loads.len());
-        self.reissued(start);
-        self.accessed = start;
-        done
-    }
-
-    /// A miss keeps the data cache busy: says until when, for an access at `start`.
-    fn touch(&mut self, outcome: &Outcome, start: u64) -> u64 {
-        let data = outcome.data;
-        let load = &self.core.load;
-        let written = if data == Data::MissWritten { load.write_back } else { 0 };
-        if !matches!(data, Data::Miss | Data::MissWritten) {
-            return start;
-        }
-        let busy = if load.reissues { load.miss } else { load.busy };
-        self.cache_free = start + busy + self.latency + u64::from(outcome.beyond) + written;
-        self.cache_free
-    }
-
-    /// An access was served at `cycle`: where it issues again for that, it does so then.
-    fn reissued(&mut self, cycle: u64) {
-        if self.core.load.reissues && cycle > self.issued {
-            self.issued = cycle;
-            self.group.close();
-        }
-    }
-
-    /// Says when it commits.
-    fn store(&mut self, outcome: &Outcome, at: u64) -> u64 {
-        let through = self.stores.is_some();
-        let start = if through { at } else { at.max(self.cache_free) };
-        let mut start = match outcome.data {
-            Data::Unknown => return at,
-            _ => self.translate(outcome, start),
-        };
-        match (&mut self.stores, outcome.data) {
-            (_, Data::Nowhere | Data::Unknown) => {}
-            (_, Data::Device) => {
-                if self.core.load.device_store != 0 {
-                    self.cache_free = start + self.core.load.device_store;
-                }
-            }
-            (Some(stores), _) => {
-                let committed = start.max(stores.commits(start));
-                stores.store(outcome.behind, start);
-                return committed;
-            }
-            (None, _) => {
-                let served = self.touch(outcome, start);
-                if self.core.load.reissues {
-                    start = served;
-                }
-                self.undrained.store(start);
-            }
-        }
-        self.reissued(start);
-        self.accessed = start;
-        start
-    }
-
-    fn atomic(&mut self, item: &Item, outcome: &Outcome, at: u64) -> u64 {
-        let unit = item.work.unit;
-        let params = self.core.atomic;
-        let mut start = at.max(self.cache_free);
-        if outcome.data != Data::Unknown {
-            start = self.translate(outcome, start);
-        }
-        let cycles = match unit {
-            Unit::LoadReserved => params.load_reserved,
-            Unit::StoreConditional => params.store_conditional,
-            _ => params.amo,
-        };
-        if params.in_memory {
-            let done = self.written(start) + cycles + self.latency;
-            self.refetch(done);
-            return done;
-        }
-        if self.stores.is_some() {
-            let done = self.touch(outcome, start) + cycles;
-            self.refetch(done);
-            return done;
-        }
-        // A load and a store in the cache.
-        if unit != Unit::StoreConditional {
-            start = self.undrained.load(outcome.behind, start, self.core.load.after_store);
-        }
-        start = self.touch(outcome, start);
-        if unit != Unit::LoadReserved {
-            // What it stores is made a cycle later.
-            self.undrained.store(start + 1);
-        }
-        self.reissued(start);
-        self.accessed = start;
-        if item.work.ordered[0] {
-            self.order();
-        }
-        start + cycles
-    }
-
-    /// Translates a data access that begins at `start`; says when it can go on.
-    fn translate(&mut self, outcome: &Outcome, start: u64) -> u64 {
-        let start = start.max(self.translator_free);
-        if outcome.walk == 0 {
-            return start;
-        }
-        let done = self.walked(start, outcome.walk);
-        // Nothing passes an access that waits for its translation.
-        self.translator_free = done + self.core.translation.replay;
-        self.reissued(done);
-        done
-    }
-
-    /// Walks, from `start` or when the walker is free; says when it is over.
-    fn walked(&mut self, start: u64, cycles: u32) -> u64 {
-        self.held.walks_behind_fences += std::mem::take(&mut self.fence_ends).saturating_sub(start);
-        self.walker_free = start.max(self.walker_free) + u64::from(cycles);
-        self.walker_free
-    }
-
-    /// The cycle from which earlier stores are in memory.
-    fn written(&self, at: u64) -> u64 {
-        self.stores.as_ref().map_or(at, |stores| stores.drained(at))
     }
 
     fn commit(&mut self, done: u64) {

@@ -1,0 +1,127 @@
+//! Translation: TLBs, the filter in front of that of data, and walks through the data cache.
+
+use super::{FILTER_PAGES, Hierarchy, NONE, REMEMBERED, cycles};
+use crate::counts::Place as Structure;
+use crate::step::{Target, Walker};
+use crate::tlb::{Context, Walk};
+
+impl Hierarchy {
+    /// Translates a data access: the cycles of the walk.
+    pub(super) fn translate(
+        &mut self,
+        va: u64,
+        (context, mark): (Context, u64),
+        walker: &mut dyn Walker,
+    ) -> u32 {
+        if !context.translates() || self.has_page(va ^ mark) {
+            return 0;
+        }
+        let marked = (va ^ mark) >> 12;
+        let mut cycles = 0;
+        let mut place = self.dtlb.lookup(context, va);
+        if place.is_none() {
+            self.counting.tlb_missed(Structure::Data, context);
+            let (found, bits) = self.find(Target::Data(va), va, context, walker);
+            cycles = found;
+            self.pages.fill((NONE, 0));
+            self.last_place = u32::MAX;
+            place = bits.map(|bits| self.dtlb.fill(context, va, bits));
+        }
+        if let Some(place) = place {
+            self.last_place = place;
+            self.pages[marked as usize % FILTER_PAGES] = (marked, place);
+        }
+        cycles
+    }
+
+    /// Whether the filter knows that the data TLB has this page, which is used then.
+    #[inline]
+    pub(super) fn has_page(&mut self, marked: u64) -> bool {
+        let page = marked >> 12;
+        let (known, place) = self.pages[page as usize % FILTER_PAGES];
+        if known != page {
+            return false;
+        }
+        if place != self.last_place {
+            self.dtlb.touch(place);
+            self.last_place = place;
+        }
+        true
+    }
+
+    /// Finds a translation that the first TLB does not have: the cycles, and the page's size where it is kept.
+    pub(super) fn find(
+        &mut self,
+        target: Target,
+        va: u64,
+        context: Context,
+        walker: &mut dyn Walker,
+    ) -> (u32, Option<u8>) {
+        let params = self.core.translation.shared.as_ref().map(|shared| (shared.hit, shared.miss));
+        let (hit, miss) = params.unwrap_or_default();
+        if let Some(bits) = self.shared.as_ref().and_then(|shared| shared.lookup(context, va)) {
+            self.counting.shared_hit(context);
+            return (cycles(hit).max(1), Some(bits));
+        }
+        if self.shared.is_some() {
+            self.counting.tlb_missed(Structure::Shared, context);
+        }
+        let found = walker.walk(target);
+        let (walked, references) = self.walk(&found);
+        self.counting.walked(context, references, found.failed, walked);
+        let taken = walked + cycles(miss);
+        if !self.is_kept(&found) {
+            return (taken, None);
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.fill(context, va, found.bits);
+        }
+        (taken, Some(found.bits))
+    }
+
+    /// Whether the TLB keeps what a walk found.
+    fn is_kept(&self, found: &Walk) -> bool {
+        found.bits != 0 && (!found.failed || self.core.translation.keeps_faults)
+    }
+
+    /// The cycles of a walk beside waiting for the walker, and how many PTEs it reads through the data cache.
+    fn walk(&mut self, found: &Walk) -> (u32, usize) {
+        let (mut cycles, mut references) = (self.walk, 0);
+        let last = found.reads.len().saturating_sub(1);
+        for (i, &pa) in found.reads.iter().enumerate() {
+            if i != last && self.remembered(pa) {
+                cycles += REMEMBERED;
+                continue;
+            }
+            references += 1;
+            let lookup = self.dcache.access(pa, false);
+            self.counting.pte_read(lookup.hit);
+            cycles += if lookup.hit {
+                self.read
+            } else {
+                self.drop_line(lookup.slot);
+                self.ask(pa, true, lookup.evicted);
+                self.read_miss
+            };
+        }
+        // None at all would be no walk.
+        (cycles.max(1), references)
+    }
+
+    /// Whether the walker knows the PTE of a table at `pa`; it does from now on.
+    fn remembered(&mut self, pa: u64) -> bool {
+        if self.tables.is_empty() {
+            return false;
+        }
+        let known = self.tables.iter().position(|&known| known == pa);
+        self.counting.table(known.is_some());
+        if let Some(slot) = known {
+            self.tables_tree.touch(slot);
+            return true;
+        }
+        let slot = self.tables_tree.victim();
+        self.tables[slot] = pa;
+        self.tables_tree.touch(slot);
+        false
+    }
+}
