@@ -174,6 +174,12 @@ impl Hierarchy {
         self.store_horizon = self.stores.saturating_sub(stores as u64);
     }
 
+    /// Whether the queue of packets was nearly empty when that of the last transfer came.
+    #[inline]
+    pub(crate) fn decoded(&mut self, hungry: bool) {
+        self.predictor.settle(hungry);
+    }
+
     /// An instruction's outcome; `resumes` if it is fetched with all of its packet.
     pub(crate) fn outcome(
         &mut self,

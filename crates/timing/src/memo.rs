@@ -33,6 +33,8 @@ pub(crate) struct Edge {
     pub(crate) store_window: u8,
     /// The next instruction is fetched with all of its packet.
     pub(crate) resumes: bool,
+    /// When the last packet came, the queue was nearly empty.
+    pub(crate) hungry: bool,
 }
 
 /// A block that was gone through. It fills a native cache line.

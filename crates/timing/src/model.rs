@@ -135,6 +135,7 @@ impl Model {
         if let Some(transfer) = self.transfer.take() {
             let (followed, ahead) = self.hierarchy.follow(&transfer, next, walker);
             self.pipeline.follow(followed, ahead);
+            self.hierarchy.decoded(self.pipeline.was_hungry());
         }
     }
 
@@ -213,6 +214,7 @@ impl Model {
                 self.arrive(exit);
             }
             _ => {
+                self.hierarchy.decoded(self.pipeline.was_hungry());
                 self.at = None;
                 self.last = memo::NONE;
                 if self.memo.is_full() {
@@ -261,6 +263,7 @@ impl Model {
         self.at = Some(edge.state);
         self.resumes = edge.resumes;
         self.hierarchy.set_windows(edge.load_window.into(), edge.store_window.into());
+        self.hierarchy.decoded(edge.hungry);
     }
 
     /// A block, without looking anything up.
@@ -271,6 +274,7 @@ impl Model {
         let followed = self.hierarchy.run(block, run, resumes, walker, &mut self.unusual);
         go_through(&mut self.pipeline, block.done(run), &self.unusual);
         self.pipeline.follow(followed, ahead_of(&self.unusual));
+        self.hierarchy.decoded(self.pipeline.was_hungry());
         self.issued = self.pipeline.issued;
     }
 
@@ -308,5 +312,6 @@ fn edge_of(memo: &mut Memo, pipeline: &mut Pipeline) -> Option<Edge> {
         load_window: window(pipeline.load_window()),
         store_window: window(pipeline.store_window()),
         resumes: pipeline.resumes(),
+        hungry: pipeline.was_hungry(),
     })
 }

@@ -13,6 +13,7 @@ use crate::issue::Group;
 use crate::item::Item;
 use crate::outcome::{Fetched, Followed, Outcome};
 use crate::params::{Core, Multiplier};
+use crate::predictor::PredictorParams;
 use crate::stores::{StoreBuffer, Undrained};
 use crate::work::{Unit, Work};
 use std::sync::Arc;
@@ -59,6 +60,10 @@ pub(crate) struct Pipeline {
     /// For each place in the queue, when the packet that was there last began to issue.
     packets: Vec<u64>,
     next_packet: usize,
+    /// When the last packet came, at most one was waiting.
+    hungry: bool,
+    /// That decides what the predictor learns.
+    learns_hungry: bool,
 
     /// The cycle of the last issue.
     pub(crate) issued: u64,
@@ -109,6 +114,8 @@ impl Pipeline {
             resume: Some(BEGIN + 1),
             packets: vec![0; core.fetch.queue],
             next_packet: 0,
+            hungry: true,
+            learns_hungry: matches!(core.predictor, PredictorParams::Buffer { .. }),
             issued: BEGIN,
             group: Group::CLOSED,
             late: 0,
@@ -169,10 +176,14 @@ impl Pipeline {
             visitor.time(fetched, now - LEAD);
             *fetched + 1
         };
-        // The next packets come one a cycle at best, and so do instructions.
-        for (packet, cycle) in self.packets.iter_mut().zip(next - 1..) {
-            visitor.time(packet, cycle);
+        // The next packets come one a cycle at best, and so do instructions; what waits when one comes may be counted.
+        let counts = u64::from(self.learns_hungry);
+        for (packet, cycle) in self.packets.iter_mut().zip(0..) {
+            visitor.time(packet, next - 1 + cycle * (1 - counts));
         }
+        let mut hungry = u64::from(self.hungry);
+        visitor.number(&mut hungry);
+        self.hungry = hungry != 0;
         self.commits.rotate_left(self.next_commit);
         self.next_commit = 0;
         // An instruction a cycle issues at best, or several.
@@ -226,6 +237,11 @@ impl Pipeline {
     /// Whether the next instruction is fetched anew, with all of its packet.
     pub(crate) fn resumes(&self) -> bool {
         self.resume.is_some()
+    }
+
+    /// Whether one packet at most was waiting when the last one came.
+    pub(crate) fn was_hungry(&self) -> bool {
+        self.hungry
     }
 
     /// How many of the last stores a load can still meet on their way, at most.
@@ -362,6 +378,9 @@ impl Pipeline {
             at += self.latency + self.core.fetch.miss + u64::from(packet.beyond);
         }
         self.fetched = at;
+        if self.learns_hungry {
+            self.hungry = self.packets.iter().filter(|&&began| began >= at).count() < 2;
+        }
     }
 
     /// A product or quotient that comes late waits while an instruction that issues at `at` is written.

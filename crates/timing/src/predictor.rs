@@ -4,8 +4,10 @@
 //! what was fetched, targets of indirect ones from a table without tags. *Buffer*: a fully associative
 //! target buffer decides that there is a transfer at all; one-bit directions hashed with the global history.
 
-use crate::tree::PseudoLru;
+mod buffer;
+
 use crate::work::Flow;
+use buffer::Buffer;
 use serde::{Deserialize, Serialize};
 
 /// How prediction is built.
@@ -87,7 +89,7 @@ pub(crate) enum Predictor {
     /// See [`PredictorParams::Counters`].
     Counters(Counters),
     /// See [`PredictorParams::Buffer`].
-    Buffer(Buffer),
+    Buffer(Box<Buffer>),
 }
 
 impl Predictor {
@@ -101,21 +103,7 @@ impl Predictor {
                 returns: vec![None; returns],
             }),
             PredictorParams::Buffer { directions, history, hashed, targets, returns } => {
-                Self::Buffer(Buffer {
-                    directions: vec![false; directions],
-                    history: 0,
-                    history_bits: history,
-                    hashed_bits: hashed,
-                    // Rocket multiplies by sqrt(3)/2 of the history's range and takes the high bits.
-                    factor: (0.866_025_403_784_438_6 * (1u64 << history) as f64) as u64,
-                    entries: vec![None; targets],
-                    found: Box::new([(0, 0); PLACES]),
-                    tree: PseudoLru::new(targets),
-                    returns: vec![0; returns],
-                    top: 0,
-                    depth: 0,
-                    called: None,
-                })
+                Self::Buffer(Box::new(Buffer::new(directions, (history, hashed), targets, returns)))
             }
         }
     }
@@ -132,12 +120,23 @@ impl Predictor {
         }
     }
 
+    /// Whether the queue behind the front-end was nearly empty when the packet of the last transfer came.
+    #[inline]
+    pub(crate) fn settle(&mut self, hungry: bool) {
+        if let Self::Buffer(buffer) = self {
+            buffer.settle(hungry);
+        }
+    }
+
     /// A trap or a return from one.
     pub(crate) fn trapped(&mut self) {
-        if let Self::Counters(counters) = self {
-            counters.counters.fill((false, 2));
-            counters.targets.fill(None);
-            counters.returns.fill(None);
+        match self {
+            Self::Counters(counters) => {
+                counters.counters.fill((false, 2));
+                counters.targets.fill(None);
+                counters.returns.fill(None);
+            }
+            Self::Buffer(buffer) => buffer.went_elsewhere(),
         }
     }
 }
@@ -199,140 +198,6 @@ impl Counters {
         let top = self.returns.first_mut()?.take()?;
         self.returns.rotate_left(1);
         Some(top)
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    packet: u64,
-    target: u64,
-    flow: Flow,
-}
-
-/// Places for packets with the same low bits.
-const PLACES: usize = 256;
-
-fn place_of(packet: u64) -> usize {
-    (packet >> 2) as usize % PLACES
-}
-
-/// A tagged target buffer.
-#[derive(Clone, Debug)]
-pub(crate) struct Buffer {
-    directions: Vec<bool>,
-    history: u64,
-    history_bits: u32,
-    hashed_bits: u32,
-    factor: u64,
-    entries: Vec<Option<Entry>>,
-    /// By the low bits of packets: how many entries there are, and where the last one was found.
-    found: Box<[(u16, u16); PLACES]>,
-    tree: PseudoLru,
-    returns: Vec<u64>,
-    top: usize,
-    depth: usize,
-    /// The packet that is fetched right behind a call that the buffer knew: the call's return address is pushed when it is
-    /// decoded, too late for a return in that packet.
-    called: Option<u64>,
-}
-
-impl Buffer {
-    /// The direction that stands for a packet with a history.
-    fn index(&self, packet: u64) -> usize {
-        let bits = self.directions.len().trailing_zeros();
-        let mask = (1 << self.history_bits) - 1;
-        let hash = ((self.factor * self.history) & mask) >> (self.history_bits - self.hashed_bits);
-        let high = packet >> 2;
-        let address = high & ((1 << bits) - 1) ^ high >> bits & 3;
-        (address ^ hash << (bits - self.hashed_bits)) as usize
-    }
-
-    fn follow(&mut self, transfer: &Transfer, next: u64, taken: bool) -> Guess {
-        let &Transfer { pc, len, flow, target } = transfer;
-        let after = pc.wrapping_add(len);
-        // The packet that holds the last two bytes.
-        let packet = (after.wrapping_sub(2)) & !3;
-        let slot = self.find(packet);
-        let entry = slot.and_then(|slot| self.entries[slot]);
-        let index = self.index(packet);
-        let direction = self.directions[index];
-        let returns_to = (self.depth != 0).then(|| self.returns[self.top]);
-        let before_call = (self.depth > 1).then(|| self.returns[self.below_top()]);
-        let is_too_soon = self.called.take() == Some(packet);
-        let known_early = if is_too_soon { before_call } else { returns_to };
-        // What the buffer alone says, a cycle earlier than decoding.
-        let early = entry.and_then(|entry| match entry.flow {
-            Flow::Branch => direction.then_some(entry.target),
-            Flow::Return => Some(known_early.unwrap_or(entry.target)),
-            _ => Some(entry.target),
-        });
-        let late = match flow {
-            Flow::Branch => direction.then_some(target),
-            Flow::Jump | Flow::Call => Some(target),
-            Flow::Return => returns_to,
-            Flow::Indirect | Flow::IndirectCall => None,
-        };
-        let guess = Guess { next: early.or(late).unwrap_or(after), early: early.is_some() };
-        let wrong = guess.next != next;
-
-        if flow == Flow::Branch {
-            let guessed_taken = early.is_some() || late.is_some();
-            self.directions[index] = taken;
-            self.push_history(if wrong { taken } else { guessed_taken });
-        }
-        match flow {
-            Flow::Call | Flow::IndirectCall => {
-                self.top = (self.top + 1) % self.returns.len();
-                self.returns[self.top] = after;
-                self.depth = (self.depth + 1).min(self.returns.len());
-                self.called = (guess.early && !wrong).then_some(next & !3);
-            }
-            Flow::Return if self.depth != 0 => {
-                self.depth -= 1;
-                self.top = self.below_top();
-            }
-            _ => {}
-        }
-        // It learns what was wrong, and what decoding found that it did not know. A transfer that nothing foresaw
-        // carries no number of an entry; execution reads that as the first one.
-        let learns = wrong && taken || entry.is_none() && late.is_some();
-        if learns {
-            let unforeseen = if late.is_none() && flow == Flow::Branch { Some(0) } else { None };
-            let slot = slot.or(unforeseen).unwrap_or_else(|| self.tree.victim());
-            let old = self.entries[slot].replace(Entry { packet, target: next, flow });
-            if let Some(old) = old {
-                self.found[place_of(old.packet)].0 -= 1;
-            }
-            self.found[place_of(packet)].0 += 1;
-            self.tree.touch(slot);
-        } else if let Some(slot) = slot.filter(|_| early.is_some()) {
-            self.tree.touch(slot);
-        }
-        guess
-    }
-
-    /// Where the entry of a packet is: there is one at most.
-    #[inline]
-    fn find(&mut self, packet: u64) -> Option<usize> {
-        let (count, last) = self.found[place_of(packet)];
-        if count == 0 {
-            return None;
-        }
-        let is_it = |entry: &Option<Entry>| entry.is_some_and(|entry| entry.packet == packet);
-        if self.entries.get(usize::from(last)).is_some_and(is_it) {
-            return Some(last.into());
-        }
-        let slot = self.entries.iter().position(is_it)?;
-        self.found[place_of(packet)].1 = slot as u16;
-        Some(slot)
-    }
-
-    fn below_top(&self) -> usize {
-        (self.top + self.returns.len() - 1) % self.returns.len()
-    }
-
-    fn push_history(&mut self, taken: bool) {
-        self.history = self.history >> 1 | u64::from(taken) << (self.history_bits - 1);
     }
 }
 

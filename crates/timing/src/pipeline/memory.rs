@@ -72,6 +72,8 @@ impl Pipeline {
     fn reissued(&mut self, cycle: u64) {
         if self.core.load.reissues && cycle > self.issued {
             self.issued = cycle;
+            // It was fetched again, and what is behind it.
+            self.fetched = self.fetched.max(cycle);
             self.group.close();
         }
     }

@@ -1,0 +1,488 @@
+//! Prediction as Rocket has it (`BTB.scala`, `Frontend.scala`, `RocketCore.scala`): a tagged target buffer that is asked once for each
+//! packet, when its fetch begins, and what decoding finds in the packet a cycle later.
+//!
+//! A packet has one entry, whatever transfers lie in it, one bit of direction and one place in the history. What decoding changes,
+//! the history and the return stack, a packet does not see that was asked for in the same cycle.
+
+use super::{Guess, Transfer};
+use crate::tree::PseudoLru;
+use crate::work::Flow;
+
+/// Places for packets with the same low bits.
+const PLACES: usize = 256;
+/// Bits of an address that an entry holds itself (`nMatchBits`); the others stand in page registers.
+const MATCH_BITS: u32 = 14;
+/// Page registers (`nPages`).
+const PAGES: usize = 6;
+
+fn place_of(packet: u64) -> usize {
+    (packet >> 2) as usize % PLACES
+}
+
+fn low(address: u64) -> u16 {
+    (address & ((1 << MATCH_BITS) - 1)) as u16
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The low bits of a packet and of a target, and the page registers that have the others.
+    packet: u16,
+    page: u8,
+    target: u16,
+    target_page: u8,
+    flow: Flow,
+    /// In which half of the packet the transfer ends.
+    half: u8,
+}
+
+/// What the buffer says of a packet.
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    slot: usize,
+    target: u64,
+    half: u8,
+    taken: bool,
+}
+
+/// A packet that was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    packet: u64,
+    /// The history then, and the direction that stood for it.
+    history: u64,
+    index: usize,
+    direction: bool,
+    hit: Option<Hit>,
+    /// The history has a place for it.
+    pushed: bool,
+}
+
+/// What is not seen yet when `packet` is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Lag {
+    packet: u64,
+    history: u64,
+    head: Option<u64>,
+}
+
+/// Something to be kept.
+#[derive(Clone, Copy, Debug)]
+struct Lesson {
+    packet: u64,
+    half: u8,
+    flow: Flow,
+    target: u64,
+    /// `None` where no entry is known: the least recently used one.
+    slot: Option<usize>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    directions: Vec<bool>,
+    history: u64,
+    history_bits: u32,
+    hashed_bits: u32,
+    factor: u64,
+    entries: Vec<Option<Entry>>,
+    /// By the low bits of packets: how many entries there are, and where the last one was found.
+    found: Box<[(u16, u16); PLACES]>,
+    tree: PseudoLru,
+    pages: [Option<u64>; PAGES],
+    next_page: usize,
+    returns: Vec<u64>,
+    top: usize,
+    depth: usize,
+    /// Where fetching began last.
+    entered: u64,
+    /// The packet of the last transfer, if it was not left.
+    look: Option<Look>,
+    lag: Option<Lag>,
+    /// What decoding would keep, and what execution does then.
+    open: Option<(Lesson, Option<Lesson>)>,
+}
+
+impl Buffer {
+    /// Empty tables.
+    pub(super) fn new(
+        directions: usize,
+        (history, hashed): (u32, u32),
+        targets: usize,
+        returns: usize,
+    ) -> Self {
+        Self {
+            directions: vec![false; directions],
+            history: 0,
+            history_bits: history,
+            hashed_bits: hashed,
+            // Rocket multiplies by sqrt(3)/2 of the history's range and takes the high bits.
+            factor: (0.866_025_403_784_438_6 * (1u64 << history) as f64) as u64,
+            entries: vec![None; targets],
+            found: Box::new([(0, 0); PLACES]),
+            tree: PseudoLru::new(targets),
+            pages: [None; PAGES],
+            next_page: 0,
+            returns: vec![0; returns],
+            top: 0,
+            depth: 0,
+            entered: 0,
+            look: None,
+            lag: None,
+            open: None,
+        }
+    }
+
+    /// The direction that stands for a packet with a history.
+    fn index(&self, packet: u64, history: u64) -> usize {
+        let bits = self.directions.len().trailing_zeros();
+        let mask = (1 << self.history_bits) - 1;
+        let hash = ((self.factor * history) & mask) >> (self.history_bits - self.hashed_bits);
+        let high = packet >> 2;
+        let address = high & ((1 << bits) - 1) ^ high >> bits & 3;
+        (address ^ hash << (bits - self.hashed_bits)) as usize
+    }
+
+    /// See [`super::Predictor::follow`].
+    pub(super) fn follow(&mut self, transfer: &Transfer, next: u64, taken: bool) -> Guess {
+        self.settle(true);
+        let &Transfer { pc, len, flow, target } = transfer;
+        let after = pc.wrapping_add(len);
+        // It belongs to the packet that holds its last two bytes.
+        let last = after.wrapping_sub(2);
+        let (packet, half) = (last & !3, (last >> 1 & 1) as u8);
+        let mut look = match self.look.take() {
+            Some(look) if look.packet == packet => look,
+            _ => self.look_up(packet),
+        };
+        let known = look.hit.filter(|hit| hit.taken);
+        let early = known.filter(|hit| hit.half == half).map(|hit| hit.target);
+        let late = match flow {
+            _ if known.is_some() => None,
+            Flow::Branch => look.direction.then_some(target),
+            Flow::Jump | Flow::Call => Some(target),
+            Flow::Return => self.head(),
+            Flow::Indirect | Flow::IndirectCall => None,
+        };
+        let guess = Guess { next: early.or(late).unwrap_or(after), early: early.is_some() };
+        let wrong = guess.next != next;
+        let unchanged = Lag {
+            packet: if taken { next & !3 } else { packet + 4 },
+            history: self.history,
+            head: self.head(),
+        };
+        if flow == Flow::Branch {
+            self.directions[look.index] = taken;
+            if !look.pushed {
+                self.history = self.pushed(self.history, look.direction);
+                look.pushed = true;
+            }
+        }
+        if wrong {
+            let branch = flow == Flow::Branch;
+            self.history = if branch { self.pushed(look.history, taken) } else { look.history };
+        }
+        match flow {
+            Flow::Call | Flow::IndirectCall => {
+                self.top = (self.top + 1) % self.returns.len();
+                self.returns[self.top] = after;
+                self.depth = (self.depth + 1).min(self.returns.len());
+            }
+            Flow::Return if self.depth != 0 => {
+                self.depth -= 1;
+                self.top = (self.top + self.returns.len() - 1) % self.returns.len();
+            }
+            _ => {}
+        }
+        // A redirection that decoding finds, or execution, takes long enough for what changed to be seen.
+        self.lag = (!wrong && (early.is_some() || !taken)).then_some(unchanged);
+        self.look = (!wrong && !taken).then_some(look);
+        if wrong || taken {
+            self.entered = next;
+        }
+        self.learn(
+            Lesson { packet, half, flow, target: next, slot: None },
+            &look,
+            (late, wrong && taken),
+        );
+        guess
+    }
+
+    /// The buffer is asked for a packet.
+    fn look_up(&mut self, packet: u64) -> Look {
+        let lag = self.lag.take().filter(|lag| lag.packet == packet);
+        let (history, head) =
+            lag.map_or((self.history, self.head()), |lag| (lag.history, lag.head));
+        let index = self.index(packet, history);
+        let direction = self.directions[index];
+        // It is asked with the very address at which fetching began, and knows packets alone.
+        let inside = self.entered & 2 != 0 && self.entered & !3 == packet;
+        let found = if inside { None } else { self.find(packet) };
+        let hit = found.and_then(|(slot, entry)| {
+            let page = self.pages[usize::from(entry.target_page)]?;
+            let taken = entry.flow != Flow::Branch || direction;
+            let target = page << MATCH_BITS | u64::from(entry.target);
+            let target = if entry.flow == Flow::Return { head.unwrap_or(target) } else { target };
+            if taken {
+                self.tree.touch(slot);
+            }
+            Some(Hit { slot, target, half: entry.half, taken })
+        });
+        Look { packet, history, index, direction, hit, pushed: false }
+    }
+
+    /// Keeps what decoding (`late`) or execution found of a packet that was not known.
+    fn learn(&mut self, lesson: Lesson, look: &Look, (late, executed): (Option<u64>, bool)) {
+        let decoded = late.filter(|_| look.hit.is_none());
+        if decoded.is_none() && !executed {
+            return;
+        }
+        let slot = match look.hit {
+            Some(hit) if hit.taken => Some(hit.slot),
+            // What decoding takes for a jump carries no number of an entry; what nothing foresaw carries that of its packet, or 0.
+            _ if late.is_some() || lesson.flow != Flow::Branch => None,
+            hit => Some(hit.map_or(0, |hit| hit.slot)),
+        };
+        let executed = executed.then_some(Lesson { slot, ..lesson });
+        match (decoded, executed) {
+            (Some(target), executed) => self.open = Some((Lesson { target, ..lesson }, executed)),
+            (None, Some(lesson)) => self.keep(&lesson),
+            (None, None) => {}
+        }
+    }
+
+    /// What decoding found is kept only while the queue is nearly empty (`fetch_bubble_likely`).
+    #[inline]
+    pub(super) fn settle(&mut self, hungry: bool) {
+        if let Some((decoded, executed)) = self.open.take() {
+            self.close(hungry.then_some(decoded), executed);
+        }
+    }
+
+    #[cold]
+    fn close(&mut self, decoded: Option<Lesson>, executed: Option<Lesson>) {
+        for lesson in [decoded, executed].into_iter().flatten() {
+            self.keep(&lesson);
+        }
+    }
+
+    fn keep(&mut self, lesson: &Lesson) {
+        let slot = lesson.slot.unwrap_or_else(|| self.tree.victim());
+        let (page, target_page) =
+            self.turn_pages(lesson.packet >> MATCH_BITS, lesson.target >> MATCH_BITS);
+        let entry = Entry {
+            packet: low(lesson.packet),
+            page,
+            target: low(lesson.target),
+            target_page,
+            flow: lesson.flow,
+            half: lesson.half,
+        };
+        self.drop_entry(slot);
+        self.entries[slot] = Some(entry);
+        self.found[place_of(lesson.packet)].0 += 1;
+        self.tree.touch(slot);
+    }
+
+    fn drop_entry(&mut self, slot: usize) {
+        if let Some(old) = self.entries[slot].take() {
+            self.found[place_of(old.packet.into())].0 -= 1;
+        }
+    }
+
+    /// The registers for the pages of a packet and of its target. What else refers to a register goes with it.
+    fn turn_pages(&mut self, page: u64, target: u64) -> (u8, u8) {
+        let register = |pages: &[Option<u64>; PAGES], page| {
+            pages.iter().position(|&known| known == Some(page))
+        };
+        let (known, target_known) = (register(&self.pages, page), register(&self.pages, target));
+        let at = known.unwrap_or_else(|| match target_known {
+            Some(target) => (target + 1) % PAGES,
+            None => self.next_page,
+        });
+        let target_at = target_known.unwrap_or(if page == target { at } else { (at + 1) % PAGES });
+        let (new, target_new) = (known.is_none(), page != target && target_known.is_none());
+        if new || target_new {
+            let next = self.next_page + 1 + usize::from(new && target_new);
+            self.next_page = if next >= PAGES { next & 1 } else { next };
+        }
+        if new {
+            self.pages[at] = Some(page);
+        }
+        if target_new {
+            self.pages[target_at] = Some(target);
+        }
+        (at as u8, target_at as u8)
+    }
+
+    /// The entry of a packet, and where it is. Where there are two with the packet's low bits, both go after this.
+    #[inline]
+    fn find(&mut self, packet: u64) -> Option<(usize, Entry)> {
+        let (count, last) = self.found[place_of(packet)];
+        if count == 0 {
+            return None;
+        }
+        let is_it = |entry: &Option<Entry>| entry.is_some_and(|entry| entry.packet == low(packet));
+        let slot = match usize::from(last) {
+            last if count == 1 && self.entries.get(last).is_some_and(is_it) => last,
+            _ => self.entries.iter().position(is_it)?,
+        };
+        self.found[place_of(packet)].1 = slot as u16;
+        let mut entry = self.entries[slot]?;
+        if count > 1 {
+            for other in slot + 1..self.entries.len() {
+                if let Some(twin) = self.entries[other].filter(|twin| twin.packet == entry.packet) {
+                    // What both say comes out on the same wires.
+                    entry.target |= twin.target;
+                    self.drop_entry(other);
+                    self.drop_entry(slot);
+                }
+            }
+        }
+        (self.pages[usize::from(entry.page)] == Some(packet >> MATCH_BITS)).then_some((slot, entry))
+    }
+
+    /// The top of the return stack.
+    fn head(&self) -> Option<u64> {
+        (self.depth != 0).then(|| self.returns[self.top])
+    }
+
+    fn pushed(&self, history: u64, taken: bool) -> u64 {
+        history >> 1 | u64::from(taken) << (self.history_bits - 1)
+    }
+
+    /// Fetching begins somewhere without a transfer.
+    pub(super) fn went_elsewhere(&mut self) {
+        self.settle(true);
+        (self.look, self.lag, self.entered) = (None, None, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Expected values are what BTB.scala, Frontend.scala and RocketCore.scala come to by hand for the parameters of `rocket`.
+
+    fn buffer() -> Buffer {
+        Buffer::new(512, (8, 3), 28, 6)
+    }
+
+    fn jump(pc: u64, target: u64) -> Transfer {
+        Transfer { pc, len: 4, flow: Flow::Jump, target }
+    }
+
+    /// It is followed where it goes, and the queue was nearly empty or not.
+    fn takes(buffer: &mut Buffer, transfer: &Transfer, hungry: bool) -> Guess {
+        let guess = buffer.follow(transfer, transfer.target, true);
+        buffer.settle(hungry);
+        guess
+    }
+
+    #[test]
+    fn a_jump_that_decoding_found_is_kept_only_while_the_queue_is_nearly_empty() {
+        let (mut buffer, jump) = (buffer(), jump(0x1000, 0x2000));
+        assert!(!takes(&mut buffer, &jump, false).early);
+        assert!(!takes(&mut buffer, &jump, true).early);
+        assert!(takes(&mut buffer, &jump, false).early);
+    }
+
+    #[test]
+    fn a_packet_is_known_only_to_fetches_that_begin_with_it() {
+        let mut buffer = buffer();
+        let inside = Transfer { pc: 0x1002, len: 2, flow: Flow::Jump, target: 0x2000 };
+        let (at_packet, at_jump) = (jump(0x3000, 0x1000), jump(0x3000, 0x1002));
+        for _ in 0..2 {
+            takes(&mut buffer, &at_packet, true);
+            takes(&mut buffer, &inside, true);
+        }
+        takes(&mut buffer, &at_packet, true);
+        assert!(takes(&mut buffer, &inside, true).early);
+        buffer.follow(&at_jump, 0x1002, true);
+        assert!(!takes(&mut buffer, &inside, true).early);
+    }
+
+    #[test]
+    fn branches_of_one_packet_share_its_direction_and_its_place_in_the_history() {
+        let mut buffer = buffer();
+        let first = Transfer { pc: 0x1000, len: 2, flow: Flow::Branch, target: 0x1100 };
+        let second = Transfer { pc: 0x1002, len: 2, flow: Flow::Branch, target: 0x1100 };
+        buffer.follow(&first, 0x1002, false);
+        // Not foreseen: the history takes this outcome in the place of the packet's.
+        assert_ne!(buffer.follow(&second, 0x1100, true).next, 0x1100);
+        assert_eq!(buffer.history, 0x80);
+        let index = buffer.index(0x1000, 0);
+        assert!(buffer.directions[index]);
+        // The same history again: the entry is about the second one.
+        buffer.history = 0;
+        assert_eq!(buffer.follow(&first, 0x1002, false), Guess { next: 0x1002, early: false });
+        // The first wrote that bit, but the packet was asked for before that.
+        assert_eq!(buffer.follow(&second, 0x1100, true), Guess { next: 0x1100, early: true });
+        assert_eq!(buffer.history, 0x80);
+    }
+
+    #[test]
+    fn a_packet_behind_an_early_one_does_not_see_its_outcome_yet() {
+        let mut buffer = buffer();
+        let around = Transfer { pc: 0x1002, len: 2, flow: Flow::Branch, target: 0x1000 };
+        // Wrong, and then late, with the histories that are there: 0, 0x80, 0xc0, ... each has its own bit.
+        let mut wrong = 0;
+        for _ in 0..9 {
+            wrong += usize::from(buffer.follow(&around, 0x1000, true).next != 0x1000);
+        }
+        assert!(wrong > 1);
+        buffer.history = 0xf0;
+        let index = buffer.index(0x1000, 0xf0);
+        buffer.directions[index] = true;
+        (buffer.look, buffer.lag) = (None, None);
+        assert!(buffer.follow(&around, 0x1000, true).early);
+        let look = buffer.look_up(0x1000);
+        assert_eq!((look.history, buffer.history), (0xf0, 0xf8));
+    }
+
+    #[test]
+    fn a_call_is_not_on_the_stack_for_a_return_in_the_packet_behind() {
+        let mut buffer = buffer();
+        let call = Transfer { pc: 0x1000, len: 4, flow: Flow::Call, target: 0x2000 };
+        let ret = Transfer { pc: 0x2000, len: 4, flow: Flow::Return, target: 0 };
+        for _ in 0..2 {
+            takes(&mut buffer, &call, true);
+            buffer.follow(&ret, 0x1004, true);
+            buffer.settle(true);
+        }
+        takes(&mut buffer, &call, true);
+        // The stack is empty, and the entry's own target stands: that of the last time.
+        assert_eq!(buffer.follow(&ret, 0x1004, true), Guess { next: 0x1004, early: true });
+        let elsewhere = Transfer { pc: 0x1100, ..call };
+        takes(&mut buffer, &elsewhere, true);
+        buffer.follow(&ret, 0x1104, true);
+        takes(&mut buffer, &elsewhere, true);
+        assert_eq!(buffer.follow(&ret, 0x1104, true), Guess { next: 0x1004, early: true });
+    }
+
+    #[test]
+    fn the_seventh_page_takes_the_register_of_the_first() {
+        let mut buffer = buffer();
+        let within =
+            |page: u64| jump((page << MATCH_BITS) + page * 8, (page << MATCH_BITS) + 0x100);
+        for page in 1..=6 {
+            takes(&mut buffer, &within(page), true);
+        }
+        assert!(takes(&mut buffer, &within(1), true).early);
+        takes(&mut buffer, &within(7), true);
+        assert!(!takes(&mut buffer, &within(1), false).early);
+        assert!(takes(&mut buffer, &within(2), true).early);
+    }
+
+    #[test]
+    fn packets_with_the_same_low_bits_put_each_other_out() {
+        let mut buffer = buffer();
+        let within = |page: u64| jump(page << MATCH_BITS, (page << MATCH_BITS) + 0x100);
+        for page in [1, 2] {
+            assert!(!takes(&mut buffer, &within(page), true).early);
+        }
+        // Both match the low bits, and go.
+        takes(&mut buffer, &within(1), false);
+        assert!(!takes(&mut buffer, &within(1), false).early);
+        assert!(!takes(&mut buffer, &within(2), false).early);
+    }
+}
