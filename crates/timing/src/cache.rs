@@ -171,6 +171,15 @@ impl Cache {
         Some(slot)
     }
 
+    /// Gives up all lines of the set that `pa` belongs to: says where they were.
+    pub(crate) fn clear_set(&mut self, pa: u64) -> std::ops::Range<usize> {
+        let ways = self.ways(pa);
+        self.lines[ways.clone()].fill(0);
+        self.dirty[ways.clone()].fill(false);
+        self.age += 1;
+        ways
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.lines.fill(0);

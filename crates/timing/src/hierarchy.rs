@@ -265,7 +265,7 @@ impl Hierarchy {
                     _ => self.store_data(marked, pa),
                 };
             }
-            _ => {}
+            _ => self.lose_set(pa),
         }
         outcome
     }

@@ -52,8 +52,8 @@ impl Item {
                 Multiplier::Iterative { .. } => Operands::Integer,
             },
             Unit::Div { .. } => Operands::Integer,
-            Unit::FpDivide { double } | Unit::FpRoot { double }
-                if core.float.bitwise || core.float.divide_exact[usize::from(double)] != 0 =>
+            Unit::FpDivide { .. } | Unit::FpRoot { .. }
+                if core.float.bitwise || core.float.divider.is_some() =>
             {
                 Operands::Float
             }

@@ -3,6 +3,7 @@
 
 use crate::architecture::{self, Architecture};
 use crate::cache::Geometry;
+use crate::divider::FloatDivider;
 use crate::issue::Issue;
 use crate::outer::{Banks, Outer, SecondCache};
 use crate::predictor::PredictorParams;
@@ -108,6 +109,9 @@ pub struct Fetch {
 pub struct Integer {
     /// Instructions that may be issued and not committed.
     pub window: usize,
+    /// Cycles from when a result is there until its place among them can be taken.
+    #[serde(default)]
+    pub retire: u64,
     /// Whether an instruction waits for an earlier one that writes the same register.
     #[serde(default)]
     pub orders_writes: bool,
@@ -161,6 +165,9 @@ pub enum Divider {
         overhead: u64,
         /// Cycles of a division that ends at once.
         trivial: u64,
+        /// Cycles before those are over that the quotient is there.
+        #[serde(default)]
+        early: u64,
     },
     /// Skips leading zeros of the quotient by the difference of the operands' highest bits, modulo 64; negative
     /// operands and results cost a cycle each; a zero divisor runs through.
@@ -185,10 +192,10 @@ pub struct Float {
     pub fused_extra: u64,
     /// Quotient, one at a time.
     pub divide: [u64; 2],
-    /// Bits of a digit where divisions and roots end with the digit that leaves nothing, and at once for zeros, infinities and NaNs; 0
-    /// where they do not.
+    /// The unit that makes quotients and roots, where it ends early and is not all that keeps the next one back; `divide` and `root`
+    /// are until the next one can begin then.
     #[serde(default)]
-    pub divide_exact: [u64; 2],
+    pub divider: Option<FloatDivider>,
     /// Square root, one at a time.
     pub root: [u64; 2],
     /// Signs, minimum, maximum.
@@ -254,6 +261,10 @@ pub struct Load {
     pub busy: u64,
     /// Loads that wait behind a miss without holding up issue.
     pub queue: usize,
+    /// Whether loads and stores begin in order, one a cycle, out of a queue that takes an instruction into an empty place, and one
+    /// more that issues right behind it.
+    #[serde(default)]
+    pub in_order: bool,
     /// A miss that has a changed line written back first takes so much longer.
     #[serde(default)]
     pub write_back: u64,
@@ -281,6 +292,9 @@ pub struct Atomic {
     pub store_conditional: u64,
     /// They are made by the memory: its latency counts too, and earlier stores are written out first.
     pub in_memory: bool,
+    /// Whether those that the memory makes have the data cache give up all lines of the set in which theirs would be.
+    #[serde(default)]
+    pub clears_set: bool,
 }
 
 /// CSRs, fences and traps: cycles from issue to that of the next instruction.
@@ -291,6 +305,9 @@ pub struct System {
     pub csr: u64,
     /// A CSR's value, to a dependent instruction.
     pub csr_result: u64,
+    /// Whether an access issues before what precedes it has committed, and waits for that in a buffer.
+    #[serde(default)]
+    pub csr_buffer: bool,
     /// A CSR write that flushes the pipeline, and FENCE.I.
     pub csr_flush: u64,
     /// The CSRs whose write flushes.
@@ -310,6 +327,9 @@ pub struct System {
     pub walker_busy: u64,
     /// A trap: from the issue of what trapped to that of the handler.
     pub trap: u64,
+    /// Whether an instruction that traps is alone in the cycle in which it would commit, and an interrupt takes the place of one.
+    #[serde(default)]
+    pub trap_alone: bool,
     /// More for one that a memory access raises.
     pub access_trap: u64,
     /// MRET and SRET.
@@ -454,11 +474,13 @@ impl Core {
             (
                 "store",
                 self.store.is_none_or(|store| {
-                    (1..=64).contains(&store.queue)
+                    (1..=64).contains(&store.speculative)
+                        && (1..=64).contains(&store.committed)
                         && (1..=64).contains(&store.words)
                         && (1..=64).contains(&store.outstanding)
                 }),
             ),
+            ("float.divider", self.float.divider.is_none_or(|divider| divider.is_sound())),
             ("issue.pipes", self.issue.as_ref().is_none_or(Issue::is_sound)),
             (
                 "integer.divider.bits",

@@ -5,17 +5,20 @@
 //! its state and of what it is told, which is why it can be remembered ([`crate::memo`]). Wrong paths are not followed.
 
 mod memory;
+mod order;
 mod several;
 
 use crate::counts::Held;
+use crate::divider::Divisions;
 use crate::float::Port;
 use crate::issue::Group;
 use crate::item::Item;
 use crate::outcome::{Fetched, Followed, Outcome};
-use crate::params::{Core, Multiplier};
+use crate::params::{Core, Divider, Multiplier};
 use crate::predictor::PredictorParams;
 use crate::stores::{StoreBuffer, Undrained};
 use crate::work::{Unit, Work};
+use order::InOrder;
 use std::sync::Arc;
 
 /// Why the program was interrupted.
@@ -77,12 +80,15 @@ pub(crate) struct Pipeline {
     commits: Vec<u64>,
     next_commit: usize,
     last_commit: u64,
+    /// When everything before the last instruction had committed. It matters to nothing but what becomes of that one.
+    committed_before: u64,
     arithmetic_free: u64,
     csr_free: u64,
     divider_free: u64,
     multiplier_free: u64,
     float_free: u64,
     float_port: Port,
+    divisions: Divisions,
     /// Where products and quotients are written late: when the last one is, and where to.
     written_late: u64,
     late_target: u64,
@@ -93,6 +99,7 @@ pub(crate) struct Pipeline {
     walker_free: u64,
     /// When the next access can be translated.
     translator_free: u64,
+    accesses: InOrder,
     /// When each of the last loads began.
     loads: Vec<u64>,
     next_load: usize,
@@ -123,12 +130,14 @@ impl Pipeline {
             commits: vec![0; core.integer.window],
             next_commit: 0,
             last_commit: 0,
+            committed_before: 0,
             arithmetic_free: 0,
             csr_free: 0,
             divider_free: 0,
             multiplier_free: 0,
             float_free: 0,
             float_port: Port::default(),
+            divisions: Divisions::default(),
             written_late: 0,
             late_target: 0,
             accessed: 0,
@@ -136,6 +145,7 @@ impl Pipeline {
             cache_free: 0,
             walker_free: 0,
             translator_free: 0,
+            accesses: InOrder::default(),
             loads: vec![0; core.load.queue],
             next_load: 0,
             undrained: Undrained::default(),
@@ -187,8 +197,9 @@ impl Pipeline {
         self.commits.rotate_left(self.next_commit);
         self.next_commit = 0;
         // An instruction a cycle issues at best, or several.
+        let retire = self.core.integer.retire;
         for (commit, cycle) in self.commits.iter_mut().zip(0..) {
-            visitor.time(commit, soon + cycle * (1 - several));
+            visitor.time(commit, (soon + cycle * (1 - several)).saturating_sub(retire));
         }
         visitor.time(&mut self.last_commit, now);
         for time in ready.iter_mut() {
@@ -213,6 +224,12 @@ impl Pipeline {
         }
         if self.core.float.port.is_some() {
             self.float_port.visit(now, visitor);
+        }
+        if self.core.float.divider.is_some() {
+            self.divisions.visit(now, visitor);
+        }
+        if self.core.load.in_order {
+            self.accesses.visit(now, visitor);
         }
         if self.core.integer.completes_late {
             // What issues next is written after that.
@@ -275,10 +292,11 @@ impl Pipeline {
         let begins = self.fetch(item, outcome);
         let together = self.core.issue.is_some() && self.group.takes(work, item.pipes);
         let mut at = self.fetched.max(self.issued + u64::from(!together) + joining);
-        at = at.max(self.commits[self.next_commit]);
+        at = at.max(self.commits[self.next_commit] + self.core.integer.retire);
         at = at.max(self.operands(item));
         at = at.max(self.unit_free(item));
-        if executes_at_commit(work.unit) && !self.core.integer.completes_late {
+        let waits = executes_at_commit(work.unit) && !self.is_buffered(work.unit);
+        if waits && !self.core.integer.completes_late {
             at = at.max(self.last_commit);
         }
         if let Some(port) = &self.core.float.port {
@@ -329,12 +347,24 @@ impl Pipeline {
         if asked < cycle { asked + self.latency + self.core.fetch.miss } else { 0 }
     }
 
+    /// When the trap is known: the last instruction would commit, or the interrupt takes the place of the next one.
+    fn raises(&self, trap: Trap) -> u64 {
+        if self.core.integer.completes_late {
+            return self.issued;
+        }
+        let raised = self.issued.max(self.last_commit);
+        match trap {
+            _ if !self.core.system.trap_alone => raised,
+            Trap::Interrupt => raised + 2,
+            Trap::Access | Trap::Other => raised.max(self.committed_before + 2),
+        }
+    }
+
     /// The last instruction did not retire but trapped, or an interrupt came before the next one.
     pub(crate) fn trap(&mut self, trap: Trap) {
         let system = &self.core.system;
         let extra = if trap == Trap::Access { system.access_trap } else { 0 };
-        let late = self.core.integer.completes_late;
-        let raised = if late { self.issued } else { self.issued.max(self.last_commit) };
+        let raised = self.raises(trap);
         let cycle = raised + system.trap + extra;
         self.group.close();
         // Time passes in any case.
@@ -399,13 +429,16 @@ impl Pipeline {
     }
 
     /// The cycle from which the unit takes the instruction.
-    fn unit_free(&mut self, item: &Item) -> u64 {
+    fn unit_free(&self, item: &Item) -> u64 {
         match item.work.unit {
             Unit::Alu | Unit::Branch => self.arithmetic_free,
             Unit::Mul { .. } | Unit::MulHigh => self.multiplier_free.max(self.divider_block()),
             Unit::Div { .. } => self.divider_free.max(self.multiplier_free),
             Unit::CsrRead(_) | Unit::CsrWrite(_) => self.csr_free.max(self.arithmetic_free),
-            Unit::FpDivide { .. } | Unit::FpRoot { .. } => self.float_free,
+            Unit::FpDivide { .. } | Unit::FpRoot { .. } => self.float_free.max(self.divisions.held),
+            Unit::Load | Unit::LoadNarrow | Unit::Store if self.core.load.in_order => {
+                self.accesses.issues(self.soonest())
+            }
             Unit::Load | Unit::LoadNarrow => {
                 self.loads[self.next_load].max(self.cache_block()).max(self.access_free)
             }
@@ -413,14 +446,11 @@ impl Pipeline {
                 let [_, release] = item.work.ordered;
                 self.access_free.max(if release { self.ordered() } else { 0 })
             }
-            Unit::Store => {
-                let now = self.soonest();
-                let room = self.stores.as_mut().map_or(0, |stores| stores.room(now));
-                room.max(self.cache_block()).max(self.access_free)
-            }
+            Unit::Store => self.cache_block().max(self.access_free),
             Unit::Fence | Unit::FenceTranslation | Unit::FenceI | Unit::TrapReturn | Unit::Wait => {
                 self.csr_free
             }
+            _ if item.work.is_float() => self.divisions.held,
             _ => 0,
         }
     }
@@ -455,12 +485,15 @@ impl Pipeline {
             Unit::Alu | Unit::Branch => at + 1 + self.late,
             Unit::Mul { .. } | Unit::MulHigh => self.multiply(item.work.unit, outcome, at),
             Unit::Div { .. } => {
-                let done = at + u64::from(outcome.operand);
-                self.divider_free = done;
+                let free = at + u64::from(outcome.operand);
+                self.divider_free = free;
                 if self.core.integer.divide_blocks {
-                    self.arithmetic_free = self.arithmetic_free.max(done);
+                    self.arithmetic_free = self.arithmetic_free.max(free);
                 }
-                done
+                match self.core.integer.divider {
+                    Divider::Aligning { early, .. } => free.saturating_sub(early).max(at + 1),
+                    Divider::Skipping { .. } => free,
+                }
             }
             Unit::FpArithmetic { double } => {
                 let fused = if item.work.sources[2] != 0 { float.fused_extra } else { 0 };
@@ -469,12 +502,12 @@ impl Pipeline {
             Unit::FpDivide { double } => {
                 let full = float.divide[usize::from(double)];
                 let spared = u64::from(outcome.operand).min(full.saturating_sub(1));
-                self.divides(at + full - spared)
+                self.divides(at, full - spared)
             }
             Unit::FpRoot { double } => {
                 let full = float.root[usize::from(double)];
                 let spared = u64::from(outcome.operand).min(full.saturating_sub(1));
-                self.divides(at + full - spared)
+                self.divides(at, full - spared)
             }
             Unit::FpSelect { .. } => at + float.select,
             Unit::FpCompare => at + float.compare,
@@ -490,6 +523,7 @@ impl Pipeline {
             }
             Unit::CsrRead(_) | Unit::CsrWrite(_) => {
                 let system = &self.core.system;
+                let at = if system.csr_buffer { at.max(self.last_commit) } else { at };
                 let done = at + system.csr_result;
                 if item.refetches {
                     let cycle = at + system.csr_flush;
@@ -500,7 +534,7 @@ impl Pipeline {
                         self.arithmetic_free = self.arithmetic_free.max(at + system.csr);
                     }
                 }
-                return (done, at);
+                return (done, at + u64::from(self.core.system.csr_buffer));
             }
             Unit::Fence if self.core.system.fence_access != 0 => {
                 self.order();
@@ -535,12 +569,16 @@ impl Pipeline {
         (done, done)
     }
 
-    /// An FP division ends: where a port refuses others, that is all that keeps them back.
-    fn divides(&mut self, done: u64) -> u64 {
-        if self.core.float.port.is_none() {
-            self.float_free = done;
+    /// An FP division issues at `at` and takes so many cycles: says when its result is there.
+    fn divides(&mut self, at: u64, cycles: u64) -> u64 {
+        if let Some(divider) = self.core.float.divider {
+            return self.divisions.issue(at, cycles) + divider.result;
         }
-        done
+        // Where a port refuses others, that is all that keeps them back.
+        if self.core.float.port.is_none() {
+            self.float_free = at + cycles;
+        }
+        at + cycles
     }
 
     fn multiply(&mut self, unit: Unit, outcome: &Outcome, at: u64) -> u64 {
@@ -560,7 +598,13 @@ impl Pipeline {
         }
     }
 
+    /// Whether an instruction issues before what precedes it has committed, though it executes then.
+    fn is_buffered(&self, unit: Unit) -> bool {
+        self.core.system.csr_buffer && matches!(unit, Unit::CsrRead(_) | Unit::CsrWrite(_))
+    }
+
     fn commit(&mut self, done: u64) {
+        self.committed_before = self.last_commit;
         self.last_commit = self.last_commit.max(done);
         self.commits[self.next_commit] = self.last_commit;
         self.next_commit = following(self.next_commit, self.commits.len());

@@ -9,9 +9,11 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreParams {
-    /// Stores that are issued and have not reached the write buffer.
-    pub queue: usize,
-    /// Cycles from issue until a store is in the write buffer, where it finds room.
+    /// Stores that were made and have not committed.
+    pub speculative: usize,
+    /// Stores that have committed and not reached the write buffer.
+    pub committed: usize,
+    /// Cycles from issue until a store is in the write buffer, where nothing is in its way.
     pub latency: u64,
     /// Words of 8 bytes in the write buffer.
     pub words: usize,
@@ -20,6 +22,9 @@ pub struct StoreParams {
     /// Cycles of a write beyond the memory's latency.
     pub overhead: u64,
 }
+
+/// Cycles from issue until a store is written back, and commits in the next.
+const COMMIT: u64 = 2;
 
 #[derive(Clone, Copy, Debug)]
 struct Word {
@@ -37,8 +42,10 @@ pub(crate) struct StoreBuffer {
     round_trip: u64,
     /// How many stores there were.
     count: u64,
-    /// When each store in the queue leaves it.
+    /// When each store in the queues leaves them for the buffer.
     queue: VecDeque<u64>,
+    /// When each of the last stores commits, the oldest first.
+    commits: VecDeque<u64>,
     words: Vec<Word>,
     /// When each of the writers is free again.
     writers: Vec<u64>,
@@ -55,6 +62,7 @@ impl StoreBuffer {
             round_trip: memory_latency + params.overhead,
             count: 0,
             queue: VecDeque::new(),
+            commits: std::iter::repeat_n(0, params.speculative).collect(),
             words: Vec::new(),
             writers: vec![0; params.outstanding.max(1)],
             last_drain: 0,
@@ -76,6 +84,9 @@ impl StoreBuffer {
         self.queue.resize(queued as usize, 0);
         for leaves in &mut self.queue {
             visitor.time(leaves, soon);
+        }
+        for commits in &mut self.commits {
+            visitor.time(commits, soon);
         }
         let mut held = self.words.len() as u64;
         visitor.number(&mut held);
@@ -114,37 +125,41 @@ impl StoreBuffer {
         if count >= self.params.outstanding { first } else { now }
     }
 
-    /// The first cycle, from `now` on, at which a store can issue.
+    /// The first cycle in which a store that could be made at `now` is: one that finds no place waits for it, and a cycle longer.
     pub(crate) fn room(&mut self, now: u64) -> u64 {
         self.forget(now);
-        if self.queue.len() < self.params.queue {
-            return now;
+        match self.commits.front() {
+            Some(&commits) if commits > now => commits + 1,
+            _ => now,
         }
-        self.queue.front().map_or(now, |&leaves| leaves.max(now))
     }
 
-    /// A store issues at `now`; so many stores ago one was to the same word, 0 for none.
-    pub(crate) fn store(&mut self, behind: u16, now: u64) {
-        let at = (now + self.params.latency).max(self.last_drain + 1);
+    /// A store is made at `now`, and nothing else commits after `last_commit`; so many stores ago one was to the same word, 0 for none.
+    /// Says when it commits.
+    pub(crate) fn store(&mut self, behind: u16, now: u64, last_commit: u64) -> u64 {
+        // One at a time commits, if there is a place behind.
+        let mut commits = (now + COMMIT).max(last_commit + 1);
+        let before = self.queue.len().checked_sub(self.params.committed);
+        if let Some(&leaves) = before.and_then(|i| self.queue.get(i)) {
+            commits = commits.max(leaves - 1);
+        }
+        self.commits.pop_front();
+        self.commits.push_back(commits);
+        let at = (commits + self.params.latency.saturating_sub(COMMIT)).max(self.last_drain + 1);
         self.count = self.count.wrapping_add(1);
         let drain = self.enter(behind, at);
         self.last_drain = drain;
         self.queue.push_back(drain);
+        commits
     }
 
     /// The cycle from which a load sees no store in the queue that it could depend on, where so many stores ago one was made to
     /// a word that the queue cannot tell from the load's: it compares page offsets.
     pub(crate) fn clear_of(&self, behind: u16, now: u64) -> u64 {
         let last = self.queue.len().checked_sub(usize::from(behind)).filter(|_| behind != 0);
-        // Those before it leave earlier.
-        last.and_then(|i| self.queue.get(i)).map_or(now, |&leaves| leaves.max(now))
-    }
-
-    /// When a store that issues at `now` commits: it needs a place in the half of the queue behind commit.
-    pub(crate) fn commits(&self, now: u64) -> u64 {
-        let behind = self.params.queue / 2;
-        let before = self.queue.len().checked_sub(behind).and_then(|i| self.queue.get(i));
-        before.map_or(now, |&leaves| leaves.max(now))
+        // Those before it leave earlier. What looks in the cycle before it leaves, when it executes, goes on.
+        let leaves = last.and_then(|i| self.queue.get(i)).copied().unwrap_or(0);
+        if now + 1 < leaves { leaves } else { now }
     }
 
     /// The cycle from which nothing is left to be written.
@@ -254,15 +269,21 @@ pub(crate) fn bytes_of(address: u64, size: u8) -> u8 {
 mod tests {
     use super::*;
 
-    const PARAMS: StoreParams =
-        StoreParams { queue: 8, latency: 4, words: 8, outstanding: 4, overhead: 4 };
+    const PARAMS: StoreParams = StoreParams {
+        speculative: 4,
+        committed: 4,
+        latency: 4,
+        words: 8,
+        outstanding: 4,
+        overhead: 4,
+    };
 
     /// The cycle at which the last of `count` stores issues, one a cycle at most.
     fn issue(buffer: &mut StoreBuffer, count: u64, behind: u16) -> u64 {
         let mut now = 0;
         for _ in 0..count {
             now = buffer.room(now + 1);
-            buffer.store(behind, now);
+            buffer.store(behind, now, 0);
         }
         now
     }
@@ -288,13 +309,27 @@ mod tests {
     }
 
     #[test]
+    fn a_store_commits_behind_what_precedes_it() {
+        let mut buffer = StoreBuffer::new(PARAMS, 10);
+        // Behind a load that is there at 20: the commit stage takes one store a cycle, at its first port.
+        assert_eq!(buffer.store(0, 5, 20), 21);
+        assert_eq!(buffer.clear_of(1, 6), 23);
+        for now in 6..9 {
+            buffer.store(0, now, 0);
+        }
+        // The first of four has to commit before another one is made.
+        assert_eq!(buffer.room(9), 22);
+        assert_eq!(buffer.room(21), 21);
+    }
+
+    #[test]
     fn a_line_is_not_read_while_all_writers_are_busy() {
         let mut buffer = StoreBuffer::new(PARAMS, 60);
         for now in 0..3 {
-            buffer.store(0, now);
+            buffer.store(0, now, 0);
         }
         assert_eq!(buffer.readable(20), 20);
-        buffer.store(0, 3);
+        buffer.store(0, 3, 0);
         // The first is in the buffer at 4, goes out at 5, and is answered 64 cycles later.
         assert_eq!(buffer.readable(20), 69);
         assert_eq!(buffer.readable(70), 70);
@@ -303,12 +338,14 @@ mod tests {
     #[test]
     fn a_load_waits_for_its_word_and_for_none_other() {
         let mut buffer = StoreBuffer::new(PARAMS, 10);
-        buffer.store(0, 5);
-        buffer.store(0, 6);
+        buffer.store(0, 5, 0);
+        buffer.store(0, 6, 0);
         assert_eq!(buffer.clear_of(2, 6), 9);
         assert_eq!(buffer.clear_of(1, 6), 10);
         assert_eq!(buffer.clear_of(0, 6), 6);
         assert_eq!(buffer.clear_of(3, 6), 6);
+        // It executes when the first one has left the queue.
+        assert_eq!([7, 8].map(|now| buffer.clear_of(2, now)), [9, 8]);
         assert!(buffer.drained(6) >= 5 + 14);
     }
 

@@ -71,6 +71,15 @@ impl Hierarchy {
         }
     }
 
+    /// An atomic was made by the memory at `pa`: the data cache gives up the set in which its line would be.
+    pub(super) fn lose_set(&mut self, pa: u64) {
+        if self.core.atomic.clears_set {
+            for slot in self.dcache.clear_set(pa) {
+                self.drop_line(slot);
+            }
+        }
+    }
+
     /// Another line came into this place of the data cache.
     pub(super) fn drop_line(&mut self, slot: usize) {
         let owner = self.owners[slot] as usize;

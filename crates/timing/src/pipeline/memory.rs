@@ -11,7 +11,7 @@ impl Pipeline {
         if outcome.data == Data::Unknown {
             return at + params.hit;
         }
-        let mut start = self.translate(outcome, at.max(self.cache_free));
+        let mut start = self.translate(outcome, self.begins(at).max(self.cache_free));
         let done = match outcome.data {
             Data::Nowhere | Data::Unknown => start + 1,
             Data::Device => {
@@ -50,9 +50,15 @@ impl Pipeline {
         };
         self.loads[self.next_load] = start;
         self.next_load = following(self.next_load, self.loads.len());
+        self.accesses.begin(at, start);
         self.reissued(start);
         self.accessed = start;
         done
+    }
+
+    /// When an access that issues at `at` can begin, for those before it.
+    fn begins(&self, at: u64) -> u64 {
+        if self.core.load.in_order { self.accesses.begins(at) } else { at }
     }
 
     /// A miss keeps the data cache busy: says until when, for an access at `start`.
@@ -81,7 +87,8 @@ impl Pipeline {
     /// Says when it commits.
     pub(super) fn store(&mut self, outcome: &Outcome, at: u64) -> u64 {
         let through = self.stores.is_some();
-        let start = if through { at } else { at.max(self.cache_free) };
+        let start = self.begins(at);
+        let start = if through { start } else { start.max(self.cache_free) };
         let mut start = match outcome.data {
             Data::Unknown => return at,
             _ => self.translate(outcome, start),
@@ -94,9 +101,9 @@ impl Pipeline {
                 }
             }
             (Some(stores), _) => {
-                let committed = start.max(stores.commits(start));
-                stores.store(outcome.behind, start);
-                return committed;
+                start = stores.room(start);
+                self.accesses.begin(at, start);
+                return stores.store(outcome.behind, start, self.last_commit);
             }
             (None, _) => {
                 let served = self.touch(outcome, start);
