@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::report::Report;
 use super::session::{Machine, Session};
 use super::{Kit, Shape};
-use crate::inputs;
+use crate::scratch::Scratch;
 
 /// 16 pages of 2 MiB, each of which is split once.
 const SCRIPT: &str =
@@ -103,17 +103,14 @@ pub fn run(kit: &Kit<'_>, shape: Shape, report: &mut Report) {
     let name = format!("a fault in the dirty log, {}", extra.join(" "));
     let machine = [Machine::Nestwalk(kit.nestwalk.to_owned())];
     report.play(&name, &machine, |machine| {
-        let events = inputs::root().join(format!("split-{}.jsonl", std::process::id()));
-        extra.extend(["--events".to_owned(), events.display().to_string()]);
+        let events = Scratch::new("split.jsonl")?;
+        extra.extend(["--events".to_owned(), events.path().display().to_string()]);
         extra.extend(["--event-kinds".to_owned(), "exits,entries,gstage".to_owned()]);
         let files = [kit.vmm.clone()];
         let session = Session { extra: &extra, ..kit.session(shape, &files, SCRIPT) };
         let played = session.run(machine);
-        let faults =
-            File::open(&events).context("the events").map(|file| faults(BufReader::new(file)));
-        let _ = std::fs::remove_file(&events);
-        let ended = played?;
-        let faults = faults?;
+        let file = File::open(events.path()).context("the events");
+        let (ended, faults) = (played?, faults(BufReader::new(file?)));
         ensure!(faults.contains_key(&Kind::Split), "no page was split");
         println!("\n{}", Table(&faults));
         Ok(ended)
