@@ -249,7 +249,7 @@ impl Hierarchy {
                 outcome.data = self.load_data(marked, pa);
             }
             Unit::Store => {
-                outcome.behind = self.behind_store(marked, item.work.bytes);
+                (outcome.behind, outcome.bytes) = self.behind_store(marked, item.work.bytes);
                 outcome.data = self.store_data(marked, pa);
             }
             unit if !self.core.atomic.in_memory => {
@@ -341,17 +341,18 @@ impl Hierarchy {
                                 == marked >> line_bits)
                         && self.core.dcache.is_random();
                     if usual {
-                        let behind = self.behind_store(marked, bytes);
+                        let (behind, bytes) = self.behind_store(marked, bytes);
                         if behind != 0 {
-                            note(unusual, number, Outcome { behind, ..Outcome::default() });
+                            note(unusual, number, Outcome { behind, bytes, ..Outcome::default() });
                         }
                         continue;
                     }
                     self.want(number, Want::Data);
                     let walk = self.translate(va, (data, mark), walker);
-                    let behind = self.behind_store(marked, bytes);
+                    let (behind, bytes) = self.behind_store(marked, bytes);
                     let data = self.store_data(marked, walker.locate(va));
-                    note(unusual, number, Outcome { walk, behind, data, ..Outcome::default() });
+                    let outcome = Outcome { walk, behind, bytes, data, ..Outcome::default() };
+                    note(unusual, number, outcome);
                 }
                 Touch::Operands(number) => {
                     let second = noted.next().copied().unwrap_or_default();

@@ -40,6 +40,9 @@ pub(crate) struct Outcome {
     /// How many stores ago one was made to the word: the same word for a store, one that the queue of stores cannot tell from
     /// it for a load; where stores go to the cache, to bytes that a load needs. 0 for none that matters.
     pub(crate) behind: u16,
+    /// Where that is about a store that goes through the cache: the bytes of the word that the earlier one was made to and those of this
+    /// one, zeros where both are whole words.
+    pub(crate) bytes: [u8; 2],
     /// What its operands make of its time: cycles of a division, iterations of a product, cycles spared by a quotient.
     pub(crate) operand: u16,
     /// Cycles of the walk that it needed, 0 for none.

@@ -23,15 +23,34 @@ pub struct StoreParams {
     pub overhead: u64,
 }
 
+/// The last store to a store's word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Behind {
+    /// So many stores ago it was, 0 for none.
+    pub(crate) stores: u16,
+    /// The bytes of the word that it was made to, and those that this one is made to.
+    pub(crate) bytes: [u8; 2],
+}
+
+/// Cycles from the latency of the memory until a write is known to be answered, where a read can take its place.
+const ANSWERED: u64 = 1;
+
 /// Cycles from issue until a store is written back, and commits in the next.
 const COMMIT: u64 = 2;
 
+/// A word in the buffer.
 #[derive(Clone, Copy, Debug)]
 struct Word {
     /// The number of the last store to it.
     store: u64,
-    begins: u64,
-    done: u64,
+    /// Its bytes that are to be written; where one store alone made them, all stand for those.
+    dirty: u8,
+    /// One store alone was made to it.
+    lone: bool,
+    /// Some of it is under way, or was.
+    sent: bool,
+    /// When the next part can be sent, or the word leaves.
+    free: u64,
 }
 
 /// Stores on their way, with the cycles at which they get on. It knows no addresses: with each access it is told how many
@@ -46,12 +65,10 @@ pub(crate) struct StoreBuffer {
     queue: VecDeque<u64>,
     /// When each of the last stores commits, the oldest first.
     commits: VecDeque<u64>,
+    /// Words in the order in which they come up for writing, if there is something to write.
     words: Vec<Word>,
-    /// When each of the writers is free again.
-    writers: Vec<u64>,
     last_drain: u64,
     last_begin: u64,
-    all_done: u64,
 }
 
 impl StoreBuffer {
@@ -64,10 +81,8 @@ impl StoreBuffer {
             queue: VecDeque::new(),
             commits: std::iter::repeat_n(0, params.speculative).collect(),
             words: Vec::new(),
-            writers: vec![0; params.outstanding.max(1)],
             last_drain: 0,
             last_begin: 0,
-            all_done: 0,
         }
     }
 
@@ -77,8 +92,7 @@ impl StoreBuffer {
         // No store enters the buffer sooner.
         let entry = soon + self.params.latency;
         self.forget(soon);
-        self.words.retain(|held| held.done > soon);
-        self.writers.sort_unstable();
+        self.advance(soon);
         let mut queued = self.queue.len() as u64;
         visitor.number(&mut queued);
         self.queue.resize(queued as usize, 0);
@@ -90,20 +104,22 @@ impl StoreBuffer {
         }
         let mut held = self.words.len() as u64;
         visitor.number(&mut held);
-        self.words.resize(held as usize, Word { store: 0, begins: 0, done: 0 });
+        let blank = Word { store: 0, dirty: 0, lone: false, sent: false, free: 0 };
+        self.words.resize(held as usize, blank);
         for word in &mut self.words {
-            let mut behind = self.count.wrapping_sub(word.store);
-            visitor.number(&mut behind);
-            word.store = self.count.wrapping_sub(behind);
-            visitor.time(&mut word.begins, soon);
-            visitor.time(&mut word.done, soon);
-        }
-        for writer in &mut self.writers {
-            visitor.time(writer, entry + 1);
+            let behind = self.count.wrapping_sub(word.store) & 0xffff;
+            let mut number = behind
+                | u64::from(word.dirty) << 16
+                | u64::from(word.lone) << 24
+                | u64::from(word.sent) << 25;
+            visitor.number(&mut number);
+            word.store = self.count.wrapping_sub(number & 0xffff);
+            word.dirty = (number >> 16) as u8;
+            (word.lone, word.sent) = (number >> 24 & 1 != 0, number >> 25 & 1 != 0);
+            visitor.time(&mut word.free, soon);
         }
         visitor.time(&mut self.last_drain, entry - 1);
-        visitor.time(&mut self.last_begin, entry);
-        visitor.time(&mut self.all_done, soon);
+        visitor.time(&mut self.last_begin, soon);
     }
 
     /// How many stores are in the queue.
@@ -117,11 +133,15 @@ impl StoreBuffer {
         reaches.max().unwrap_or(0) as usize
     }
 
-    /// The cycle from which a line can be read, at `now` or later: not while as many writes are under way as there may be.
-    pub(crate) fn readable(&self, now: u64) -> u64 {
-        let under_way = self.words.iter().filter(|held| held.begins <= now && held.done > now);
-        let (count, first) =
-            under_way.fold((0, u64::MAX), |(count, first), held| (count + 1, held.done.min(first)));
+    /// The cycle from which a line can be asked for, at `now` or later: not while as many writes as there may be have not been
+    /// answered.
+    pub(crate) fn readable(&mut self, now: u64) -> u64 {
+        self.advance(now);
+        let since = self.params.overhead.saturating_sub(ANSWERED);
+        let answers = self.words.iter().filter(|word| word.sent).map(|word| word.free - since);
+        let (count, first) = answers
+            .filter(|&answered| answered > now)
+            .fold((0, u64::MAX), |(count, first), answered| (count + 1, answered.min(first)));
         if count >= self.params.outstanding { first } else { now }
     }
 
@@ -134,9 +154,8 @@ impl StoreBuffer {
         }
     }
 
-    /// A store is made at `now`, and nothing else commits after `last_commit`; so many stores ago one was to the same word, 0 for none.
-    /// Says when it commits.
-    pub(crate) fn store(&mut self, behind: u16, now: u64, last_commit: u64) -> u64 {
+    /// A store is made at `now`, and nothing else commits after `last_commit`. Says when it commits.
+    pub(crate) fn store(&mut self, behind: Behind, now: u64, last_commit: u64) -> u64 {
         // One at a time commits, if there is a place behind.
         let mut commits = (now + COMMIT).max(last_commit + 1);
         let before = self.queue.len().checked_sub(self.params.committed);
@@ -165,52 +184,90 @@ impl StoreBuffer {
     /// The cycle from which nothing is left to be written.
     pub(crate) fn drained(&self, now: u64) -> u64 {
         let queued = self.queue.back().map_or(0, |&leaves| leaves);
-        self.all_done.max(queued).max(now)
+        let mut rest = self.clone();
+        let mut written = 0;
+        while !rest.words.is_empty() {
+            written = rest.next_event().max(written);
+            rest.advance(written);
+        }
+        written.max(queued).max(now)
     }
 
     /// Puts a word into the write buffer at `at` or later: says when.
-    fn enter(&mut self, behind: u16, at: u64) -> u64 {
+    fn enter(&mut self, behind: Behind, at: u64) -> u64 {
+        self.advance(at);
+        let Behind { stores, bytes: [before, now] } = behind;
         let store = self.count;
-        let same = |held: &Word| {
-            behind != 0 && store.wrapping_sub(held.store) == u64::from(behind) && held.done > at
-        };
-        if let Some(held) = self.words.iter().position(same) {
-            self.words[held].store = store;
+        let same = |held: &Word| stores != 0 && store.wrapping_sub(held.store) == u64::from(stores);
+        if let Some(word) = self.words.iter_mut().find(|held| same(held)) {
             // Not on its way yet: it goes along. Else it is written once more.
-            if self.words[held].begins <= at {
-                let ready = self.words[held].done;
-                let (begins, done) = self.write(ready);
-                self.words[held] = Word { store, begins, done };
+            if word.lone && word.dirty != 0 {
+                word.dirty = before;
             }
+            word.dirty |= now;
+            (word.store, word.lone) = (store, false);
             return at;
         }
         let mut at = at;
-        self.words.retain(|held| held.done > at);
-        if self.words.len() >= self.params.words {
-            let first = self.words.iter().map(|held| held.done).min().unwrap_or(at);
-            at = at.max(first);
-            self.words.retain(|held| held.done > at);
+        while self.words.len() >= self.params.words {
+            at = at.max(self.next_event());
+            self.advance(at);
         }
-        let (begins, done) = self.write(at + 1);
-        self.words.push(Word { store, begins, done });
+        let word = Word { store, dirty: 0xff, lone: true, sent: false, free: at + 1 };
+        self.words.push(word);
         at
     }
 
-    /// Hands a word to a writer at `ready` or later.
-    fn write(&mut self, ready: u64) -> (u64, u64) {
-        let writer = (0..self.writers.len()).min_by_key(|&w| self.writers[w]).unwrap_or(0);
-        let begins = ready.max(self.writers[writer]).max(self.last_begin + 1);
-        let done = begins + self.round_trip;
-        self.writers[writer] = done;
-        self.last_begin = begins;
-        self.all_done = self.all_done.max(done);
-        (begins, done)
+    /// When the next part of a word is sent, or the next word leaves.
+    fn next_event(&self) -> u64 {
+        let leaves = self.words.iter().filter(|word| word.dirty == 0).map(|word| word.free).min();
+        leaves.unwrap_or(u64::MAX).min(self.next_begin())
+    }
+
+    /// When the next part of a word is sent: never, if nothing is to be.
+    fn next_begin(&self) -> u64 {
+        let ready = self.words.iter().filter(|word| word.dirty != 0).map(|word| word.free).min();
+        let Some(ready) = ready else { return u64::MAX };
+        let begins = ready.max(self.last_begin + 1);
+        let under_way = || self.words.iter().filter(|word| word.sent && word.free > begins);
+        if under_way().count() < self.params.outstanding.max(1) {
+            return begins;
+        }
+        under_way().map(|word| word.free).min().unwrap_or(begins)
+    }
+
+    /// Lets pass the time until `now`.
+    fn advance(&mut self, now: u64) {
+        loop {
+            let begins = self.next_begin();
+            if begins > now {
+                break;
+            }
+            let next = self.words.iter().position(|word| word.dirty != 0 && word.free <= begins);
+            let Some(next) = next else { break };
+            let mut word = self.words.remove(next);
+            word.dirty &= !part(word.dirty);
+            (word.sent, word.free) = (true, begins + self.round_trip);
+            self.last_begin = begins;
+            self.words.retain(|word| word.dirty != 0 || word.free > begins);
+            self.words.push(word);
+        }
+        self.words.retain(|word| word.dirty != 0 || word.free > now);
     }
 
     fn forget(&mut self, now: u64) {
         while self.queue.front().is_some_and(|&leaves| leaves <= now) {
             self.queue.pop_front();
         }
+    }
+}
+
+/// What is written at once of a word with these bytes to be written: aligned ones of a power of two in number if that is all, else the
+/// lowest one.
+fn part(dirty: u8) -> u8 {
+    match dirty {
+        0xff | 0xf0 | 0x0f | 0xc0 | 0x30 | 0x0c | 0x03 => dirty,
+        _ => dirty & dirty.wrapping_neg(),
     }
 }
 
@@ -283,7 +340,7 @@ mod tests {
         let mut now = 0;
         for _ in 0..count {
             now = buffer.room(now + 1);
-            buffer.store(behind, now, 0);
+            buffer.store(Behind { stores: behind, bytes: [0xff; 2] }, now, 0);
         }
         now
     }
@@ -312,10 +369,10 @@ mod tests {
     fn a_store_commits_behind_what_precedes_it() {
         let mut buffer = StoreBuffer::new(PARAMS, 10);
         // Behind a load that is there at 20: the commit stage takes one store a cycle, at its first port.
-        assert_eq!(buffer.store(0, 5, 20), 21);
+        assert_eq!(buffer.store(Behind::default(), 5, 20), 21);
         assert_eq!(buffer.clear_of(1, 6), 23);
         for now in 6..9 {
-            buffer.store(0, now, 0);
+            buffer.store(Behind::default(), now, 0);
         }
         // The first of four has to commit before another one is made.
         assert_eq!(buffer.room(9), 22);
@@ -323,23 +380,42 @@ mod tests {
     }
 
     #[test]
+    fn odd_bytes_of_a_word_are_written_one_by_one() {
+        let parts = |mut dirty: u8| {
+            let mut parts = 0;
+            while dirty != 0 {
+                dirty &= !part(dirty);
+                parts += 1;
+            }
+            parts
+        };
+        // toSize64 of wt_cache_pkg: 0x3f is four bytes, then the upper two at once.
+        assert_eq!([0xff, 0x0f, 0x01, 0x7f, 0x3f, 0x3c].map(parts), [1, 1, 1, 7, 5, 3]);
+        let mut buffer = StoreBuffer::new(PARAMS, 60);
+        buffer.store(Behind::default(), 0, 0);
+        buffer.store(Behind { stores: 1, bytes: [0x01, 0x02] }, 1, 0);
+        // Sent at 5 alone, when the second byte has just come: that goes when the first one is answered.
+        assert_eq!(buffer.drained(10), 5 + 64 + 64);
+    }
+
+    #[test]
     fn a_line_is_not_read_while_all_writers_are_busy() {
         let mut buffer = StoreBuffer::new(PARAMS, 60);
         for now in 0..3 {
-            buffer.store(0, now, 0);
+            buffer.store(Behind::default(), now, 0);
         }
         assert_eq!(buffer.readable(20), 20);
-        buffer.store(0, 3, 0);
-        // The first is in the buffer at 4, goes out at 5, and is answered 64 cycles later.
-        assert_eq!(buffer.readable(20), 69);
-        assert_eq!(buffer.readable(70), 70);
+        buffer.store(Behind::default(), 3, 0);
+        // The first is in the buffer at 4, goes out at 5, and is answered 61 cycles later.
+        assert_eq!(buffer.readable(20), 66);
+        assert_eq!(buffer.readable(67), 67);
     }
 
     #[test]
     fn a_load_waits_for_its_word_and_for_none_other() {
         let mut buffer = StoreBuffer::new(PARAMS, 10);
-        buffer.store(0, 5, 0);
-        buffer.store(0, 6, 0);
+        buffer.store(Behind::default(), 5, 0);
+        buffer.store(Behind::default(), 6, 0);
         assert_eq!(buffer.clear_of(2, 6), 9);
         assert_eq!(buffer.clear_of(1, 6), 10);
         assert_eq!(buffer.clear_of(0, 6), 6);

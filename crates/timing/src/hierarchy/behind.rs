@@ -1,6 +1,8 @@
 //! Which of the last stores a load or a store can meet, in numbers of stores.
 
 use super::{Hierarchy, OFFSETS, REACH};
+#[cfg(doc)]
+use crate::outcome::Outcome;
 use crate::stores::{Undrained, bytes_of};
 
 impl Hierarchy {
@@ -27,19 +29,28 @@ impl Hierarchy {
         (1..=Undrained::STORES as u64).find(meets).unwrap_or_default() as u16
     }
 
-    /// How many stores ago the last one was made to a store's word, and takes note of this one.
+    /// How many stores ago the last one was made to a store's word, and the bytes of it that both are made to ([`Outcome::bytes`]);
+    /// takes note of this one.
     #[inline]
-    pub(super) fn behind_store(&mut self, marked: u64, size: u8) -> u16 {
+    pub(super) fn behind_store(&mut self, marked: u64, size: u8) -> (u16, [u8; 2]) {
         let word = marked >> 3;
         let offset = word as usize % OFFSETS;
         let last = self.offsets[offset];
         let matters = last > self.store_horizon && self.core.store.is_some();
         let behind = if matters { self.behind_word(word, last) } else { 0 };
+        let mut bytes = [0; 2];
+        if behind != 0 {
+            let before = (self.stores + 1).saturating_sub(behind.into());
+            bytes = [self.bytes[before as usize % 256], bytes_of(marked, size)];
+            if bytes == [0xff; 2] {
+                bytes = [0; 2];
+            }
+        }
         self.stores += 1;
         self.offsets[offset] = self.stores;
         self.words[self.stores as usize % 256] = word;
         self.bytes[self.stores as usize % 256] = bytes_of(marked, size);
-        behind
+        (behind, bytes)
     }
 
     /// The same for a word whose place in a page was stored to at `last`.

@@ -3,6 +3,7 @@
 use super::{Pipeline, following};
 use crate::item::Item;
 use crate::outcome::{Data, Outcome};
+use crate::stores::Behind;
 use crate::work::Unit;
 
 impl Pipeline {
@@ -25,11 +26,11 @@ impl Pipeline {
                     Some(stores) => stores.clear_of(outcome.behind, start),
                     None => self.undrained.load(outcome.behind, start, params.after_store),
                 };
-                if let Some(stores) = &self.stores
+                if let Some(stores) = &mut self.stores
                     && outcome.data != Data::Hit
                 {
-                    // The line is asked for in the cycle before a hit would be there.
-                    let asks = params.hit.saturating_sub(1);
+                    // The memory is asked for the line in the cycle behind that in which a hit would be there.
+                    let asks = params.hit + 1;
                     start = stores.readable(start + asks) - asks;
                 }
                 let served = self.touch(outcome, start);
@@ -103,7 +104,9 @@ impl Pipeline {
             (Some(stores), _) => {
                 start = stores.room(start);
                 self.accesses.begin(at, start);
-                return stores.store(outcome.behind, start, self.last_commit);
+                let bytes = if outcome.bytes == [0; 2] { [0xff; 2] } else { outcome.bytes };
+                let behind = Behind { stores: outcome.behind, bytes };
+                return stores.store(behind, start, self.last_commit);
             }
             (None, _) => {
                 let served = self.touch(outcome, start);
