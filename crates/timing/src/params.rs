@@ -109,6 +109,9 @@ pub struct Fetch {
 pub struct Integer {
     /// Instructions that may be issued and not committed.
     pub window: usize,
+    /// Instructions that commit in a cycle: stores, and what executes then, as the first one alone. 0 for any number of any kind.
+    #[serde(default)]
+    pub commits: u64,
     /// Cycles from when a result is there until its place among them can be taken.
     #[serde(default)]
     pub retire: u64,

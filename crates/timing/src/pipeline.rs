@@ -80,6 +80,8 @@ pub(crate) struct Pipeline {
     commits: Vec<u64>,
     next_commit: usize,
     last_commit: u64,
+    /// How many have committed then.
+    committing: u64,
     /// When everything before the last instruction had committed. It matters to nothing but what becomes of that one.
     committed_before: u64,
     arithmetic_free: u64,
@@ -130,6 +132,7 @@ impl Pipeline {
             commits: vec![0; core.integer.window],
             next_commit: 0,
             last_commit: 0,
+            committing: 1,
             committed_before: 0,
             arithmetic_free: 0,
             csr_free: 0,
@@ -202,6 +205,13 @@ impl Pipeline {
             visitor.time(commit, (soon + cycle * (1 - several)).saturating_sub(retire));
         }
         visitor.time(&mut self.last_commit, now);
+        if self.core.integer.commits != 0 {
+            // What issues next commits later in any case.
+            if self.last_commit <= soon {
+                self.committing = 1;
+            }
+            visitor.number(&mut self.committing);
+        }
         for time in ready.iter_mut() {
             visitor.time(time, soon);
         }
@@ -315,7 +325,7 @@ impl Pipeline {
         if matches!(work.unit, Unit::Mul { .. } | Unit::MulHigh | Unit::Div { .. }) {
             (self.written_late, self.late_target) = (done, work.target.into());
         }
-        self.commit(committed.max(at));
+        self.commit(committed.max(at), work.unit);
         if begins {
             self.packets[self.next_packet] = at;
             self.next_packet = following(self.next_packet, self.packets.len());
@@ -603,9 +613,21 @@ impl Pipeline {
         self.core.system.csr_buffer && matches!(unit, Unit::CsrRead(_) | Unit::CsrWrite(_))
     }
 
-    fn commit(&mut self, done: u64) {
+    /// An instruction could commit at `done`: it does in the cycle of the last one, if that leaves it a port, or behind it.
+    fn commit(&mut self, done: u64, unit: Unit) {
         self.committed_before = self.last_commit;
-        self.last_commit = self.last_commit.max(done);
+        let limited = self.core.integer.commits != 0;
+        let alone = unit == Unit::Store || executes_at_commit(unit);
+        if done > self.last_commit || !limited {
+            (self.last_commit, self.committing) = (self.last_commit.max(done), 1);
+        } else if alone || self.committing >= self.core.integer.commits {
+            (self.last_commit, self.committing) = (self.last_commit + 1, 1);
+        } else {
+            self.committing += 1;
+        }
+        if executes_at_commit(unit) {
+            self.committing = self.core.integer.commits;
+        }
         self.commits[self.next_commit] = self.last_commit;
         self.next_commit = following(self.next_commit, self.commits.len());
     }

@@ -128,6 +128,15 @@ impl Predictor {
         }
     }
 
+    /// Whether a branch at this address, of which the low bits count, is guessed to be taken as of now, where that is known without
+    /// more; nothing changes.
+    pub(crate) fn guesses_taken(&self, pc: u64, backward: bool) -> bool {
+        match self {
+            Self::Counters(counters) => counters.guesses_taken(pc, backward),
+            Self::Buffer(_) => false,
+        }
+    }
+
     /// A trap or a return from one.
     pub(crate) fn trapped(&mut self) {
         match self {
@@ -152,6 +161,13 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    fn guesses_taken(&self, pc: u64, backward: bool) -> bool {
+        match self.counters[(pc >> 1) as usize & (self.counters.len() - 1)] {
+            (true, count) => count >= 2,
+            (false, _) => backward,
+        }
+    }
+
     /// A conditional branch.
     #[inline]
     fn branch(&mut self, transfer: &Transfer, taken: bool) -> Guess {

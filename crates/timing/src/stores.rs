@@ -181,7 +181,7 @@ impl StoreBuffer {
         if now + 1 < leaves { leaves } else { now }
     }
 
-    /// The cycle from which nothing is left to be written.
+    /// From when an instruction that issues at `now` does not find anything left to be written at its commit.
     pub(crate) fn drained(&self, now: u64) -> u64 {
         let queued = self.queue.back().map_or(0, |&leaves| leaves);
         let mut rest = self.clone();
@@ -190,7 +190,8 @@ impl StoreBuffer {
             written = rest.next_event().max(written);
             rest.advance(written);
         }
-        written.max(queued).max(now)
+        // A word is gone a cycle before another write can take the place of its own.
+        written.saturating_sub(1).max(queued).saturating_sub(COMMIT).max(now)
     }
 
     /// Puts a word into the write buffer at `at` or later: says when.
@@ -395,7 +396,7 @@ mod tests {
         buffer.store(Behind::default(), 0, 0);
         buffer.store(Behind { stores: 1, bytes: [0x01, 0x02] }, 1, 0);
         // Sent at 5 alone, when the second byte has just come: that goes when the first one is answered.
-        assert_eq!(buffer.drained(10), 5 + 64 + 64);
+        assert_eq!(buffer.drained(10), 5 + 64 + 64 - 1 - COMMIT);
     }
 
     #[test]

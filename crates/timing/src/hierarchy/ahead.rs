@@ -18,8 +18,8 @@ impl Hierarchy {
         if self.paths[place] == (name, self.icache.age()) {
             return 0;
         }
-        let ahead = self.ahead(va, first, walker);
-        if ahead == 0 {
+        let (ahead, branches) = self.walk_ahead(va, first, walker);
+        if ahead == 0 && !branches {
             self.paths[place] = (name, self.icache.age());
         }
         ahead
@@ -34,34 +34,54 @@ impl Hierarchy {
     /// cache: 0 for none that is near, before the path jumps elsewhere or leaves the page. The packet of `va - 1` was fetched
     /// if there is a `first`.
     pub(super) fn ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
+        self.walk_ahead(va, first, walker).0
+    }
+
+    /// The same, and whether it is so because a branch on the path is guessed to be taken.
+    fn walk_ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> (u8, bool) {
         let bytes = self.core.fetch.bytes;
         if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
-            return 0;
+            return (0, false);
         }
         let page = self.icache.address_of(self.fetch_line) & !0xfff;
         let begin = va.wrapping_sub(first) & 0xfff & !(bytes - 1);
         let mut instruction = va & 0xfff;
         if first != 0 && instruction == 0 {
-            return 0;
+            return (0, false);
         }
         for number in first..first + AHEAD {
             let packet = begin + number * bytes;
             if packet > 0xfff {
-                return 0;
+                return (0, false);
             }
             if !self.icache.has(self.icache.line_of(page | packet)) {
-                return (number - first + 1) as u8;
+                return ((number - first + 1) as u8, false);
             }
             while instruction < packet + bytes {
-                let Some(parcel) = walker.code(page | instruction) else { return 0 };
+                let Some(parcel) = walker.code(page | instruction) else { return (0, false) };
                 if always_jumps(parcel) {
-                    return 0;
+                    return (0, false);
                 }
-                instruction += if parcel & 3 == 3 { 4 } else { 2 };
+                let long = parcel & 3 == 3;
+                if branches(parcel) {
+                    // The sign of its offset is the highest bit of a long one, and bit 12 of a short one.
+                    let last =
+                        if long { walker.code(page | (instruction + 2) & 0xfff) } else { None };
+                    let backward = last.map_or(parcel >> 12, |last| last >> 15) & 1 != 0;
+                    if self.predictor.guesses_taken(instruction, backward) {
+                        return (0, true);
+                    }
+                }
+                instruction += if long { 4 } else { 2 };
             }
         }
-        0
+        (0, false)
     }
+}
+
+/// Whether an instruction that begins with this parcel is a conditional branch.
+fn branches(parcel: u16) -> bool {
+    parcel & 0x7f == 0x63 || parcel & 3 == 1 && parcel >> 14 == 3
 }
 
 /// Whether an instruction that begins with this parcel is a jump: JAL, JALR, C.J, C.JR or C.JALR.
@@ -102,6 +122,20 @@ mod tests {
     /// C.NOP and C.J.
     const NOP: u16 = 0x0001;
     const JUMP: u16 = 0xa001;
+
+    #[test]
+    fn a_path_ends_at_a_branch_that_is_guessed_to_be_taken() {
+        let core = Arc::new(Core::preset("cva6").expect("a preset"));
+        let mut hierarchy = Hierarchy::new(&core, 10);
+        hierarchy.icache.access(0x1000, false);
+        hierarchy.fetch_line = hierarchy.icache.line_of(0x1000);
+        // Behind a trap no branch is known: forward ones are guessed not to be taken, backward ones to be (bht.sv, frontend.sv).
+        hierarchy.predictor.trapped();
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(0xc001)), 4); // C.BEQZ forward
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(0xd001)), 0); // and backward
+        // That is not taken to last.
+        assert_eq!(hierarchy.ahead_of_block(0x1004, 1, &mut Same(0xc001)), 4);
+    }
 
     #[test]
     fn a_path_is_walked_again_when_its_code_or_the_cache_changed() {

@@ -180,7 +180,7 @@ impl Pipeline {
         self.walker_free
     }
 
-    /// The cycle from which earlier stores are in memory.
+    /// From when an instruction that issues at `at` and commits once earlier stores are written is not held up by them any more.
     pub(super) fn written(&self, at: u64) -> u64 {
         self.stores.as_ref().map_or(at, |stores| stores.drained(at))
     }
