@@ -35,7 +35,7 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
         (from + rng.below((to - from) / 2 + 1) * 2).wrapping_sub(at) as u32
     };
     let one = |word: u32| vec![word];
-    match rng.below(28) {
+    match rng.below(34) {
         0..6 => {
             // ADD … REMU, and their W forms, which have holes.
             let funct7 = [0, 0x20 << 25, 1 << 25][rng.below(3) as usize];
@@ -179,6 +179,7 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
                 right << 20 | rd << 15 | 5 << 12 | to << 7 | 0x13,
             ]
         }
+        25..31 => idiom(rng),
         // Floating point between registers.
         _ => {
             let double = rng.below(4).min(1) as u32;
@@ -212,6 +213,97 @@ fn item(rng: &mut Rng, at: u64) -> Vec<u32> {
             one((funct7 | double) << 25 | rs2 << 20 | rs1 << 15 | rounds << 12 | rd << 7 | 0x53)
         }
     }
+}
+
+/// Operations that compilers often put behind each other: any few of them, a function's beginning or end, bytes as an integer or as
+/// indices. Accesses are misaligned now and then, so that any of them can miss while those before it are done.
+fn idiom(rng: &mut Rng) -> Vec<u32> {
+    let register = |rng: &mut Rng| 10 + rng.below(3) as u32;
+    let offset = |rng: &mut Rng| {
+        let step = if rng.below(24) == 0 { 1 } else { 8 };
+        (rng.below(0x7f0 / step) * step) as u32
+    };
+    let addi = |rng: &mut Rng| {
+        let (rd, rs1) = (register(rng), register(rng));
+        (rng.below(3) as u32 * 0x11) << 20 | rs1 << 15 | rd << 7 | 0x13
+    };
+    let load = |rng: &mut Rng, funct3: u32, rd: u32| {
+        offset(rng) << 20 | 8 << 15 | funct3 << 12 | rd << 7 | 3
+    };
+    let store = |rng: &mut Rng| {
+        let (value, offset) = (register(rng), offset(rng));
+        (offset >> 5) << 25 | value << 20 | 8 << 15 | 3 << 12 | (offset & 31) << 7 | 0x23
+    };
+    let shift = |rng: &mut Rng, rd: u32| {
+        let rs1 = register(rng);
+        (rng.below(40) as u32) << 20 | rs1 << 15 | 1 << 12 | rd << 7 | 0x13
+    };
+    let two = |rng: &mut Rng, code: u32| {
+        let (rd, rs1, rs2) = (register(rng), register(rng), register(rng));
+        code | rs2 << 20 | rs1 << 15 | rd << 7 | 0x33
+    };
+    let frequent = |rng: &mut Rng| {
+        let rd = register(rng);
+        match rng.below(12) {
+            0..3 => addi(rng),
+            3 => two(rng, 0),
+            4 => two(rng, 6 << 12),
+            5 => two(rng, 2 << 12),
+            6 => shift(rng, rd),
+            7 => load(rng, 3, rd),
+            8 => load(rng, 4, rd),
+            9 => load(rng, 2, rd),
+            10 => two(rng, 0x20 << 25),
+            _ => store(rng),
+        }
+    };
+    let jump = |rng: &mut Rng| (rng.below(0x200) as u32 * 4) << 20 | 9 << 15 | 0x67;
+    let mut words = Vec::new();
+    match rng.below(6) {
+        // A function's beginning.
+        0 => {
+            words.push(addi(rng));
+            (0..2 + rng.below(3)).for_each(|_| words.push(store(rng)));
+        }
+        // Its end.
+        1 => {
+            (0..2 + rng.below(3)).for_each(|number| words.push(load(rng, 3, 10 + number as u32)));
+            words.extend([addi(rng), jump(rng)]);
+        }
+        // Bytes, which make an integer, or are indices.
+        2 | 3 => {
+            let index = |rd: u32| 3 << 20 | rd << 15 | 1 << 12 | rd << 7 | 0x13;
+            let element = |rd: u32| [index(rd), 8 << 20 | rd << 15 | rd << 7 | 0x33];
+            if rng.below(4) == 0 {
+                words.push(addi(rng));
+            }
+            (0..1 + rng.below(3)).for_each(|number| words.push(load(rng, 4, 10 + number as u32)));
+            if rng.below(2) == 0 {
+                words.extend([shift(rng, 13), two(rng, 6 << 12)]);
+            } else {
+                for rd in [10, 11, 12].into_iter().take(1 + rng.below(3) as usize) {
+                    // What is not aligned has an element that is not, either.
+                    let offset = if rng.below(16) == 0 { 4 } else { 0 };
+                    words.extend(element(rd));
+                    words.push(offset << 20 | rd << 15 | 3 << 12 | rd << 7 | 3);
+                }
+            }
+            words.push(frequent(rng));
+        }
+        _ => {
+            (0..2 + rng.below(4)).for_each(|_| words.push(frequent(rng)));
+            if rng.below(3) == 0 {
+                words.push(jump(rng));
+            }
+        }
+    }
+    if rng.below(4) == 0 {
+        // A branch over what stands behind it.
+        let (rs1, rs2) = (register(rng), register(rng));
+        let funct3 = [0, 1, 4, 5, 6, 7][rng.below(6) as usize];
+        words.push(4 << 8 | rs2 << 20 | rs1 << 15 | funct3 << 12 | 0x63);
+    }
+    words
 }
 
 /// A hart at a random program. Traps lead into it, too.
