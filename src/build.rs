@@ -52,7 +52,7 @@ pub(crate) fn setup(options: &MachineOptions, boot: Boot) -> Result<Setup> {
         geilen,
         asid_bits: of.asid_bits,
         vmid_bits: of.vmid_bits,
-        misaligned: cores::misaligned(options),
+        misaligned: of.misaligned,
         seed: options.seed().0,
         power_on_ns: power_on_ns(options.rtc()),
         test_device: options.test_device(),

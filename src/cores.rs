@@ -3,7 +3,7 @@
 
 use crate::cli::{self, MachineOptions, Misaligned, RunOptions, Tlb};
 use anyhow::{Context, Result, ensure};
-use isa::ExtSet;
+use isa::{Ext, ExtSet};
 use mmu::Shape;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -32,6 +32,8 @@ pub(crate) struct Harts {
     pub(crate) asid_bits: u32,
     /// VMIDLEN.
     pub(crate) vmid_bits: u32,
+    /// What becomes of misaligned accesses.
+    pub(crate) misaligned: cpu::Misaligned,
     /// The core whose cycles they take, and the memory's latency where it is not the core's own.
     pub(crate) core: Option<(Core, Option<u64>)>,
 }
@@ -70,11 +72,13 @@ pub(crate) fn harts(options: &MachineOptions) -> Result<Harts> {
         (None, Some(core)) => shape_of(core)?,
         _ => None,
     };
+    let exts = ExtSet::parse(&isa).with_context(|| match (&options.isa, &core) {
+        (None, Some(core)) => format!("--core {}: isa", core.name),
+        _ => "--isa".into(),
+    })?;
     Ok(Harts {
-        exts: ExtSet::parse(&isa).with_context(|| match (&options.isa, &core) {
-            (None, Some(core)) => format!("--core {}: isa", core.name),
-            _ => "--isa".into(),
-        })?,
+        misaligned: misaligned(options, &exts, core.is_some()),
+        exts,
         shape: shape.map_or_else(|| named_shape(&options.tlb()), Ok)?,
         pmp_entries: pmp_entries as usize,
         asid_bits,
@@ -169,9 +173,11 @@ pub(crate) fn notes(options: &MachineOptions, run: &RunOptions) -> Result<Vec<St
     Ok(notes)
 }
 
-/// What becomes of misaligned accesses.
-pub(crate) fn misaligned(options: &MachineOptions) -> cpu::Misaligned {
-    match options.misaligned() {
+/// What becomes of misaligned accesses: a core without Zicclsm does not make them.
+fn misaligned(options: &MachineOptions, exts: &ExtSet, has_core: bool) -> cpu::Misaligned {
+    let traps = has_core && !exts.contains(Ext::Zicclsm);
+    match options.misaligned.unwrap_or(if traps { Misaligned::Trap } else { options.misaligned() })
+    {
         Misaligned::Trap => cpu::Misaligned::Trap,
         Misaligned::Handle => cpu::Misaligned::Handle,
     }
@@ -206,6 +212,7 @@ mod tests {
             pmp_entries: Some(0),
             asidlen: Some(1),
             vmidlen: Some(2),
+            misaligned: Some(Misaligned::Handle),
             ..options("cva6")
         };
         let harts = harts(&base).unwrap();
@@ -215,6 +222,19 @@ mod tests {
         assert!(harts.core.is_some());
     }
 
+    // [RVA23, Zicclsm]: misaligned loads and stores to main memory are supported where it is.
+    #[test]
+    fn a_core_without_zicclsm_traps_on_misaligned_accesses() {
+        let of = |base: MachineOptions| harts(&base).unwrap().misaligned;
+        assert_eq!(of(options("cva6")), cpu::Misaligned::Trap);
+        assert_eq!(of(options("generic-h")), cpu::Misaligned::Handle);
+        assert_eq!(of(MachineOptions::default()), cpu::Misaligned::Handle);
+        let asked = |misaligned| MachineOptions { misaligned: Some(misaligned), ..options("cva6") };
+        assert_eq!(of(asked(Misaligned::Handle)), cpu::Misaligned::Handle);
+        let more = MachineOptions { isa: Some("rv64gch_zicclsm".into()), ..options("cva6") };
+        assert_eq!(of(more), cpu::Misaligned::Handle);
+    }
+
     #[test]
     fn a_core_without_its_cycles_leaves_the_harts_what_they_are() {
         let off = MachineOptions { timing: Some(cli::Timing::Off), ..options("cva6") };
@@ -222,7 +242,7 @@ mod tests {
         assert_eq!((off.exts, &off.shape, off.vmid_bits), (on.exts, &on.shape, on.vmid_bits));
         assert!(off.core.is_none() && on.core.is_some());
         // CVA6 has Sv39 alone; harts without a core have more.
-        assert!(!on.exts.contains(isa::Ext::Sv48));
-        assert!(harts(&MachineOptions::default()).unwrap().exts.contains(isa::Ext::Sv48));
+        assert!(!on.exts.contains(Ext::Sv48));
+        assert!(harts(&MachineOptions::default()).unwrap().exts.contains(Ext::Sv48));
     }
 }

@@ -67,7 +67,8 @@ options! {
         /// [default: default]
         #[arg(long, value_name = "SHAPE")]
         tlb: Option<Tlb>,
-        /// Misaligned loads and stores: done by the hart, or trapped [default: handle]
+        /// Misaligned loads and stores: done by the hart, or trapped [default: handle, but trap with a
+        /// --core whose ISA has no Zicclsm]
         #[arg(long, value_name = "trap|handle", num_args = 0..=1, require_equals = true,
               default_missing_value = "handle", hide_possible_values = true)]
         misaligned: Option<Misaligned>,
@@ -315,7 +316,7 @@ impl MachineOptions {
             memory: Some(self.memory()),
             harts: Some(self.harts()),
             tlb: self.tlb.clone().or_else(|| coreless.then(|| self.tlb())),
-            misaligned: Some(self.misaligned()),
+            misaligned: self.misaligned.or_else(|| coreless.then(|| self.misaligned())),
             pmp_entries: self.pmp_entries.or_else(|| coreless.then(|| self.pmp_entries())),
             geilen: Some(self.geilen()),
             asidlen: self.asidlen.or_else(|| coreless.then(|| self.asidlen())),
