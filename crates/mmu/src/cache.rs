@@ -13,8 +13,34 @@ use crate::spaces::{Handed, SKEWS, SpaceId, Spaces};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Tag {
     space: SpaceId,
-    /// The first input address, with log2 of the size in its low bits, which are zero otherwise.
+    /// The first input address, with log2 of the size and what was handed out in its low bits, which are zero otherwise: what
+    /// is looked at together lies together.
     key: u64,
+}
+
+/// In a key, log2 of the size.
+const SIZE: u64 = 0x3f;
+/// In a key, what was handed out.
+const DATA: u64 = 1 << 6;
+const CODE: u64 = 1 << 7;
+
+impl Tag {
+    fn has(&self, key: u64) -> bool {
+        self.key & !(DATA | CODE) == key
+    }
+
+    fn bits(&self) -> u8 {
+        (self.key & SIZE) as u8
+    }
+
+    /// The first input address.
+    fn input(&self) -> u64 {
+        self.key >> self.bits() << self.bits()
+    }
+
+    fn handed(&self) -> Handed {
+        Handed { data: self.key & DATA != 0, code: self.key & CODE != 0 }
+    }
 }
 
 fn key(input: u64, bits: u8) -> u64 {
@@ -36,17 +62,37 @@ pub(crate) struct Dropped {
     pub(crate) handed: Handed,
 }
 
+/// In the low bits 1 + the place of the first entry, or 0 where there is none yet; above, the way that goes next.
+#[derive(Clone, Copy, Debug, Default)]
+struct Set(u32);
+
+const NEXT_SHIFT: u32 = 24;
+
+impl Set {
+    fn new(first: usize) -> Self {
+        Self(first as u32 + 1)
+    }
+
+    fn first(self) -> Option<usize> {
+        (self.0 & ((1 << NEXT_SHIFT) - 1)).checked_sub(1).map(|first| first as usize)
+    }
+
+    /// The way that goes next, of so many; then it is the turn of the one behind.
+    fn turn(&mut self, ways: usize) -> usize {
+        let way = (self.0 >> NEXT_SHIFT) as usize;
+        let next = if way + 1 == ways { 0 } else { way + 1 };
+        self.0 = self.0 & ((1 << NEXT_SHIFT) - 1) | (next as u32) << NEXT_SHIFT;
+        way
+    }
+}
+
 /// A cache of `T`.
 #[derive(Debug)]
 pub(crate) struct Cache<T> {
     geometry: Geometry,
-    /// For each set, 1 + the place of its first entry, or 0.
-    sets: Vec<u32>,
+    sets: Vec<Set>,
     tags: Vec<Tag>,
     values: Vec<T>,
-    handed: Vec<Handed>,
-    /// By set, in the order in which sets came into use: the way that goes next.
-    next: Vec<u8>,
     /// Bit n is set if an entry of size 2^n was ever kept.
     sizes: u64,
     /// Bit n is set if an entry of skew n was ever kept.
@@ -62,11 +108,9 @@ impl<T: Copy> Cache<T> {
     pub(crate) fn new(geometry: Geometry) -> Self {
         Self {
             geometry,
-            sets: vec![0; geometry.sets() as usize],
+            sets: vec![Set::default(); geometry.sets() as usize],
             tags: Vec::new(),
             values: Vec::new(),
-            handed: Vec::new(),
-            next: Vec::new(),
             sizes: 0,
             skews: 0,
             #[cfg(feature = "faults")]
@@ -89,12 +133,9 @@ impl<T: Copy> Cache<T> {
 
     /// The places of the set for `key` and a skew.
     fn places(&self, key: u64, skew: u32) -> std::ops::Range<usize> {
-        match self.sets.get(self.set(key, skew)) {
-            Some(&first) if first != 0 => {
-                let first = first as usize - 1;
-                first..first + self.geometry.ways() as usize
-            }
-            _ => 0..0,
+        match self.sets.get(self.set(key, skew)).and_then(|set| set.first()) {
+            Some(first) => first..first + self.geometry.ways() as usize,
+            None => 0..0,
         }
     }
 
@@ -128,7 +169,7 @@ impl<T: Copy> Cache<T> {
                 }
                 for at in self.places(key, space.skew()) {
                     let tag = self.tags[at];
-                    if tag.key == key && spaces.contains(&tag.space) && suits(&self.values[at]) {
+                    if tag.has(key) && spaces.contains(&tag.space) && suits(&self.values[at]) {
                         return Some((Place(at as u32), self.values[at]));
                     }
                 }
@@ -151,27 +192,19 @@ impl<T: Copy> Cache<T> {
         let tag = Tag { space, key: key(input, bits) };
         let set = self.set(tag.key, space.skew());
         let ways = self.geometry.ways() as usize;
-        let first = self.sets.get_mut(set)?;
-        if *first == 0 {
-            *first = self.tags.len() as u32 + 1;
-            self.tags.resize(self.tags.len() + ways, Tag::default());
-            self.values.resize(self.values.len() + ways, value);
-            self.handed.resize(self.handed.len() + ways, Handed::NOTHING);
-            self.next.push(0);
-        }
-        let first = *first as usize - 1;
-        let places = first..first + ways;
+        let own = self.sets.get_mut(set)?;
+        let first = own.first().unwrap_or_else(|| {
+            let first = self.tags.len();
+            self.tags.resize(first + ways, Tag::default());
+            self.values.resize(first + ways, value);
+            *own = Set::new(first);
+            first
+        });
+        let tags = &self.tags[first..first + ways];
         let is_dead = |tag: &Tag| spaces.space_of(tag.space).is_none();
-        let same = places.clone().find(|&at| self.tags[at] == tag);
-        let at = match same.or_else(|| places.clone().find(|&at| is_dead(&self.tags[at]))) {
-            Some(at) => at,
-            None => {
-                let next = &mut self.next[first / ways];
-                let at = first + usize::from(*next);
-                *next = if usize::from(*next) + 1 == ways { 0 } else { *next + 1 };
-                at
-            }
-        };
+        let same = tags.iter().position(|kept| kept.space == space && kept.has(tag.key));
+        let way = same.or_else(|| tags.iter().position(is_dead));
+        let at = first + way.unwrap_or_else(|| own.turn(ways));
         self.drop_at(at, dropped);
         self.tags[at] = tag;
         self.values[at] = value;
@@ -184,20 +217,23 @@ impl<T: Copy> Cache<T> {
 
     /// Empties a place.
     fn drop_at(&mut self, at: usize, dropped: &mut Vec<Dropped>) {
-        let Tag { space, key } = std::mem::take(&mut self.tags[at]);
-        let handed = std::mem::take(&mut self.handed[at]);
+        let tag = std::mem::take(&mut self.tags[at]);
+        let handed = tag.handed();
         if handed.anything() {
-            let bits = (key & 63) as u8;
-            dropped.push(Dropped { space, input: key >> bits << bits, bits, handed });
+            dropped.push(Dropped {
+                space: tag.space,
+                input: tag.input(),
+                bits: tag.bits(),
+                handed,
+            });
         }
     }
 
     /// Notes what was handed to the native TLB from an entry. Returns its space and log2 of its size.
     pub(crate) fn note_handed(&mut self, Place(at): Place, handed: Handed) -> (SpaceId, u8) {
-        let at = at as usize;
-        self.handed[at] = self.handed[at].and(handed);
-        let Tag { space, key } = self.tags[at];
-        (space, (key & 63) as u8)
+        let tag = &mut self.tags[at as usize];
+        tag.key |= if handed.data { DATA } else { 0 } | if handed.code { CODE } else { 0 };
+        (tag.space, tag.bits())
     }
 
     /// Removes the entries that cover `input` and belong to a space of which `is_meant`; if there is a `skew`, all of these have it.
@@ -217,7 +253,7 @@ impl<T: Copy> Cache<T> {
                     if self.spares_last && self.last == Some(at) {
                         continue;
                     }
-                    if self.tags[at].key == key && is_meant(self.tags[at].space) {
+                    if self.tags[at].has(key) && is_meant(self.tags[at].space) {
                         self.drop_at(at, dropped);
                     }
                 }
@@ -232,9 +268,9 @@ impl<T: Copy> Cache<T> {
         dropped: &mut Vec<Dropped>,
     ) {
         for at in 0..self.tags.len() {
-            let Tag { space, key } = self.tags[at];
-            let input = key >> (key & 63) << (key & 63);
-            if space != SpaceId::default() && is_meant(space, input, &self.values[at]) {
+            let tag = self.tags[at];
+            let space = tag.space;
+            if space != SpaceId::default() && is_meant(space, tag.input(), &self.values[at]) {
                 self.drop_at(at, dropped);
             }
         }
