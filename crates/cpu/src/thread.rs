@@ -345,8 +345,25 @@ link!([] Any, |core, link, at, limit, code, codes| {
     // SAFETY: the module's invariant.
     unsafe { (link.run.get())(core, at, limit, code, codes) }
 });
-/// Does an operation that could not be done once more, if it misses nothing but a page that the second level of the native TLB has,
-/// or is misaligned.
+/// Does an operation that could not be done by what the native TLB knows of large pages, or as [`again`] does it.
+#[inline(never)]
+unsafe extern "C" fn otherwise<P: Part>(
+    core: &mut Core,
+    at: *const Link,
+    limit: u64,
+    code: &CodePage,
+    codes: &CodeCache,
+) -> *const Link {
+    // SAFETY: the module's invariant.
+    if !P::apply_in_chunk(core, unsafe { &*at }) {
+        // SAFETY: the module's invariant.
+        return unsafe { again::<P>(core, at, limit, code, codes) };
+    }
+    next!(core, at, limit, code, codes)
+}
+
+/// Does it once more, if it misses nothing but a page that the second level of the native TLB has, or is misaligned.
+#[inline(never)]
 unsafe extern "C" fn again<P: Part>(
     core: &mut Core,
     at: *const Link,
@@ -371,7 +388,7 @@ struct One<P>(PhantomData<P>);
 link!([P: Part] One<P>, |core, link, at, limit, code, codes| {
     if !P::apply(core, link) {
         // SAFETY: the module's invariant.
-        return unsafe { again::<P>(core, at, limit, code, codes) };
+        return unsafe { otherwise::<P>(core, at, limit, code, codes) };
     }
     next!(core, at, limit, code, codes)
 });
@@ -380,7 +397,7 @@ struct Pair<P, D>(PhantomData<(P, D)>);
 link!([P: Part, D: Do] Pair<P, D>, |core, link, at, limit, code, codes| {
     if !P::apply(core, link) {
         // SAFETY: the module's invariant.
-        return unsafe { again::<P>(core, at, limit, code, codes) };
+        return unsafe { otherwise::<P>(core, at, limit, code, codes) };
     }
     // SAFETY: the module's invariant.
     unsafe { D::run(core, at.add(1), limit, code, codes) }

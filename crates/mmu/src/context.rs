@@ -13,8 +13,8 @@ use crate::config::TranslationCsrs;
 use crate::spaces::{Asid, Space};
 use crate::stage::Tree;
 
-/// One more than the highest number: numbers have 9 bits, and 0 is none.
-const NUMBERS: u16 = 512;
+/// One more than the highest number: numbers have 8 bits, and 0 is none.
+pub(crate) const NUMBERS: u16 = 256;
 /// How many keys are found at once.
 const RECENT: usize = 64;
 
@@ -303,10 +303,10 @@ mod tests {
     fn numbers_run_out_and_start_again() {
         let mut contexts = Contexts::new();
         let keys = |n: u64| key(|c| c.satp = PAGED | n << 44, Privilege::S, false);
-        for n in 1..512 {
+        for n in 1..256 {
             assert_eq!(contexts.number(keys(n)), NonZeroU16::new(n as u16));
         }
-        assert_eq!(contexts.number(keys(512)), None);
+        assert_eq!(contexts.number(keys(256)), None);
         contexts.reset();
         assert_eq!(contexts.number(keys(512)), Some(NonZeroU16::MIN));
     }

@@ -8,28 +8,32 @@ use std::num::NonZeroU16;
 
 use isa::PAGE_BITS;
 
+use crate::context::NUMBERS;
 use crate::native::{PAGE, Uses};
 
 /// Lines at least.
 pub(crate) const LEAST: usize = 1 << 10;
-/// Lines at most: 4 MiB of them.
+/// Lines at most: 2 MiB of them.
 const MOST: usize = 1 << 17;
 /// How many times as many there are when there are too few.
 const GROWTH: usize = 8;
 
 /// Where a tag holds the context number.
 const CONTEXT_SHIFT: u32 = 3;
+/// Set in the tag of a line that lets write, above the context number.
+const WRITE: u64 = 1 << 11;
+const _: () = assert!(((NUMBERS - 1) as u64) << CONTEXT_SHIFT < WRITE && WRITE < 1 << PAGE_BITS);
 /// log2 of the size of a line.
-const LINE_BITS: u32 = 5;
+const LINE_BITS: u32 = 4;
 
-/// A page for loads and stores.
+/// A page for loads and stores. What may be written may be read.
+///
+/// It is small: programs that use many pages wait for lines that the nearest caches have no room for.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(C, align(32))]
+#[repr(C, align(16))]
 pub(crate) struct Line {
-    /// Page number and context number, if it may be read; 0, which no context has, otherwise.
-    pub(crate) read: u64,
-    /// The same, if it may be written.
-    pub(crate) write: u64,
+    /// Page number, context number, and whether it may be written; 0, which no context has, where it may not even be read.
+    tag: u64,
     /// What to add to a virtual address for a native one.
     pub(crate) addend: u64,
 }
@@ -37,9 +41,21 @@ pub(crate) struct Line {
 const _: () = assert!(size_of::<Line>() == 1 << LINE_BITS);
 
 impl Line {
+    /// Whether it lets read what has this tag, which is [`Context::tag`] with a page number.
+    #[inline(always)]
+    pub(crate) fn reads(&self, tag: u64) -> bool {
+        (self.tag ^ tag) & !WRITE == 0
+    }
+
+    /// Whether it lets write what has this tag, which is [`Context::write_tag`] with a page number.
+    #[inline(always)]
+    pub(crate) fn writes(&self, tag: u64) -> bool {
+        self.tag == tag
+    }
+
     /// The native address of the page, if it lets write.
     fn written(&self) -> Option<u64> {
-        (self.write != 0).then(|| (self.write & PAGE).wrapping_add(self.addend))
+        (self.tag & WRITE != 0).then(|| (self.tag & PAGE).wrapping_add(self.addend))
     }
 }
 
@@ -48,6 +64,8 @@ impl Line {
 pub(crate) struct Context {
     /// In its place in a tag.
     pub(crate) tag: u64,
+    /// The same of a line that lets write.
+    pub(crate) write_tag: u64,
     /// Keeps the same page of different contexts apart.
     skew: u64,
 }
@@ -56,7 +74,8 @@ impl Context {
     #[inline]
     pub(crate) fn new(number: NonZeroU16) -> Self {
         let number = u64::from(number.get());
-        Self { tag: number << CONTEXT_SHIFT, skew: number.wrapping_mul(0x1b5) << PAGE_BITS }
+        let tag = number << CONTEXT_SHIFT;
+        Self { tag, write_tag: tag | WRITE, skew: number.wrapping_mul(0x1b5) << PAGE_BITS }
     }
 
     /// The number.
@@ -117,28 +136,37 @@ impl Lines {
     /// A page is to be filled in that should stay: makes room where too many were pushed out.
     pub(crate) fn make_room(&mut self, context: Context, va: u64) {
         let line = &self.lines[self.index(context, va)];
-        let old = line.read | line.write;
-        self.pushed_out += usize::from(old != 0 && old != va & PAGE | context.tag);
+        self.pushed_out += usize::from(line.tag != 0 && !line.reads(va & PAGE | context.tag));
         if self.pushed_out > self.lines.len() && self.lines.len() < MOST {
             *self = Self::of((self.lines.len() * GROWTH).min(MOST));
         }
     }
 
-    /// Lets the page of `va` be read and written as `uses` says, and returns where that stands.
-    pub(crate) fn fill(&mut self, context: Context, va: u64, addend: u64, uses: Uses) -> usize {
+    /// Lets the page of `va` be read and written as `uses` says, and returns where that stands. What may not be read has no line.
+    pub(crate) fn fill(
+        &mut self,
+        context: Context,
+        va: u64,
+        addend: u64,
+        uses: Uses,
+    ) -> Option<usize> {
         let tag = va & PAGE | context.tag;
-        let of = |may: bool| if may { tag } else { 0 };
         let index = self.index(context, va);
         let line = &mut self.lines[index];
-        let old = line.read | line.write;
-        if old == tag && line.addend == addend {
-            line.read |= of(uses.read);
-            line.write |= of(uses.write);
-            return index;
+        let known = line.reads(tag);
+        let write = if uses.write { WRITE } else { 0 };
+        if known && line.addend == addend {
+            line.tag |= write;
+        } else if uses.read {
+            self.filled += 1;
+            *line = Line { tag: tag | write, addend };
+        } else {
+            if known {
+                *line = Line::default();
+            }
+            return None;
         }
-        self.filled += 1;
-        *line = Line { read: of(uses.read), write: of(uses.write), addend };
-        index
+        Some(index)
     }
 
     /// Whether the line with this index lets write to the native page.
@@ -151,30 +179,29 @@ impl Lines {
         if let Some(line) = self.lines.get_mut(index)
             && line.written() == Some(native)
         {
-            line.write = 0;
+            line.tag &= !WRITE;
         }
     }
 
     /// Drops all that lets write to the native page.
     pub(crate) fn drop_writes_to(&mut self, native: u64) {
         for line in self.lines.iter_mut().filter(|line| line.written() == Some(native)) {
-            line.write = 0;
+            line.tag &= !WRITE;
         }
     }
 
     /// Drops all that lets write.
     pub(crate) fn drop_writes(&mut self) {
         for line in &mut self.lines {
-            line.write = 0;
+            line.tag &= !WRITE;
         }
     }
 
     /// Drops the page of `va`.
     pub(crate) fn drop_page(&mut self, context: Context, va: u64) {
-        let tag = va & PAGE | context.tag;
         let index = self.index(context, va);
         let line = &mut self.lines[index];
-        if line.read | line.write == tag {
+        if line.reads(va & PAGE | context.tag) {
             *line = Line::default();
         }
     }
@@ -182,8 +209,7 @@ impl Lines {
     /// Drops the 2^`bits` bytes from `start` on.
     pub(crate) fn drop_range(&mut self, context: Context, start: u64, bits: u32) {
         for line in &mut self.lines {
-            let tag = line.read | line.write;
-            if tag & !PAGE == context.tag && tag >> bits == start >> bits {
+            if line.tag & !PAGE & !WRITE == context.tag && line.tag >> bits == start >> bits {
                 *line = Line::default();
             }
         }
@@ -224,7 +250,7 @@ mod tests {
     fn serves(lines: &Lines, context: Context, va: u64) -> (bool, bool) {
         let line = &lines.lines[lines.index(context, va)];
         let tag = va & PAGE | context.tag;
-        (line.read == tag, line.write == tag)
+        (line.reads(tag), line.writes(va & PAGE | context.write_tag))
     }
 
     /// Uses pages in turn, each as the native TLB does that has no line for it.
@@ -279,6 +305,9 @@ mod tests {
         assert_eq!(serves(&lines, context(1), page(5)), (true, true));
         lines.fill(context(1), page(5), 0x2000, READ);
         assert_eq!(serves(&lines, context(1), page(5)), (true, false));
+        let write_only = Uses { read: false, ..BOTH };
+        assert_eq!(lines.fill(context(1), page(7), 0, write_only), None);
+        assert_eq!(serves(&lines, context(1), page(7)), (false, false));
         lines.drop_page(context(2), page(5));
         lines.drop_page(context(1), page(6));
         assert_eq!(serves(&lines, context(1), page(5)), (true, false));

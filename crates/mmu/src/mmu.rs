@@ -151,6 +151,19 @@ impl Mmu {
         self.native.store(va, value)
     }
 
+    /// Loads where [`Mmu::load`] did not, if what was translated of the 2 MiB around `va` tells that it may be done: as a load that
+    /// hits, without making the next one hit.
+    #[inline(always)]
+    pub fn load_in_chunk<T: Scalar>(&mut self, va: u64) -> Option<T> {
+        self.native.load_in_chunk(va)
+    }
+
+    /// Stores where [`Mmu::store`] did not, in the same way; says whether it did.
+    #[inline(always)]
+    pub fn store_in_chunk<T: Scalar>(&mut self, va: u64, value: T) -> bool {
+        self.native.store_in_chunk(va, value)
+    }
+
     /// Loads from all of `vas`, if each could be loaded by [`Mmu::load`] and they lie in one page.
     #[inline(always)]
     pub fn load_all<T: Scalar, const N: usize>(&self, vas: [u64; N]) -> Option<[T; N]> {

@@ -8,7 +8,7 @@
 //! A first level that loads and stores look at themselves is filled from a second one, or by the architectural path.
 //!
 //! The tag does several comparisons in one: `va` keeps its page number and the bits that must be zero in an aligned
-//! address, and bits 11–3 hold the context number. A misaligned address, and with it every access that crosses a
+//! address, and bits 10–3 hold the context number. A misaligned address, and with it every access that crosses a
 //! page, differs in the low bits.
 #![allow(unsafe_code)]
 
@@ -22,6 +22,8 @@ use crate::lines::{Context, Line, Lines};
 use crate::ram::{Ram, Scalar};
 use crate::second::{CHUNK_BITS, Second};
 
+/// How many accesses that chunks serve there are for one that brings its page to the first level.
+const FILLING: u32 = 32;
 /// Lines for executing.
 const FETCH_LINES: usize = 1024;
 pub(crate) const PAGE: u64 = !(PAGE_BYTES - 1);
@@ -62,6 +64,12 @@ fn lie_together<T: Scalar, const N: usize>(vas: [u64; N]) -> bool {
     differences & (PAGE | (T::BYTES - 1)) == 0
 }
 
+/// What of an address is compared with a tag, for a naturally aligned `T`.
+#[inline(always)]
+fn compared<T: Scalar>(va: u64) -> u64 {
+    va & (PAGE | (T::BYTES - 1))
+}
+
 /// What an address may be used for natively.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uses {
@@ -96,7 +104,11 @@ pub(crate) struct Native {
     execute: Box<[FetchLine; FETCH_LINES]>,
     data: Context,
     fetch: Context,
-    pub(crate) second: Second,
+    second: Second,
+    /// What to add to a physical address in RAM for a native one.
+    to_native: u64,
+    /// Accesses that were served by chunks.
+    of_chunks: u32,
     ram: Arc<Ram>,
 }
 
@@ -112,6 +124,10 @@ impl Native {
             data: none,
             fetch: none,
             second: Second::new(),
+            to_native: ram
+                .native_page(ram.base())
+                .map_or(0, |first| first.wrapping_sub(ram.base().0)),
+            of_chunks: 0,
             ram,
         }
     }
@@ -144,24 +160,18 @@ impl Native {
         unsafe { &*self.lines.first().byte_add(distance) }
     }
 
-    /// What the tag of a line is where it serves a naturally aligned `T` at `va`.
-    #[inline(always)]
-    fn tag<T: Scalar>(&self, va: u64) -> u64 {
-        va & (PAGE | (T::BYTES - 1)) | self.data.tag
-    }
-
     /// The native address of a naturally aligned `T` at `va`, if it may be read.
     #[inline(always)]
     fn find_read<T: Scalar>(&self, va: u64) -> Option<u64> {
         let line = self.line(va);
-        (line.read == self.tag::<T>(va)).then(|| va.wrapping_add(line.addend))
+        line.reads(compared::<T>(va) | self.data.tag).then(|| va.wrapping_add(line.addend))
     }
 
     /// The same if it may be written.
     #[inline(always)]
     fn find_write<T: Scalar>(&self, va: u64) -> Option<u64> {
         let line = self.line(va);
-        (line.write == self.tag::<T>(va)).then(|| va.wrapping_add(line.addend))
+        line.writes(compared::<T>(va) | self.data.write_tag).then(|| va.wrapping_add(line.addend))
     }
 
     #[inline(always)]
@@ -211,6 +221,53 @@ impl Native {
         true
     }
 
+    /// The physical address of a naturally aligned `T` at `va` in a chunk of the second level that may be used so.
+    /// Now and then none, so that pages in frequent use come to the first level; the others need no room there.
+    #[inline(always)]
+    fn find_in_chunk<T: Scalar>(&mut self, va: u64, needed: Uses) -> Option<Pa> {
+        let (pa, uses) = self.second.find_chunk(self.data.number(), va)?;
+        self.of_chunks = self.of_chunks.wrapping_add(1);
+        let fills = self.of_chunks.is_multiple_of(FILLING);
+        (uses.grant(needed) && va & (T::BYTES - 1) == 0 && !fills).then_some(pa)
+    }
+
+    /// Loads a `T` that [`Self::load`] missed, where a chunk of the second level serves it.
+    #[inline(always)]
+    pub(crate) fn load_in_chunk<T: Scalar>(&mut self, va: u64) -> Option<T> {
+        let needed = Uses { read: true, ..Uses::default() };
+        let at = self.find_in_chunk::<T>(va, needed)?.0.wrapping_add(self.to_native);
+        // SAFETY: `keep_chunk` saw to it that all of the chunk is in `self.ram`, and it is aligned, as RAM is. RAM is accessed by
+        // atomics only.
+        Some(unsafe { T::load(ptr::with_exposed_provenance(at as usize)) })
+    }
+
+    /// The same for a store; says whether it was done.
+    #[inline(always)]
+    pub(crate) fn store_in_chunk<T: Scalar>(&mut self, va: u64, value: T) -> bool {
+        let needed = Uses { write: true, ..Uses::default() };
+        let Some(pa) = self.find_in_chunk::<T>(va, needed) else { return false };
+        if self.ram.is_watched(pa) {
+            return false;
+        }
+        let at = pa.0.wrapping_add(self.to_native);
+        // SAFETY: as in `load_in_chunk`.
+        unsafe { T::store(ptr::with_exposed_provenance_mut(at as usize), value) };
+        true
+    }
+
+    /// Keeps the page of `va` in the second level.
+    pub(crate) fn keep_page(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
+        self.second.keep_page(number, va, pa, uses);
+    }
+
+    /// Keeps the chunk of `va` there, which is contiguous in physical memory, if it is all RAM.
+    pub(crate) fn keep_chunk(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
+        let bytes = 1 << CHUNK_BITS;
+        if self.ram.contains(Pa(pa.0 & !(bytes - 1)), bytes) {
+            self.second.keep_chunk(number, va, pa, uses);
+        }
+    }
+
     /// The physical address behind `va`, if a load of `T` would hit.
     #[inline(always)]
     pub(crate) fn readable<T: Scalar>(&self, va: u64) -> Option<Pa> {
@@ -245,7 +302,7 @@ impl Native {
         if uses.read || write {
             let addend = native.wrapping_sub(page);
             let index = self.lines.fill(context, va, addend, Uses { write, ..uses });
-            if write {
+            if write && let Some(index) = index {
                 self.note_writer(pa, native, index);
             }
         }
@@ -491,6 +548,43 @@ mod tests {
             assert!(addresses.iter().all(|&va| !native.store(va, 1u8)));
             assert!(addresses.iter().all(|&va| native.load::<u8>(va).is_some()));
         }
+    }
+
+    #[test]
+    fn a_chunk_serves_what_its_rights_and_watches_permit() {
+        let ram = Arc::new(Ram::new(BASE, 0x30_0000).unwrap());
+        let mut native = Native::new(Arc::clone(&ram));
+        native.set_contexts(number(7), number(9));
+        let (va, at) = (VA >> CHUNK_BITS << CHUNK_BITS | 0x12_3458, Pa(BASE.0 + 0x12_3458));
+        native.keep_chunk(number(7), va, at, Uses { execute: false, ..ALL });
+        // Now and then it says no, lest a page in frequent use never come to the first level, but not twice in a row.
+        let store = |native: &mut Native, va| {
+            native.store_in_chunk(va, 5u64) || native.store_in_chunk(va, 5u64)
+        };
+        let load = |native: &mut Native, va| {
+            native.load_in_chunk::<u64>(va).or_else(|| native.load_in_chunk::<u64>(va))
+        };
+        assert!((0..100).all(|_| store(&mut native, va)));
+        assert_eq!((ram.read::<u64>(at), load(&mut native, va)), (Some(5), Some(5)));
+        assert!((0..100).any(|_| native.load_in_chunk::<u64>(va).is_none()));
+        assert_eq!(load(&mut native, va + 4), None, "misaligned");
+        assert_eq!(load(&mut native, va + 0x20_0000), None, "the next chunk");
+        for class in [PageClass::Code, PageClass::Table] {
+            ram.watch(at, class);
+            assert!(!store(&mut native, va) && load(&mut native, va).is_some());
+            assert!(store(&mut native, va + 0x1000));
+            ram.unwatch(at, class);
+            assert!(store(&mut native, va));
+        }
+        let beyond = va + 0x20_0000;
+        native.keep_chunk(number(7), beyond, Pa(at.0 + 0x20_0000), ALL);
+        assert_eq!(load(&mut native, beyond), None, "half of that chunk is not RAM");
+        native.set_contexts(number(8), number(9));
+        assert!(!store(&mut native, va) && load(&mut native, va).is_none());
+        native.keep_chunk(number(8), va, at, Uses { read: true, ..Uses::default() });
+        assert!(!store(&mut native, va) && load(&mut native, va).is_some());
+        native.drop_leaf(number(8), va >> 30 << 30, 30);
+        assert_eq!(load(&mut native, va), None);
     }
 
     #[test]

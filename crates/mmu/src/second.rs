@@ -59,21 +59,21 @@ pub(crate) struct Second {
     victim: usize,
 }
 
-fn number_in_tag(number: NonZeroU16) -> u64 {
-    u64::from(number.get()) << NUMBER_SHIFT
+fn number_in_tag(number: u16) -> u64 {
+    u64::from(number) << NUMBER_SHIFT
 }
 
 /// Keeps the same address of different contexts apart.
-fn skew(number: NonZeroU16) -> u64 {
-    u64::from(number.get()).wrapping_mul(0x9e5)
+fn skew(number: u16) -> u64 {
+    u64::from(number).wrapping_mul(0x9e5)
 }
 
-fn set_of(number: NonZeroU16, va: u64) -> usize {
+fn set_of(number: u16, va: u64) -> usize {
     let page = va >> PAGE_BITS;
     (page ^ page >> 15 ^ skew(number)) as usize % SETS
 }
 
-fn place_of(number: NonZeroU16, va: u64) -> usize {
+fn place_of(number: u16, va: u64) -> usize {
     let chunk = va >> CHUNK_BITS;
     (chunk ^ chunk >> 10 ^ skew(number)) as usize % CHUNKS
 }
@@ -83,17 +83,25 @@ impl Second {
         Self { pages: Vec::new(), chunks: Box::new([Entry::default(); CHUNKS]), victim: 0 }
     }
 
+    /// The physical address behind `va` under a context number, and what it may be used for, if its chunk tells. A page that
+    /// may be written may be watched.
+    #[inline]
+    pub(crate) fn find_chunk(&self, number: u16, va: u64) -> Option<(Pa, Uses)> {
+        let chunk = &self.chunks[place_of(number, va)];
+        let found = chunk.is(va & CHUNK | number_in_tag(number));
+        found.then(|| (Pa(chunk.pa | va & !CHUNK), Uses::from_bits(chunk.tag)))
+    }
+
     /// The physical address behind `va` under a context number, what its page may be used for, and whether that was known of its
     /// chunk.
     #[inline]
     pub(crate) fn find(&self, number: NonZeroU16, va: u64) -> Option<(Pa, Uses, bool)> {
-        let own = number_in_tag(number);
-        let chunk = &self.chunks[place_of(number, va)];
-        if chunk.is(va & CHUNK | own) {
-            return Some((Pa(chunk.pa | va & !CHUNK), Uses::from_bits(chunk.tag), true));
+        if let Some((pa, uses)) = self.find_chunk(number.get(), va) {
+            return Some((pa, uses, true));
         }
-        let set = self.pages.get(set_of(number, va))?;
-        let entry = set.0.iter().find(|entry| entry.is(va & PAGE | own))?;
+        let set = self.pages.get(set_of(number.get(), va))?;
+        let tag = va & PAGE | number_in_tag(number.get());
+        let entry = set.0.iter().find(|entry| entry.is(tag))?;
         Some((Pa(entry.pa | va & !PAGE), Uses::from_bits(entry.tag), false))
     }
 
@@ -102,8 +110,8 @@ impl Second {
         if self.pages.is_empty() {
             self.pages = vec![Set::default(); SETS];
         }
-        let tag = va & PAGE | number_in_tag(number);
-        let Set(entries) = &mut self.pages[set_of(number, va)];
+        let tag = va & PAGE | number_in_tag(number.get());
+        let Set(entries) = &mut self.pages[set_of(number.get(), va)];
         let same = entries.iter().position(|entry| entry.is(tag));
         let at = same.or_else(|| entries.iter().position(|entry| entry.tag == 0));
         let at = at.unwrap_or_else(|| {
@@ -115,14 +123,14 @@ impl Second {
 
     /// Keeps the chunk of `va`, which is contiguous in physical memory.
     pub(crate) fn keep_chunk(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
-        let tag = va & CHUNK | number_in_tag(number);
-        self.chunks[place_of(number, va)].put(tag, pa.0 & CHUNK, uses);
+        let tag = va & CHUNK | number_in_tag(number.get());
+        self.chunks[place_of(number.get(), va)].put(tag, pa.0 & CHUNK, uses);
     }
 
     /// Drops the page of `va`.
     pub(crate) fn drop_page(&mut self, number: NonZeroU16, va: u64) {
-        let tag = va & PAGE | number_in_tag(number);
-        if let Some(Set(entries)) = self.pages.get_mut(set_of(number, va))
+        let tag = va & PAGE | number_in_tag(number.get());
+        if let Some(Set(entries)) = self.pages.get_mut(set_of(number.get(), va))
             && let Some(entry) = entries.iter_mut().find(|entry| entry.is(tag))
         {
             *entry = Entry::default();
@@ -132,13 +140,13 @@ impl Second {
     /// Drops the chunks of the 2^`bits` bytes from `start` on.
     pub(crate) fn drop_chunks(&mut self, number: NonZeroU16, start: u64, bits: u32) {
         if bits == CHUNK_BITS {
-            let chunk = &mut self.chunks[place_of(number, start)];
-            if chunk.is(start | number_in_tag(number)) {
+            let chunk = &mut self.chunks[place_of(number.get(), start)];
+            if chunk.is(start | number_in_tag(number.get())) {
                 *chunk = Entry::default();
             }
             return;
         }
-        let own = number_in_tag(number);
+        let own = number_in_tag(number.get());
         for chunk in &mut *self.chunks {
             if chunk.tag & !CHUNK & !USES == own && chunk.tag >> bits == start >> bits {
                 *chunk = Entry::default();

@@ -18,6 +18,12 @@ pub(super) trait Part {
     /// Says whether it is done.
     fn apply(core: &mut Core, link: &Link) -> bool;
 
+    /// The same by what the native TLB knows of large pages, where its lines do not serve it.
+    #[inline(always)]
+    fn apply_in_chunk(_: &mut Core, _: &Link) -> bool {
+        false
+    }
+
     /// The virtual address that it accesses, and how, if that is aligned.
     #[inline(always)]
     fn page(_: &Core, _: &Link) -> Option<(u64, Kind)> {
@@ -153,6 +159,14 @@ macro_rules! load {
             }
 
             #[inline(always)]
+            fn apply_in_chunk(core: &mut Core, link: &Link) -> bool {
+                let va = address(core, link);
+                let Some(value) = core.mmu.load_in_chunk::<$t>(va) else { return false };
+                core.set_x(link.rd, value as $signed as u64);
+                true
+            }
+
+            #[inline(always)]
             fn page(core: &Core, link: &Link) -> Option<(u64, Kind)> {
                 page_of::<$t>(address(core, link), Kind::Load)
             }
@@ -184,6 +198,12 @@ impl<T: Scalar> Part for Store<T> {
     fn apply(core: &mut Core, link: &Link) -> bool {
         let value = T::truncate(core.x(link.rs2()));
         core.store::<T>(address(core, link), value)
+    }
+
+    #[inline(always)]
+    fn apply_in_chunk(core: &mut Core, link: &Link) -> bool {
+        let value = T::truncate(core.x(link.rs2()));
+        core.mmu.store_in_chunk::<T>(address(core, link), value)
     }
 
     #[inline(always)]

@@ -118,9 +118,9 @@ impl Mmu {
             self.native.install(number, va.0, pa, uses);
         }
         if of_chunk && handed.anything() {
-            self.native.second.keep_chunk(kept, va.0, pa, uses);
+            self.native.keep_chunk(kept, va.0, pa, uses);
         } else if largest < CHUNK_BITS && handed.anything() {
-            self.native.second.keep_page(kept, va.0, pa, uses);
+            self.native.keep_page(kept, va.0, pa, uses);
         }
         handed.anything()
     }
