@@ -247,6 +247,9 @@ impl Hierarchy {
             Unit::Load | Unit::LoadNarrow => {
                 outcome.behind = self.behind_load(marked, item.work.bytes);
                 outcome.data = self.load_data(marked, pa);
+                if outcome.data != Data::Hit {
+                    outcome.beside = self.beside(marked);
+                }
             }
             Unit::Store => {
                 (outcome.behind, outcome.bytes) = self.behind_store(marked, item.work.bytes);
@@ -332,7 +335,9 @@ impl Hierarchy {
                     } else {
                         self.load_data(marked, walker.locate(va))
                     };
-                    note(unusual, number, Outcome { walk, behind, data, ..Outcome::default() });
+                    let beside = if data == Data::Hit { 0 } else { self.beside(marked) };
+                    let outcome = Outcome { walk, behind, beside, data, ..Outcome::default() };
+                    note(unusual, number, outcome);
                 }
                 Touch::Store(number, bytes) => {
                     let usual = (!translates || self.has_page(marked))

@@ -43,6 +43,8 @@ pub(crate) struct Outcome {
     /// Where that is about a store that goes through the cache: the bytes of the word that the earlier one was made to and those of this
     /// one, zeros where both are whole words.
     pub(crate) bytes: [u8; 2],
+    /// A load that missed, where stores go through the cache: how many stores ago one was made to the line, 0 for none that matters.
+    pub(crate) beside: u16,
     /// What its operands make of its time: cycles of a division, iterations of a product, cycles spared by a quotient.
     pub(crate) operand: u16,
     /// Cycles of the walk that it needed, 0 for none.

@@ -145,6 +145,19 @@ impl StoreBuffer {
         if count >= self.params.outstanding { first } else { now }
     }
 
+    /// The cycle from which no write of a word is under way to which a store was made so many stores ago, 0 for none: its line is
+    /// not asked for before. What has not been sent by then waits.
+    pub(crate) fn unsent(&mut self, ago: u16, now: u64) -> u64 {
+        if ago == 0 {
+            return now;
+        }
+        self.advance(now);
+        let store = (self.count + 1).wrapping_sub(ago.into());
+        let begun = |word: &Word| word.sent && word.free <= now + self.round_trip;
+        let word = self.words.iter().find(|word| word.store == store && begun(word));
+        word.map_or(now, |word| word.free.max(now))
+    }
+
     /// The first cycle in which a store that could be made at `now` is: one that finds no place waits for it, and a cycle longer.
     pub(crate) fn room(&mut self, now: u64) -> u64 {
         self.forget(now);
@@ -353,6 +366,17 @@ mod tests {
             let expected = 1000 * (latency + 4) / 4;
             assert!(cycles.abs_diff(expected) < expected / 20, "{cycles} for {expected}");
         }
+    }
+
+    #[test]
+    fn a_line_is_not_read_while_it_is_written() {
+        let mut buffer = StoreBuffer::new(PARAMS, 60);
+        buffer.store(Behind::default(), 0, 0);
+        buffer.store(Behind::default(), 1, 0);
+        // They are sent at 5 and 6 for 64 cycles (tx_rdwr_collision of wt_dcache_missunit): before that nothing is in the way.
+        assert_eq!([4, 5].map(|now| buffer.unsent(2, now)), [4, 69]);
+        assert_eq!([buffer.unsent(1, 10), buffer.unsent(0, 10)], [70, 10]);
+        assert_eq!(buffer.unsent(2, 80), 80);
     }
 
     #[test]

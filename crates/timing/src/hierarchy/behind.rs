@@ -53,6 +53,18 @@ impl Hierarchy {
         (behind, bytes)
     }
 
+    /// How many stores ago the last one was made to the line of a load that missed, where its write may be under way.
+    pub(super) fn beside(&self, marked: u64) -> u16 {
+        if self.core.store.is_none() {
+            return 0;
+        }
+        let bits = self.dcache.line_bits().saturating_sub(3);
+        let least = self.store_horizon.max(self.stores.saturating_sub(REACH));
+        let meets = |store: &u64| self.words[*store as usize % 256] >> bits == marked >> 3 >> bits;
+        let last = (least + 1..=self.stores).rev().find(meets);
+        last.map_or(0, |store| (self.stores - store + 1) as u16)
+    }
+
     /// The same for a word whose place in a page was stored to at `last`.
     fn behind_word(&self, word: u64, last: u64) -> u16 {
         let least = self.store_horizon.max(self.stores.saturating_sub(REACH));

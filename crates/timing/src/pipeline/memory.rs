@@ -31,7 +31,8 @@ impl Pipeline {
                 {
                     // The memory is asked for the line in the cycle behind that in which a hit would be there.
                     let asks = params.hit + 1;
-                    start = stores.readable(start + asks) - asks;
+                    let free = stores.unsent(outcome.beside, start + asks);
+                    start = stores.readable(free) - asks;
                 }
                 let served = self.touch(outcome, start);
                 let narrow = item.work.unit == Unit::LoadNarrow;
