@@ -473,6 +473,7 @@ impl Hierarchy {
 
     /// A memory-management fence removes translations.
     pub(crate) fn flush(&mut self, flush: Flush) {
+        let flush = flush.within(self.core.architecture.asid_bits.unwrap_or(16));
         let flush = if self.core.translation.precise_fences { flush } else { flush.widened() };
         self.itlb.flush(flush);
         self.dtlb.flush(flush);

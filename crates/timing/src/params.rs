@@ -98,6 +98,10 @@ pub struct Fetch {
     pub mispredict: u64,
     /// Cycles of a miss of the instruction cache beyond the memory's latency.
     pub miss: u64,
+    /// Where a packet that misses is asked for again and again: every so many cycles, and anew when the last instruction before it
+    /// finds, in its third cycle, that there is none behind it.
+    #[serde(default)]
+    pub retry: u64,
     /// Whether a miss on a path that turns out wrong is waited for, and what it brings thrown away.
     #[serde(default)]
     pub waits_for_killed: bool,

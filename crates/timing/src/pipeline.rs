@@ -4,6 +4,7 @@
 //! It is told of every instruction in program order, with its [`Outcome`], and knows no address: what it does next is a function of
 //! its state and of what it is told, which is why it can be remembered ([`crate::memo`]). Wrong paths are not followed.
 
+mod fetch;
 mod memory;
 mod order;
 mod several;
@@ -13,7 +14,7 @@ use crate::divider::Divisions;
 use crate::float::Port;
 use crate::issue::Group;
 use crate::item::Item;
-use crate::outcome::{Fetched, Followed, Outcome};
+use crate::outcome::{Followed, Outcome};
 use crate::params::{Core, Divider, Multiplier};
 use crate::predictor::PredictorParams;
 use crate::stores::{StoreBuffer, Undrained};
@@ -360,7 +361,10 @@ impl Pipeline {
     /// When the trap is known: the last instruction would commit, or the interrupt takes the place of the next one.
     fn raises(&self, trap: Trap) -> u64 {
         if self.core.integer.completes_late {
-            return self.issued;
+            return match trap {
+                Trap::Interrupt => self.resume.unwrap_or_default().max(self.issued + 1),
+                Trap::Access | Trap::Other => self.issued,
+            };
         }
         let raised = self.issued.max(self.last_commit);
         match trap {
@@ -387,40 +391,6 @@ impl Pipeline {
 
     fn refetch(&mut self, cycle: u64) {
         self.resume = Some(cycle);
-    }
-
-    /// Brings the packets in which the instruction lies. Whether there was one.
-    fn fetch(&mut self, item: &Item, outcome: &Outcome) -> bool {
-        let least = self.issued - LEAD;
-        self.fetched = self.fetched.max(least);
-        let mut fetches = false;
-        if let Some(cycle) = self.resume {
-            self.resume = Some(cycle.max(least));
-            if item.enters {
-                self.fetch_packet(outcome.fetch[0]);
-                fetches = true;
-            }
-        }
-        if item.begins.is_some() {
-            self.fetch_packet(outcome.fetch[1]);
-            fetches = true;
-        }
-        fetches
-    }
-
-    fn fetch_packet(&mut self, packet: Fetched) {
-        let mut at = self.resume.take().unwrap_or(self.fetched + 1);
-        at = at.max(self.packets[self.next_packet] + 1);
-        if packet.walk != 0 {
-            at = self.walked(at, packet.walk);
-        }
-        if packet.miss {
-            at += self.latency + self.core.fetch.miss + u64::from(packet.beyond);
-        }
-        self.fetched = at;
-        if self.learns_hungry {
-            self.hungry = self.packets.iter().filter(|&&began| began >= at).count() < 2;
-        }
     }
 
     /// A product or quotient that comes late waits while an instruction that issues at `at` is written.

@@ -66,7 +66,23 @@ pub enum Flush {
 impl Flush {
     /// Whether it names an address.
     pub(crate) fn names_address(self) -> bool {
-        matches!(self, Self::S { va: Some(_), .. } | Self::Vs { va: Some(_), .. })
+        self.address().is_some()
+    }
+
+    /// The address that it names.
+    fn address(self) -> Option<u64> {
+        match self {
+            Self::S { va, .. } | Self::Vs { va, .. } => va,
+            Self::G { .. } => None,
+        }
+    }
+
+    /// The same on a core whose ASIDs have so many bits: the others do not count (Supervisor Memory-Management Fence Instruction).
+    pub(crate) fn within(mut self, asid_bits: u32) -> Self {
+        if let Self::S { asid: Some(asid), .. } | Self::Vs { asid: Some(asid), .. } = &mut self {
+            *asid &= ((1u32 << asid_bits.min(16)) - 1) as u16;
+        }
+        self
     }
 
     /// The same for all addresses and address spaces.
@@ -91,6 +107,9 @@ pub struct TlbParams {
     /// Entries for superpages alone.
     #[serde(default)]
     pub superpages: usize,
+    /// Whether an entry that holds nothing is filled before any other is given up.
+    #[serde(default)]
+    pub vacant_first: bool,
 }
 
 const fn one() -> u64 {
@@ -136,6 +155,7 @@ impl Bank {
 #[derive(Clone, Debug)]
 pub(crate) struct Tlb {
     sector_bits: u32,
+    vacant_first: bool,
     pages: Bank,
     superpages: Bank,
 }
@@ -145,6 +165,7 @@ impl Tlb {
     pub(crate) fn new(params: TlbParams) -> Self {
         Self {
             sector_bits: params.sectors.trailing_zeros(),
+            vacant_first: params.vacant_first,
             pages: Bank::new(params.entries),
             superpages: Bank::new(params.superpages),
         }
@@ -197,9 +218,11 @@ impl Tlb {
             });
         if let Some((slot, entry)) = same {
             entry.sectors |= sector;
+            bank.tree.touch(slot);
             return first + slot as u32;
         }
-        let slot = bank.tree.victim();
+        let vacant = bank.entries.iter().position(Option::is_none).filter(|_| self.vacant_first);
+        let slot = vacant.unwrap_or_else(|| bank.tree.victim());
         bank.entries[slot] = Some(Entry { context, base, bits, sectors: sector });
         bank.tree.touch(slot);
         first + slot as u32
@@ -227,7 +250,13 @@ impl Tlb {
                 Flush::G { vmid } => context.second && vmid.is_none_or(|vmid| vmid == context.vmid),
             };
             if removed {
-                *slot = None;
+                // Where one address is named, its neighbours in the entry stay.
+                let named = flush.address().filter(|_| shared != 0);
+                let gone = named.map_or(u64::MAX, |va| 1 << (va >> 12 & ((1 << shared) - 1)));
+                entry.sectors &= !gone;
+                if entry.sectors == 0 {
+                    *slot = None;
+                }
             }
         }
     }
@@ -323,7 +352,7 @@ mod tests {
     const VS: Context = Context { v: true, first: true, second: true, asid: 1, vmid: 2 };
 
     fn tlb(entries: usize, sectors: u64, superpages: usize) -> Tlb {
-        Tlb::new(TlbParams { entries, sectors, superpages })
+        Tlb::new(TlbParams { entries, sectors, superpages, vacant_first: false })
     }
 
     /// Of a few rounds over `pages` pages, how many lookups of the last one hit.
@@ -396,5 +425,51 @@ mod tests {
         shared.fill(S, 0x20_3000, 21);
         assert_eq!(shared.lookup(S, 0x20_3fff), Some(21));
         assert_eq!(shared.lookup(S, 0x20_4000), None);
+    }
+
+    const PAGE: u64 = 4096;
+
+    #[test]
+    fn a_walk_for_a_page_whose_neighbour_is_there_uses_that_entry() {
+        // TLB.scala: what has the tag is touched, whether it has the page or not.
+        let mut tlb = tlb(2, 4, 0);
+        for page in [0, 4, 1, 8] {
+            tlb.fill(S, page * PAGE, 12);
+        }
+        let has = [0, 1, 4, 8].map(|page| tlb.lookup(S, page * PAGE).is_some());
+        assert_eq!(has, [true, true, false, true]);
+    }
+
+    #[test]
+    fn a_fence_of_one_address_leaves_its_neighbours() {
+        let mut tlb = tlb(2, 4, 0);
+        for page in [0, 1] {
+            tlb.fill(S, page * PAGE, 12);
+        }
+        tlb.flush(Flush::S { va: Some(PAGE), asid: None });
+        assert_eq!([0, 1].map(|page| tlb.lookup(S, page * PAGE).is_some()), [true, false]);
+        tlb.flush(Flush::S { va: Some(0), asid: None });
+        assert_eq!(tlb.lookup(S, 0), None);
+    }
+
+    #[test]
+    fn what_holds_nothing_is_filled_first_where_a_core_does_so() {
+        let params = TlbParams { entries: 4, sectors: 1, superpages: 0, vacant_first: true };
+        let mut tlb = Tlb::new(params);
+        for page in 0..4 {
+            tlb.fill(S, page * PAGE, 12);
+        }
+        tlb.flush(Flush::S { va: Some(2 * PAGE), asid: None });
+        tlb.fill(S, 9 * PAGE, 12);
+        let there = [0, 1, 3, 9].map(|page| tlb.lookup(S, page * PAGE).is_some());
+        assert_eq!(there, [true; 4]);
+    }
+
+    #[test]
+    fn bits_of_an_asid_that_a_core_does_not_have_do_not_count() {
+        let fence = Flush::S { va: None, asid: Some(0x1234) };
+        assert_eq!(fence.within(0), Flush::S { va: None, asid: Some(0) });
+        assert_eq!(fence.within(8), Flush::S { va: None, asid: Some(0x34) });
+        assert_eq!(fence.within(16), fence);
     }
 }
