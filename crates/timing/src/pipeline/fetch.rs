@@ -59,7 +59,7 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use crate::params::Core;
-    use crate::pipeline::Pipeline;
+    use crate::pipeline::{Pipeline, Trap};
     use std::sync::Arc;
 
     /// For an instruction that issues so many cycles before the packet behind it is asked for, how long that takes to come.
@@ -77,5 +77,23 @@ mod tests {
         assert_eq!([2, 1, 9].map(|before| missed(10, before)), [28, 29, 28]);
         assert_eq!(missed(60, 1), 79);
         assert_eq!([2, 1].map(|before| missed(25, before)), [44, 43]);
+    }
+
+    #[test]
+    fn an_interrupt_comes_with_the_next_instruction_and_an_exception_with_its_own() {
+        // RTL: an ECALL's handler issues five cycles after it. A write of sip is fetched behind anew, five cycles on, and the interrupt that it
+        // raises comes with what is fetched: a round trip of 23.2 cycles, and not 18.2.
+        let core = Arc::new(Core::preset("rocket").expect("a preset"));
+        let handler = |trap, refetched: Option<u64>| {
+            let mut pipeline = Pipeline::new(&core, 10);
+            pipeline.issued = 1 << 16;
+            pipeline.resume = refetched.map(|cycles| pipeline.issued + cycles);
+            let issued = pipeline.issued;
+            pipeline.trap(trap);
+            pipeline.resume.map(|cycle| cycle - issued)
+        };
+        assert_eq!(handler(Trap::Other, None), Some(5));
+        assert_eq!(handler(Trap::Interrupt, Some(5)), Some(10));
+        assert_eq!(handler(Trap::Interrupt, None), Some(6));
     }
 }
