@@ -1,5 +1,6 @@
 //! The MMU of one hart: from a virtual address to RAM or a device.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use isa::{Gpa, Pa, Privilege, Va, pte};
@@ -352,20 +353,31 @@ impl Mmu {
         right: Right,
     ) -> (Vec<WalkStep>, Result<Mapping, Fault>) {
         let mut recorder = Recorder::default();
+        let mapping = self.walk_heard(regime, va, right, &mut recorder);
+        (recorder.steps, mapping)
+    }
+
+    /// The same for one who listens.
+    fn walk_heard<O: Observer<Stop = Infallible>>(
+        &self,
+        regime: Regime,
+        va: Va,
+        right: Right,
+        observer: &mut O,
+    ) -> Result<Mapping, Fault> {
         let memory = Physical {
             ram: &self.ram,
             pmp: &self.pmp,
-            observer: &mut recorder,
+            observer,
             updates: Updates::Imagined(Vec::new()),
             fetches: &mut PteFetches::default(),
             errata: self.config.errata,
         };
-        let mapping = match resolve(regime, va, Need::explicit(right), memory, None) {
+        match resolve(regime, va, Need::explicit(right), memory, None) {
             Ok(mapping) => Ok(mapping),
             Err(Halt::Fault(fault)) => Err(fault),
             Err(Halt::Stopped(never)) => match never {},
-        };
-        (recorder.steps, mapping)
+        }
     }
 
     /// Where a debugger finds the byte at `va`, as seen with this privilege and V: what is mapped, whatever the
@@ -375,7 +387,8 @@ impl Mmu {
     /// Nothing is mapped there, or nothing lies behind it.
     pub fn locate(&self, va: Va, privilege: Privilege, v: bool) -> Result<Translated, Fault> {
         let regime = Regime::new(&self.config, &self.csrs, privilege, v);
-        let Mapping { pa, gpa, memory_type, .. } = self.walk_only(regime, va, Right::Look).1?;
+        let Mapping { pa, gpa, memory_type, .. } =
+            self.walk_heard(regime, va, Right::Look, &mut Deaf)?;
         let target = if self.ram.contains(pa, 1) {
             Target::Ram { pa }
         } else if self.pma.find(pa, 1).is_some() {

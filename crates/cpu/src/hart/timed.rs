@@ -22,7 +22,7 @@ use self::code::TimedCode;
 use self::run::Noted;
 use self::walks::KnownWalks;
 use super::{Exit, Hart, Outside};
-use crate::commit::{Planned, plan, traps};
+use crate::commit::{plan, traps};
 use crate::core::Core;
 use crate::memory::Manner;
 use crate::platform::Platform;
@@ -306,7 +306,7 @@ impl Hart {
         let planned = plan(core, insn);
         let access = planned.map(|planned| timing::Access {
             va: planned.va,
-            place: place_of(core, &planned),
+            place: place_under(core, planned.va, planned.manner),
             context: self::context(core, planned.manner),
         });
         let pa = core.mmu.fetch_page(core.pc).map_or_else(
@@ -393,19 +393,19 @@ impl Walker for Walks<'_> {
     }
 
     fn locate(&mut self, va: u64) -> u64 {
-        match place(self.core, va, self.under.data) {
+        match place_under(self.core, va, self.under.data) {
             timing::Place::Memory(pa) => pa,
             timing::Place::Device | timing::Place::Nowhere => va,
         }
     }
 }
 
-/// Where a planned access goes.
-fn place_of(core: &Core, planned: &Planned) -> timing::Place {
-    let ordinary = planned.manner == core.ordinary();
-    match core.mmu.readable::<u8>(planned.va).filter(|_| ordinary) {
+/// Where an access of this manner goes: an ordinary one that was made went where the native TLB says.
+fn place_under(core: &Core, va: u64, manner: Manner) -> timing::Place {
+    let ordinary = manner == core.ordinary();
+    match core.mmu.readable::<u8>(va).filter(|_| ordinary) {
         Some(pa) => timing::Place::Memory(pa.0),
-        None => place(core, planned.va, planned.manner),
+        None => place(core, va, manner),
     }
 }
 

@@ -7,6 +7,7 @@
 //! next. Calls nest as deep as a block is long.
 
 use isa::{Decoder, Insn, Op as Code};
+use mmu::{Kind, Scalar};
 
 use crate::bits::{self, sext32};
 use crate::core::Core;
@@ -32,6 +33,29 @@ fn next(core: &mut Core, behind: &[TimedOp], noted: &mut [u64]) -> usize {
 #[inline(always)]
 fn stop(behind: &[TimedOp]) -> usize {
     behind.len() + 1
+}
+
+/// Runs a load or store once more, if it missed nothing but a page that the second level of the native TLB has.
+#[inline(never)]
+fn again<T: Scalar>(
+    core: &mut Core,
+    op: &TimedOp,
+    behind: &[TimedOp],
+    noted: &mut [u64],
+    kind: Kind,
+) -> usize {
+    let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
+    let aligned = va & (T::BYTES - 1) == 0;
+    let found = aligned && core.recall(va, kind);
+    // A page that is watched may not be written natively.
+    let served = match kind {
+        Kind::Load => core.mmu.readable::<T>(va),
+        _ => core.mmu.writable::<T>(va),
+    };
+    if !found || served.is_none() {
+        return stop(behind);
+    }
+    (op.run)(core, op, behind, noted)
 }
 
 /// Notes a number: where the next one goes.
@@ -254,7 +278,9 @@ fn run_of(op: &Op) -> Option<Run> {
         ($t:ty, $signed:ty) => {{
             fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
-                let Some(value) = core.load::<$t>(va) else { return stop(behind) };
+                let Some(value) = core.load::<$t>(va) else {
+                    return again::<$t>(core, op, behind, noted, Kind::Load);
+                };
                 core.set_x(op.op.rd, value as $signed as u64);
                 next(core, behind, note(noted, va))
             }
@@ -266,7 +292,7 @@ fn run_of(op: &Op) -> Option<Run> {
             fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 if !core.store::<$t>(va, core.x(op.op.rs2) as $t) {
-                    return stop(behind);
+                    return again::<$t>(core, op, behind, noted, Kind::Store);
                 }
                 next(core, behind, note(noted, va))
             }
@@ -280,7 +306,9 @@ fn run_of(op: &Op) -> Option<Run> {
                 if core.fp_is_off() {
                     return stop(behind);
                 }
-                let Some(value) = core.load::<$t>(va) else { return stop(behind) };
+                let Some(value) = core.load::<$t>(va) else {
+                    return again::<$t>(core, op, behind, noted, Kind::Load);
+                };
                 core.f[usize::from(op.op.rd & 31)] = u64::from(value) | $boxed;
                 set_fs_dirty(core);
                 next(core, behind, note(noted, va))
@@ -293,8 +321,11 @@ fn run_of(op: &Op) -> Option<Run> {
             fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 let value = core.f[usize::from(op.op.rs2 & 31)];
-                if core.fp_is_off() || !core.store::<$t>(va, value as $t) {
+                if core.fp_is_off() {
                     return stop(behind);
+                }
+                if !core.store::<$t>(va, value as $t) {
+                    return again::<$t>(core, op, behind, noted, Kind::Store);
                 }
                 next(core, behind, note(noted, va))
             }
