@@ -163,10 +163,9 @@ pub(crate) fn notes(options: &MachineOptions, run: &RunOptions) -> Result<Vec<St
     if options.isa.is_some() {
         notes.push(format!("--isa stands in place of what {name} has: {}", core.isa));
     }
-    let follows = run.gdb.is_some() || run.log.is_some() || run.log_commits.unwrap_or(false);
-    if follows && options.timing() == cli::Timing::On {
+    if run.gdb.is_some() && options.timing() == cli::Timing::On {
         notes.push(format!(
-            "with a debugger or a commit log an instruction is a cycle: {name} says what the harts are, not how \
+            "with a debugger an instruction is a cycle: {name} says what the harts are, not how \
              long they take"
         ));
     }

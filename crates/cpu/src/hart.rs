@@ -201,6 +201,16 @@ impl Hart {
         let end = self.core.cycle.saturating_add(budget);
         let mut recorder = Recorder::default();
         self.meet(port);
+        if let Some(mut timed) = self.timed.take() {
+            let exit = loop {
+                let exit = self.logged_timed(&mut timed, port, end, &mut recorder, log);
+                if let Some(exit) = exit {
+                    break exit;
+                }
+            };
+            self.timed = Some(timed);
+            return exit;
+        }
         loop {
             if let Some(exit) = self.logged(port, end, &mut recorder, log) {
                 return exit;
@@ -208,7 +218,7 @@ impl Hart {
         }
     }
 
-    /// Takes one trap or executes one instruction, and tells `log`.
+    /// Takes one trap or executes one instruction, and tells `log`. An instruction is a cycle here, model or not.
     pub fn step_logged(&mut self, port: &mut dyn Platform, log: &mut dyn FnMut(Event<'_>)) -> Exit {
         self.meet(port);
         self.logged(port, u64::MAX, &mut Recorder::default(), log).unwrap_or(Exit::Budget)

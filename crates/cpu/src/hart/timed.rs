@@ -7,6 +7,7 @@
 //! execution goes on in another page.
 
 mod code;
+mod logged;
 mod run;
 mod walks;
 
@@ -22,7 +23,7 @@ use self::code::TimedCode;
 use self::run::Noted;
 use self::walks::KnownWalks;
 use super::{Exit, Hart, Outside};
-use crate::commit::{plan, traps};
+use crate::commit::{Recorder, plan, traps};
 use crate::core::Core;
 use crate::memory::Manner;
 use crate::platform::Platform;
@@ -120,7 +121,7 @@ impl Hart {
             if timed.at_end && due || events {
                 continue;
             }
-            if let Some(exit) = self.step_timed(&mut timed, port, single) {
+            if let Some(exit) = self.step_timed(&mut timed, port, single, None) {
                 break exit;
             }
         };
@@ -234,12 +235,13 @@ impl Hart {
         }
     }
 
-    /// Executes one instruction, or takes its trap.
+    /// Executes one instruction, or takes its trap. `recorder` is told between the instruction's fetch and its execution.
     fn step_timed(
         &mut self,
         timed: &mut Timed,
         port: &mut dyn Platform,
         single: Option<(Insn, Item)>,
+        recorder: Option<&mut Recorder>,
     ) -> Option<Exit> {
         let (retired, trapped) = (self.core.retired, traps(&self.core));
         let page = self.core.pc & PAGE;
@@ -255,12 +257,19 @@ impl Hart {
                         insn.map(|insn| self.issue_decoded(timed, &insn))
                     }
                 };
+                if let Some(recorder) = recorder {
+                    let insn = self.decoded(entry);
+                    recorder.before(&mut self.core, insn);
+                }
                 self.run_from(port, entry, retired + 1).and_then(|trap| self.trap(trap))
             }
             Err(Outside::Done(exit)) => exit,
             Err(Outside::Uncached) => match self.fetch_uncached(port) {
                 Ok(insn) => {
                     issued = Some(self.issue_decoded(timed, &insn));
+                    if let Some(recorder) = recorder {
+                        recorder.before(&mut self.core, Some(insn));
+                    }
                     self.run_uncached(port, &insn)
                 }
                 Err(trap) => self.trap(trap),

@@ -1,6 +1,6 @@
 //! What a cycle model counts, against counts by hand.
 
-use cpu::{EVENTS, Hart};
+use cpu::{EVENTS, Event, Hart, Register};
 use isa::field::mhpmevent::{MINH, OF, UINH};
 use isa::{Interrupt, Pa, csr};
 use timing::{Core, Counts, Stages};
@@ -85,6 +85,35 @@ fn what_is_looked_up_counts_as_what_is_worked_out() {
             counts(&mut hart, insns)
         });
         assert_eq!(both[0], both[1], "{body}");
+    }
+}
+
+#[test]
+fn a_log_changes_neither_the_cycles_of_a_model_nor_what_it_counts() {
+    let body = "sfence.vma; ld a0, 0(s0); fcvt.d.l ft0, t0; fdiv.d ft1, ft0, ft0; csrr a1, mcycle; sd a1, 8(s0);";
+    for budget in [1, 90, 700, 5000] {
+        let [mut plain, mut logged] = [(); 2].map(|()| {
+            let mut hart = looping(body);
+            translate(&mut hart);
+            hart
+        });
+        plain.run(&mut Empty, budget);
+        let (mut lines, mut read) = (0, Vec::new());
+        logged.run_logged(&mut Empty, budget, &mut |event| {
+            lines += 1;
+            if let Event::Commit(commit) = event {
+                read.extend(
+                    commit.written.iter().filter(|(register, _)| *register == Register::X(11)),
+                );
+            }
+        });
+        assert_eq!((plain.pc(), plain.cycle()), (logged.pc(), logged.cycle()), "{budget}");
+        assert_eq!(plain.model_counts(), logged.model_counts(), "{budget}");
+        assert_eq!((plain.retired(), plain.x(11)), (logged.retired(), logged.x(11)), "{budget}");
+        assert_eq!(lines, logged.retired(), "{budget}: each instruction once");
+        assert_eq!(read.last().map_or(0, |(_, cycle)| *cycle), logged.x(11), "{budget}");
+        assert_eq!(plain.csr(csr::FFLAGS), logged.csr(csr::FFLAGS), "{budget}");
+        assert!(budget < 5000 || logged.cycle() > logged.retired(), "fences and walks take cycles");
     }
 }
 
