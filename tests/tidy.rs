@@ -159,9 +159,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every source and text file of the repository: its path from the top, with `/`, and its text.
-fn files() -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+/// Every file of the repository.
+fn paths() -> Vec<PathBuf> {
+    let mut found = Vec::new();
     let mut folders = vec![root().to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of the repository can be read") {
@@ -173,15 +173,35 @@ fn files() -> BTreeMap<String, String> {
             }
             if path.is_dir() {
                 folders.push(path);
-            } else if [".rs", ".md", ".toml"].iter().any(|end| name.ends_with(end)) {
-                let from_top = path.strip_prefix(root()).expect("it is below the top");
-                let text = fs::read_to_string(&path).expect("text files are UTF-8");
-                found.insert(from_top.to_string_lossy().replace('\\', "/"), text);
+            } else {
+                found.push(path);
             }
+        }
+    }
+    found
+}
+
+/// Every source and text file of the repository: its path from the top, with `/`, and its text.
+fn files() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for path in paths() {
+        let name = path.to_string_lossy();
+        if [".rs", ".md", ".toml"].iter().any(|end| name.ends_with(end)) {
+            let from_top = path.strip_prefix(root()).expect("it is below the top");
+            let text = fs::read_to_string(&path).expect("text files are UTF-8");
+            found.insert(from_top.to_string_lossy().replace('\\', "/"), text);
         }
     }
     assert!(found.len() > 100, "only {} files found below {}", found.len(), root().display());
     found
+}
+
+/// A guest program may have 300 KiB; what is larger, such as a trace, is an oversight.
+#[test]
+fn no_file_is_large() {
+    let large = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 300 << 10);
+    let found: Vec<_> = paths().into_iter().filter(large).collect();
+    assert!(found.is_empty(), "larger than 300 KiB: {found:?}");
 }
 
 #[test]
