@@ -12,6 +12,7 @@
 use isa::{Decoder, PAGE_BYTES, Pa};
 use mmu::Ram;
 
+use crate::guesses::Guesses;
 use crate::op::{Op, ends_run};
 use crate::thread::Link;
 
@@ -233,6 +234,7 @@ pub(crate) struct CodeCache {
     /// The place that is looked at next for a page that can go.
     hand: usize,
     kept_ops: usize,
+    guesses: Guesses,
 }
 
 impl CodeCache {
@@ -247,7 +249,13 @@ impl CodeCache {
             free: Vec::new(),
             hand: 0,
             kept_ops: 0,
+            guesses: Guesses::new(),
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     #[inline(always)]
@@ -260,6 +268,12 @@ impl CodeCache {
     pub(crate) fn page(&self, pa: Pa) -> Option<&CodePage> {
         let slot = (*self.directory.get(self.frame(pa.0))?).checked_sub(1)?;
         self.at(slot)
+    }
+
+    /// Whether what was decoded from the page of `pa` is at that place.
+    #[inline(always)]
+    pub(crate) fn is_at(&self, pa: Pa, slot: u32) -> bool {
+        self.directory.get(self.frame(pa.0)) == Some(&(slot + 1))
     }
 
     #[inline(always)]

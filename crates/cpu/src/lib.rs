@@ -13,6 +13,7 @@ mod core;
 mod counters;
 mod csr;
 mod exec;
+mod guesses;
 mod hart;
 mod interrupts;
 mod masking;

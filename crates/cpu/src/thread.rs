@@ -62,6 +62,7 @@ const STRIDE: u64 = if cfg!(debug_assertions) { 1 << 10 } else { 1 << 16 };
 /// What must be left for a jump: itself and the longest run.
 const LEAST: u64 = MAX_RUN as u64 + 1;
 
+use jumps::{BranchFar, JalFar, Jalr, JalrAligned, Jr, NextPage};
 use parts::{
     Amocas, Auipc, Constant, FloatLoad, FloatStore, Load, LoadReserved, Nothing, Part, Store,
     StoreConditional, Test,
@@ -277,55 +278,21 @@ macro_rules! follow {
         }
     }};
 }
-/// Goes to a number of a page that was found for the target, if there is one and room; `$size` of the link counts as done.
-macro_rules! enter {
-    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:ident, $in:ident, $size:expr $(, $effect:expr)?) => {{
-        let number = usize::from($in.entry($target));
-        if number == 0 || $at.addr() as u64 > $limit {
-            stop!($core, $at, $limit, $code, $codes);
-        }
-        $($effect;)?
+/// Goes to a link of a page, with `$done` of this one.
+macro_rules! arrive {
+    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $to:ident, $done:expr) => {{
+        $codes.guesses().went($to.addr());
+        let distance = ($to.addr() as u64).wrapping_sub($at.addr() as u64);
+        let limit = $limit.wrapping_add(distance).wrapping_sub($done);
         // SAFETY: an entry names a link of its page.
-        unsafe {
-            let to = $in.links().as_ptr().add(number);
-            let distance = (to.addr() as u64).wrapping_sub($at.addr() as u64);
-            let limit = $limit.wrapping_add(distance).wrapping_sub($size);
-            ((*to).run.get())($core, to, limit, $in, $codes)
-        }
-    }};
-}
-/// Goes to an address in the page.
-macro_rules! near {
-    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:ident, $size:expr $(, $effect:expr)?) => {{
-        enter!($core, $at, $limit, $code, $codes, $target, $code, $size $(, $effect)?)
-    }};
-}
-/// Goes to an address in another page.
-macro_rules! far {
-    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:ident, $size:expr $(, $effect:expr)?) => {{
-        let Some(found) = $core.mmu.fetch_page($target).and_then(|pa| $codes.page(pa)) else {
-            stop!($core, $at, $limit, $code, $codes);
-        };
-        enter!($core, $at, $limit, $code, $codes, $target, found, $size, {
-            $core.pc = $target & PAGE;
-            $($effect)?
-        })
-    }};
-}
-/// Goes to any address.
-macro_rules! go {
-    ($core:ident, $at:ident, $limit:ident, $code:ident, $codes:ident, $target:expr, $size:expr $(, $effect:expr)?) => {{
-        let target: u64 = $target;
-        if (target ^ $core.pc) & PAGE == 0 {
-            return near!($core, $at, $limit, $code, $codes, target, $size $(, $effect)?);
-        }
-        far!($core, $at, $limit, $code, $codes, target, $size $(, $effect)?)
+        unsafe { ((*$to).run.get())($core, $to, limit, $code, $codes) }
     }};
 }
 
 // Behind the macros, which they use.
 mod floats;
 mod groups;
+mod jumps;
 
 unsafe extern "C" fn stop(
     core: &mut Core,
@@ -402,11 +369,6 @@ link!([P: Part, D: Do] Pair<P, D>, |core, link, at, limit, code, codes| {
     // SAFETY: the module's invariant.
     unsafe { D::run(core, at.add(1), limit, code, codes) }
 });
-/// The page's end.
-struct NextPage;
-link!([] NextPage, |core, link, at, limit, code, codes| {
-    go!(core, at, limit, code, codes, core.pc.wrapping_add(PAGE_BYTES), 0)
-});
 /// The end of a run, linked to where another goes on.
 struct NextLinked;
 link!([] NextLinked, |core, link, at, limit, code, codes| {
@@ -422,56 +384,6 @@ struct Jump;
 link!([] Jump, |core, link, at, limit, code, codes| {
     follow!(core, at, limit, code, codes, SIZE)
 });
-/// JAL to another page.
-struct JalFar;
-link!([] JalFar, |core, link, at, limit, code, codes| {
-    let behind = core.pc.wrapping_add(link.behind());
-    let target = core.pc.wrapping_add(link.imm());
-    go!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
-});
-struct Jalr;
-link!([] Jalr, |core, link, at, limit, code, codes| {
-    let behind = core.pc.wrapping_add(link.behind());
-    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
-    if (target ^ core.pc) & PAGE != 0 {
-        // SAFETY: the module's invariant.
-        return unsafe { out_of_line::<JalrFar>(core, at, limit, code, codes) };
-    }
-    near!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
-});
-/// JALR that links no register.
-struct Jr;
-link!([] Jr, |core, link, at, limit, code, codes| {
-    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
-    if (target ^ core.pc) & PAGE != 0 {
-        // SAFETY: the module's invariant.
-        return unsafe { out_of_line::<JrFar>(core, at, limit, code, codes) };
-    }
-    near!(core, at, limit, code, codes, target, SIZE)
-});
-/// The same to another page.
-struct JrFar;
-link!([] JrFar, |core, link, at, limit, code, codes| {
-    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
-    far!(core, at, limit, code, codes, target, SIZE)
-});
-/// JALR to another page.
-struct JalrFar;
-link!([] JalrFar, |core, link, at, limit, code, codes| {
-    let behind = core.pc.wrapping_add(link.behind());
-    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
-    far!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
-});
-/// JALR where targets must be multiples of 4.
-struct JalrAligned;
-link!([] JalrAligned, |core, link, at, limit, code, codes| {
-    let behind = core.pc.wrapping_add(link.behind());
-    let target = core.x(link.rs1).wrapping_add(link.imm()) & !1;
-    if target & 2 != 0 {
-        stop!(core, at, limit, code, codes);
-    }
-    go!(core, at, limit, code, codes, target, SIZE, core.set_x(link.rd, behind))
-});
 /// A branch that was linked.
 struct Branch<T>(PhantomData<T>);
 link!([T: Test] Branch<T>, |core, link, at, limit, code, codes| {
@@ -485,15 +397,6 @@ struct BranchUnlinked<T>(PhantomData<T>);
 link!([T: Test] BranchUnlinked<T>, |core, link, at, limit, code, codes| {
     if T::holds(core.x(link.rs1), core.x(link.rs2())) {
         stop!(core, at, limit, code, codes);
-    }
-    next!(core, at, limit, code, codes)
-});
-/// A branch to another page.
-struct BranchFar<T>(PhantomData<T>);
-link!([T: Test] BranchFar<T>, |core, link, at, limit, code, codes| {
-    if T::holds(core.x(link.rs1), core.x(link.rs2())) {
-        let target = core.pc.wrapping_add(link.imm());
-        return far!(core, at, limit, code, codes, target, SIZE);
     }
     next!(core, at, limit, code, codes)
 });

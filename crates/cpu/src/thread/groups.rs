@@ -12,8 +12,9 @@ use std::marker::PhantomData;
 use isa::Op as Insn;
 use mmu::Scalar;
 
+use super::jumps::Jr;
 use super::parts::{FloatLoad, FloatStore, Load, Part, Store};
-use super::{Any, Do, Jr, Link, One, Run, out_of_line, whole};
+use super::{Any, Do, Link, One, Run, out_of_line, whole};
 use crate::code::{CodeCache, CodePage};
 use crate::core::Core;
 use crate::op::{CHECKS_TARGET, Op};

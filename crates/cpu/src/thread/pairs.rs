@@ -3,8 +3,9 @@
 
 use isa::Op as Insn;
 
+use super::jumps::{Jalr, Jr};
 use super::parts::{self, *};
-use super::{Branch, JalLinked, Jalr, Jr, Jump, Link, One, Pair, Run, is_product, whole};
+use super::{Branch, JalLinked, Jump, Link, One, Pair, Run, is_product, whole};
 use crate::op::{CHECKS_TARGET, Op};
 use crate::state::X_SINK;
 

@@ -487,3 +487,96 @@ fn code_that_was_overwritten_is_decoded_anew() {
     assert_eq!((hart.x(20), hart.x(18)), (1, 300));
     assert_eq!(hart.x(8), DATA);
 }
+
+/// Jumps through a table that lies in the data, whose order no history of jumps tells: guesses are wrong as often as right.
+#[test]
+fn jumps_go_where_their_registers_say_whatever_was_guessed() {
+    const TURNS: u64 = 10_000;
+    let mut hart = hart(
+        "
+        la s2, near
+        la s3, far
+        la s4, farther
+        li s5, 0x2545f4914f6cdd1d
+        li a0, 0
+    loop:
+        slli t0, s1, 13
+        xor s1, s1, t0
+        srli t0, s1, 7
+        xor s1, s1, t0
+        slli t0, s1, 17
+        xor s1, s1, t0
+        mul t0, s1, s5
+        srli t1, t0, 62
+        slli t1, t1, 3
+        mv t2, s2
+        bltz s1, which
+        mv t2, s3
+        slli t3, s1, 1
+        bltz t3, which
+        mv t2, s4
+    which:
+        add t2, t2, t1
+        addi a1, a1, 1
+        jalr ra, 0(t2)
+        bne a1, a2, loop
+    end:
+        j end
+    near:
+        addi a0, a0, 1
+        ret
+        xor a0, a0, a1
+        ret
+        slli a0, a0, 1
+        ret
+        add a0, a0, a1
+        ret
+        .align 12
+    far:
+        addi a0, a0, 3
+        ret
+        sub a0, a0, a1
+        ret
+        xori a0, a0, 5
+        ret
+        srli a0, a0, 1
+        ret
+        .align 12
+    farther:
+        addi a0, a0, 7
+        ret
+        not a0, a0
+        ret
+        slli a0, a0, 3
+        ret
+        addi a0, a0, -9
+        ret
+        ",
+    );
+    hart.set_x(9, 1);
+    hart.set_x(12, TURNS);
+    hart.run(&mut Empty, 400_000);
+    let (mut expected, mut state) = (0u64, 1u64);
+    for turn in 1..=TURNS {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let drawn = state.wrapping_mul(0x2545_f491_4f6c_dd1d);
+        let page = if state >> 63 != 0 { 0 } else { 2 - (state >> 62) };
+        expected = match (page, drawn >> 62) {
+            (0, 0) => expected.wrapping_add(1),
+            (0, 1) => expected ^ turn,
+            (0, 2) => expected << 1,
+            (0, _) => expected.wrapping_add(turn),
+            (1, 0) => expected.wrapping_add(3),
+            (1, 1) => expected.wrapping_sub(turn),
+            (1, 2) => expected ^ 5,
+            (1, _) => expected >> 1,
+            (_, 0) => expected.wrapping_add(7),
+            (_, 1) => !expected,
+            (_, 2) => expected << 3,
+            (_, _) => expected.wrapping_sub(9),
+        };
+    }
+    assert_eq!((hart.x(11), hart.x(10)), (TURNS, expected));
+}
