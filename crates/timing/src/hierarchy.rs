@@ -474,12 +474,14 @@ impl Hierarchy {
     /// A memory-management fence removes translations.
     pub(crate) fn flush(&mut self, flush: Flush) {
         let flush = flush.within(self.core.architecture.asid_bits.unwrap_or(16));
-        let flush = if self.core.translation.precise_fences { flush } else { flush.widened() };
-        self.itlb.flush(flush);
-        self.dtlb.flush(flush);
+        let translation = &self.core.translation;
+        let flush = if translation.guest_fences { flush } else { flush.without_gpa() };
         if let Some(shared) = &mut self.shared {
             shared.flush(flush);
         }
+        let first = if translation.precise_fences { flush } else { flush.widened() };
+        self.itlb.flush(first);
+        self.dtlb.flush(first);
         if !flush.names_address() {
             self.tables.fill(NONE);
         }
@@ -525,10 +527,10 @@ impl Hierarchy {
             self.fetch_page = page;
             if context.translates() && self.itlb.lookup(context, va).is_none() {
                 self.counting.tlb_missed(Structure::Instruction, context);
-                let (cycles, bits) = self.find(Target::Fetch(va), va, context, walker);
+                let (cycles, page) = self.find(Target::Fetch(va), va, context, walker);
                 fetched.walk = cycles;
-                if let Some(bits) = bits {
-                    self.itlb.fill(context, va, bits);
+                if let Some(page) = page {
+                    self.itlb.fill(context, va, page);
                 }
             }
         }

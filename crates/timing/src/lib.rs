@@ -43,4 +43,4 @@ pub use pipeline::Trap;
 pub use predictor::PredictorParams;
 pub use step::{Access, Place, Step, Target, Walker};
 pub use stores::StoreParams;
-pub use tlb::{Context, Flush, SharedTlbParams, TlbParams, Walk};
+pub use tlb::{Context, Flush, Page, SharedTlbParams, TlbParams, Walk};

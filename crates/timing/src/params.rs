@@ -377,8 +377,11 @@ pub struct Translation {
     /// Tables that the walker remembers, so that it reads the last PTE alone; 0 for none.
     #[serde(default)]
     pub tables: usize,
-    /// Whether a fence with an address or an address space leaves the others alone.
+    /// Whether SFENCE.VMA and HFENCE.VVMA with an address or an address space leave the others alone in the first TLBs. A shared one does.
     pub precise_fences: bool,
+    /// Whether HFENCE.GVMA with an address leaves the others alone, entries knowing their guest-physical addresses.
+    #[serde(default)]
+    pub guest_fences: bool,
     /// After a walk, until the next access is translated.
     #[serde(default)]
     pub replay: u64,

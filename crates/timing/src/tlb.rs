@@ -31,10 +31,38 @@ impl Context {
 pub struct Walk {
     /// The physical address of each PTE that was read, in order, of both stages.
     pub reads: Vec<u64>,
-    /// log2 of the size of the page: the smaller of both stages'. Where the walk failed, of what the last PTE stands for.
-    pub bits: u8,
+    /// What it found; where it failed, what the last PTE stands for.
+    pub page: Page,
     /// It found no translation.
     pub failed: bool,
+}
+
+/// A page as a TLB holds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// log2 of its size: the smaller of both stages'.
+    pub bits: u8,
+    /// The guest-physical address that was translated, and log2 of the size of its page in the G-stage; `None` without that stage.
+    pub guest: Option<(u64, u8)>,
+    /// A PTE of the first stage says that it is in every address space.
+    pub global: bool,
+}
+
+impl Page {
+    /// Whether it lies in the page of the G-stage that `gpa` is in.
+    fn is_at(&self, gpa: Option<u64>) -> bool {
+        gpa.is_none_or(|gpa| self.guest.is_none_or(|(address, bits)| (address ^ gpa) >> bits == 0))
+    }
+
+    /// Whether a fence of an address space means it.
+    fn is_in(&self, asid: Option<u16>, context: Context) -> bool {
+        asid.is_none_or(|asid| asid == context.asid && !self.global)
+    }
+
+    /// Whether what was found under `own` serves under `context`.
+    fn serves(&self, own: Context, context: Context) -> bool {
+        own == context || self.global && own == Context { asid: own.asid, ..context }
+    }
 }
 
 /// What a fence removes.
@@ -56,8 +84,10 @@ pub enum Flush {
         /// The VMID that is current.
         vmid: u16,
     },
-    /// HFENCE.GVMA; an address removes all of a VM here.
+    /// HFENCE.GVMA.
     G {
+        /// One guest-physical address.
+        gpa: Option<u64>,
         /// One VMID.
         vmid: Option<u16>,
     },
@@ -73,7 +103,15 @@ impl Flush {
     fn address(self) -> Option<u64> {
         match self {
             Self::S { va, .. } | Self::Vs { va, .. } => va,
-            Self::G { .. } => None,
+            Self::G { gpa, .. } => gpa,
+        }
+    }
+
+    /// The same where entries do not know guest-physical addresses: all of a VM.
+    pub(crate) fn without_gpa(self) -> Self {
+        match self {
+            Self::G { vmid, .. } => Self::G { gpa: None, vmid },
+            other => other,
         }
     }
 
@@ -85,12 +123,12 @@ impl Flush {
         self
     }
 
-    /// The same for all addresses and address spaces.
+    /// The same for all virtual addresses and their address spaces.
     pub(crate) fn widened(self) -> Self {
         match self {
             Self::S { .. } => Self::S { va: None, asid: None },
             Self::Vs { vmid, .. } => Self::Vs { va: None, asid: None, vmid },
-            Self::G { .. } => Self::G { vmid: None },
+            Self::G { .. } => self,
         }
     }
 }
@@ -131,7 +169,7 @@ struct Entry {
     context: Context,
     /// The address without what lies within the page, or within the group of sectors.
     base: u64,
-    bits: u8,
+    page: Page,
     /// Which sectors are there.
     sectors: u64,
 }
@@ -177,10 +215,11 @@ impl Tlb {
         for (bank, first) in [(&mut self.pages, 0), (&mut self.superpages, SUPERPAGES)] {
             let hit = bank.entries.iter().position(|entry| {
                 entry.is_some_and(|entry| {
-                    let shared = if entry.bits == 12 { sector_bits } else { 0 };
-                    entry.context == context
-                        && va >> entry.bits >> shared == entry.base
-                        && entry.sectors >> (va >> entry.bits & ((1 << shared) - 1)) & 1 != 0
+                    let bits = entry.page.bits;
+                    let shared = if bits == 12 { sector_bits } else { 0 };
+                    va >> bits >> shared == entry.base
+                        && entry.page.serves(entry.context, context)
+                        && entry.sectors >> (va >> bits & ((1 << shared) - 1)) & 1 != 0
                 })
             });
             if let Some(slot) = hit {
@@ -200,8 +239,9 @@ impl Tlb {
         }
     }
 
-    /// Keeps the translation of `va`, in a page of 2 to the `bits` bytes: says where.
-    pub(crate) fn fill(&mut self, context: Context, va: u64, bits: u8) -> u32 {
+    /// Keeps the translation of `va`, in this page: says where.
+    pub(crate) fn fill(&mut self, context: Context, va: u64, page: Page) -> u32 {
+        let bits = page.bits;
         let small = bits == 12 || self.superpages.entries.is_empty();
         let shared = if bits == 12 { self.sector_bits } else { 0 };
         let (bank, first) =
@@ -214,7 +254,7 @@ impl Tlb {
             .enumerate()
             .filter_map(|(slot, entry)| entry.as_mut().map(|entry| (slot, entry)))
             .find(|(_, entry)| {
-                entry.bits == bits && entry.context == context && entry.base == base
+                entry.page.bits == bits && entry.context == context && entry.base == base
             });
         if let Some((slot, entry)) = same {
             entry.sectors |= sector;
@@ -223,7 +263,7 @@ impl Tlb {
         }
         let vacant = bank.entries.iter().position(Option::is_none).filter(|_| self.vacant_first);
         let slot = vacant.unwrap_or_else(|| bank.tree.victim());
-        bank.entries[slot] = Some(Entry { context, base, bits, sectors: sector });
+        bank.entries[slot] = Some(Entry { context, base, page, sectors: sector });
         bank.tree.touch(slot);
         first + slot as u32
     }
@@ -234,24 +274,25 @@ impl Tlb {
         for slot in self.pages.entries.iter_mut().chain(&mut self.superpages.entries) {
             let Some(entry) = slot else { continue };
             let context = entry.context;
-            let shared = if entry.bits == 12 { sector_bits } else { 0 };
+            let page = entry.page;
+            let shared = if page.bits == 12 { sector_bits } else { 0 };
             let covers =
-                |va: Option<u64>| va.is_none_or(|va| va >> entry.bits >> shared == entry.base);
+                |va: Option<u64>| va.is_none_or(|va| va >> page.bits >> shared == entry.base);
             let removed = match flush {
-                Flush::S { va, asid } => {
-                    !context.v && covers(va) && asid.is_none_or(|asid| asid == context.asid)
-                }
+                Flush::S { va, asid } => !context.v && covers(va) && page.is_in(asid, context),
                 Flush::Vs { va, asid, vmid } => {
-                    context.v
-                        && context.vmid == vmid
-                        && covers(va)
-                        && asid.is_none_or(|asid| asid == context.asid)
+                    context.v && context.vmid == vmid && covers(va) && page.is_in(asid, context)
                 }
-                Flush::G { vmid } => context.second && vmid.is_none_or(|vmid| vmid == context.vmid),
+                Flush::G { gpa, vmid } => {
+                    context.second
+                        && page.is_at(gpa)
+                        && vmid.is_none_or(|vmid| vmid == context.vmid)
+                }
             };
             if removed {
                 // Where one address is named, its neighbours in the entry stay.
-                let named = flush.address().filter(|_| shared != 0);
+                let address = if let Flush::G { .. } = flush { None } else { flush.address() };
+                let named = address.filter(|_| shared != 0);
                 let gone = named.map_or(u64::MAX, |va| 1 << (va >> 12 & ((1 << shared) - 1)));
                 entry.sectors &= !gone;
                 if entry.sectors == 0 {
@@ -289,8 +330,8 @@ impl SharedTlbParams {
 #[derive(Clone, Debug)]
 pub(crate) struct SharedTlb {
     params: SharedTlbParams,
-    /// Context, page number and log2 of the page's size; those of a set lie together.
-    entries: Vec<Option<(Context, u64, u8)>>,
+    /// Context, page number and page; those of a set lie together.
+    entries: Vec<Option<(Context, u64, Page)>>,
     lfsr: u64,
 }
 
@@ -305,15 +346,17 @@ impl SharedTlb {
         first..first + self.params.ways
     }
 
-    /// The size of the page that translates `va`, where it is there.
-    pub(crate) fn lookup(&self, context: Context, va: u64) -> Option<u8> {
+    /// The page that translates `va`, where it is there.
+    pub(crate) fn lookup(&self, context: Context, va: u64) -> Option<Page> {
         let mut set = self.entries[self.set(va)].iter().flatten();
-        let holds = |&&(of, page, bits): &&(Context, u64, u8)| of == context && va >> bits == page;
-        set.find(holds).map(|&(_, _, bits)| bits)
+        let holds = |&&(of, number, page): &&(Context, u64, Page)| {
+            va >> page.bits == number && page.serves(of, context)
+        };
+        set.find(holds).map(|&(_, _, page)| page)
     }
 
-    /// Keeps the translation of `va`, in a page of 2 to the `bits` bytes: in a vacant way, else where a shift register says.
-    pub(crate) fn fill(&mut self, context: Context, va: u64, bits: u8) {
+    /// Keeps the translation of `va`, in this page: in a vacant way, else where a shift register says.
+    pub(crate) fn fill(&mut self, context: Context, va: u64, page: Page) {
         let set = self.set(va);
         let vacant = set.clone().find(|&slot| self.entries[slot].is_none());
         let slot = vacant.unwrap_or_else(|| {
@@ -321,21 +364,25 @@ impl SharedTlb {
             self.lfsr = self.lfsr >> 1 ^ if self.lfsr & 1 != 0 { 0xfa } else { 0 };
             set.start + way
         });
-        self.entries[slot] = Some((context, va >> bits, bits));
+        self.entries[slot] = Some((context, va >> page.bits, page));
     }
 
     /// Removes what a fence removes.
     pub(crate) fn flush(&mut self, flush: Flush) {
         for slot in &mut self.entries {
-            let Some((context, page, bits)) = *slot else { continue };
-            let covers = |va: Option<u64>| va.is_none_or(|va| va >> bits == page);
-            let of = |asid: Option<u16>| asid.is_none_or(|asid| asid == context.asid);
+            let Some((context, number, page)) = *slot else { continue };
+            let covers = |va: Option<u64>| va.is_none_or(|va| va >> page.bits == number);
+            let of = |asid: Option<u16>| page.is_in(asid, context);
             let removed = match flush {
                 Flush::S { va, asid } => !context.v && covers(va) && of(asid),
                 Flush::Vs { va, asid, vmid } => {
                     context.v && context.vmid == vmid && covers(va) && of(asid)
                 }
-                Flush::G { vmid } => context.second && vmid.is_none_or(|vmid| vmid == context.vmid),
+                Flush::G { gpa, vmid } => {
+                    context.second
+                        && page.is_at(gpa)
+                        && vmid.is_none_or(|vmid| vmid == context.vmid)
+                }
             };
             if removed {
                 *slot = None;
@@ -351,6 +398,10 @@ mod tests {
     const S: Context = Context { v: false, first: true, second: false, asid: 1, vmid: 0 };
     const VS: Context = Context { v: true, first: true, second: true, asid: 1, vmid: 2 };
 
+    fn of(bits: u8) -> Page {
+        Page { bits, ..Page::default() }
+    }
+
     fn tlb(entries: usize, sectors: u64, superpages: usize) -> Tlb {
         Tlb::new(TlbParams { entries, sectors, superpages, vacant_first: false })
     }
@@ -362,7 +413,7 @@ mod tests {
             for page in 0..pages {
                 let hit = tlb.lookup(S, page << bits).is_some();
                 if !hit {
-                    tlb.fill(S, page << bits, bits);
+                    tlb.fill(S, page << bits, of(bits));
                 }
                 hits += u64::from(hit && round == 3);
             }
@@ -383,7 +434,7 @@ mod tests {
     #[test]
     fn an_entry_serves_its_context_and_its_page() {
         let mut tlb = tlb(16, 1, 0);
-        tlb.fill(S, 0x20_0000, 21);
+        tlb.fill(S, 0x20_0000, of(21));
         assert!(tlb.lookup(S, 0x3f_ffff).is_some());
         assert!(tlb.lookup(S, 0x40_0000).is_none());
         assert!(tlb.lookup(VS, 0x20_0000).is_none());
@@ -394,8 +445,8 @@ mod tests {
     fn a_fence_removes_what_it_names() {
         let held = |flush| {
             let mut tlb = tlb(16, 1, 0);
-            tlb.fill(S, 0x1000, 12);
-            tlb.fill(VS, 0x2000, 12);
+            tlb.fill(S, 0x1000, of(12));
+            tlb.fill(VS, 0x2000, of(12));
             tlb.flush(flush);
             (tlb.lookup(S, 0x1000).is_some(), tlb.lookup(VS, 0x2000).is_some())
         };
@@ -404,26 +455,63 @@ mod tests {
         assert_eq!(held(Flush::S { va: None, asid: Some(7) }), (true, true));
         assert_eq!(held(Flush::Vs { va: None, asid: None, vmid: 2 }), (true, false));
         assert_eq!(held(Flush::Vs { va: None, asid: None, vmid: 3 }), (true, true));
-        assert_eq!(held(Flush::G { vmid: None }), (true, false));
+        assert_eq!(held(Flush::G { gpa: None, vmid: None }), (true, false));
+    }
+
+    #[test]
+    fn a_fence_of_a_guest_physical_address_removes_what_lies_in_its_page_of_the_g_stage() {
+        let held = |flush: Flush| {
+            let mut tlb = tlb(16, 1, 0);
+            // 4 KiB in both stages, 4 KiB in a page of 2 MiB of the G-stage, and the VS-stage alone.
+            for (va, guest) in [(0x1000, Some((0x8_1000, 12))), (0x2000, Some((0x40_3000, 21)))] {
+                tlb.fill(VS, va, Page { guest, ..of(12) });
+            }
+            tlb.fill(Context { second: false, ..VS }, 0x3000, of(12));
+            tlb.flush(flush);
+            let alone = tlb.lookup(Context { second: false, ..VS }, 0x3000);
+            (tlb.lookup(VS, 0x1000).is_some(), tlb.lookup(VS, 0x2000).is_some(), alone.is_some())
+        };
+        let fence = |gpa| Flush::G { gpa: Some(gpa), vmid: None };
+        assert_eq!(held(fence(0x8_1ff8)), (false, true, true));
+        assert_eq!(held(fence(0x8_2000)), (true, true, true));
+        assert_eq!(held(fence(0x5f_f000)), (true, false, true));
+        assert_eq!(held(fence(0x5f_f000).without_gpa()), (false, false, true));
+        assert_eq!(held(Flush::G { gpa: Some(0x8_1000), vmid: Some(3) }), (true, true, true));
+        assert_eq!(held(Flush::G { gpa: None, vmid: Some(2) }), (false, false, true));
+    }
+
+    #[test]
+    fn a_global_page_serves_every_address_space_of_its_guest() {
+        let mut tlb = tlb(16, 1, 0);
+        tlb.fill(VS, 0x1000, Page { global: true, ..of(12) });
+        let has = |tlb: &mut Tlb, context| tlb.lookup(context, 0x1000).is_some();
+        assert!(has(&mut tlb, Context { asid: 9, ..VS }));
+        assert!(!has(&mut tlb, Context { asid: 9, vmid: 3, ..VS }));
+        assert!(!has(&mut tlb, Context { v: false, ..VS }));
+        // A fence of an address space leaves it.
+        tlb.flush(Flush::Vs { va: None, asid: Some(1), vmid: 2 });
+        assert!(has(&mut tlb, VS));
+        tlb.flush(Flush::Vs { va: None, asid: None, vmid: 2 });
+        assert!(!has(&mut tlb, VS));
     }
 
     #[test]
     fn a_shared_tlb_holds_as_many_pages_of_a_set_as_it_has_ways() {
         let mut shared = SharedTlb::new(SharedTlbParams { sets: 64, ways: 2, hit: 3, miss: 2 });
         for page in 0..128 {
-            shared.fill(S, page << 12, 12);
+            shared.fill(S, page << 12, of(12));
         }
-        assert!((0..128).all(|page| shared.lookup(S, page << 12) == Some(12)));
+        assert!((0..128).all(|page| shared.lookup(S, page << 12) == Some(of(12))));
         // By hand: 0xff chooses way 1.
-        shared.fill(S, 128 << 12, 12);
+        shared.fill(S, 128 << 12, of(12));
         assert_eq!(shared.lookup(S, 64 << 12), None);
-        assert_eq!(shared.lookup(S, 0), Some(12));
+        assert_eq!(shared.lookup(S, 0), Some(of(12)));
         assert_eq!(shared.lookup(VS, 0), None);
         shared.flush(Flush::S { va: Some(0x1000), asid: None });
         assert_eq!(shared.lookup(S, 0x1000), None);
-        assert_eq!(shared.lookup(S, 0x2000), Some(12));
-        shared.fill(S, 0x20_3000, 21);
-        assert_eq!(shared.lookup(S, 0x20_3fff), Some(21));
+        assert_eq!(shared.lookup(S, 0x2000), Some(of(12)));
+        shared.fill(S, 0x20_3000, of(21));
+        assert_eq!(shared.lookup(S, 0x20_3fff), Some(of(21)));
         assert_eq!(shared.lookup(S, 0x20_4000), None);
     }
 
@@ -434,7 +522,7 @@ mod tests {
         // TLB.scala: what has the tag is touched, whether it has the page or not.
         let mut tlb = tlb(2, 4, 0);
         for page in [0, 4, 1, 8] {
-            tlb.fill(S, page * PAGE, 12);
+            tlb.fill(S, page * PAGE, of(12));
         }
         let has = [0, 1, 4, 8].map(|page| tlb.lookup(S, page * PAGE).is_some());
         assert_eq!(has, [true, true, false, true]);
@@ -444,7 +532,7 @@ mod tests {
     fn a_fence_of_one_address_leaves_its_neighbours() {
         let mut tlb = tlb(2, 4, 0);
         for page in [0, 1] {
-            tlb.fill(S, page * PAGE, 12);
+            tlb.fill(S, page * PAGE, of(12));
         }
         tlb.flush(Flush::S { va: Some(PAGE), asid: None });
         assert_eq!([0, 1].map(|page| tlb.lookup(S, page * PAGE).is_some()), [true, false]);
@@ -457,10 +545,10 @@ mod tests {
         let params = TlbParams { entries: 4, sectors: 1, superpages: 0, vacant_first: true };
         let mut tlb = Tlb::new(params);
         for page in 0..4 {
-            tlb.fill(S, page * PAGE, 12);
+            tlb.fill(S, page * PAGE, of(12));
         }
         tlb.flush(Flush::S { va: Some(2 * PAGE), asid: None });
-        tlb.fill(S, 9 * PAGE, 12);
+        tlb.fill(S, 9 * PAGE, of(12));
         let there = [0, 1, 3, 9].map(|page| tlb.lookup(S, page * PAGE).is_some());
         assert_eq!(there, [true; 4]);
     }

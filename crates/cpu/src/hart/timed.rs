@@ -12,7 +12,7 @@ mod run;
 mod walks;
 
 use isa::field::{self, hgatp, satp};
-use isa::{Insn, Op, PAGE_BYTES, Pa, Privilege, Va};
+use isa::{Insn, Op, PAGE_BYTES, Pa, Privilege, Va, pte};
 use mmu::{
     Access, ImplicitAccess, Kind, PageClass, StageName, Target as Place, Verdict, WalkRecord,
     WalkStep,
@@ -354,7 +354,7 @@ impl Hart {
     pub(super) fn forget_timed_translations(&mut self) {
         if let Some(timed) = &mut self.timed {
             timed.model.flush(Flush::S { va: None, asid: None });
-            timed.model.flush(Flush::G { vmid: None });
+            timed.model.flush(Flush::G { gpa: None, vmid: None });
         }
     }
 }
@@ -453,13 +453,18 @@ fn place(core: &Core, va: u64, manner: Manner) -> timing::Place {
 /// A walk as memory sees it.
 fn walk_of(record: &WalkRecord) -> Walk {
     let mut walk = Walk::default();
-    let (mut first, mut second, mut last) = (64, 64, 0);
+    let (mut first, mut second, mut last, mut guest) = (64, 64, 0, 0);
     let mut implicit = None::<ImplicitAccess>;
     for step in &record.steps {
         match step {
             WalkStep::Fetch(fetch) => {
                 walk.reads.push(fetch.pa.0);
                 implicit = fetch.implicit;
+                if fetch.stage != StageName::G {
+                    walk.page.global |= fetch.value & pte::G != 0;
+                } else if implicit.is_none() {
+                    guest = fetch.input;
+                }
             }
             WalkStep::Judged(judgement) => {
                 last = 12 + 9 * judgement.level;
@@ -475,7 +480,8 @@ fn walk_of(record: &WalkRecord) -> Walk {
         }
     }
     walk.failed = record.outcome.is_err();
-    walk.bits = if walk.failed { last } else { first.min(second) };
+    walk.page.bits = if walk.failed { last } else { first.min(second) };
+    walk.page.guest = (second < 64).then_some((guest, second));
     walk
 }
 
@@ -491,7 +497,10 @@ fn flush_of(core: &Core, insn: &Insn) -> Option<Flush> {
         Op::SfenceVma | Op::SinvalVma | Op::HfenceVvma | Op::HinvalVvma => {
             Some(Flush::Vs { va: address, asid: space, vmid })
         }
-        Op::HfenceGvma | Op::HinvalGvma => Some(Flush::G { vmid: space }),
+        Op::HfenceGvma | Op::HinvalGvma => {
+            // rs1 holds it shifted right by 2 (Hypervisor Memory-Management Fence Instructions).
+            Some(Flush::G { gpa: address.map(|address| address << 2), vmid: space })
+        }
         _ => None,
     }
 }

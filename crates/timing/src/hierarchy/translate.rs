@@ -3,7 +3,7 @@
 use super::{FILTER_PAGES, Hierarchy, NONE, REMEMBERED, cycles};
 use crate::counts::Place as Structure;
 use crate::step::{Target, Walker};
-use crate::tlb::{Context, Walk};
+use crate::tlb::{Context, Page, Walk};
 
 impl Hierarchy {
     /// Translates a data access: the cycles of the walk.
@@ -21,11 +21,11 @@ impl Hierarchy {
         let mut place = self.dtlb.lookup(context, va);
         if place.is_none() {
             self.counting.tlb_missed(Structure::Data, context);
-            let (found, bits) = self.find(Target::Data(va), va, context, walker);
+            let (found, page) = self.find(Target::Data(va), va, context, walker);
             cycles = found;
             self.pages.fill((NONE, 0));
             self.last_place = u32::MAX;
-            place = bits.map(|bits| self.dtlb.fill(context, va, bits));
+            place = page.map(|page| self.dtlb.fill(context, va, page));
         }
         if let Some(place) = place {
             self.last_place = place;
@@ -49,19 +49,19 @@ impl Hierarchy {
         true
     }
 
-    /// Finds a translation that the first TLB does not have: the cycles, and the page's size where it is kept.
+    /// Finds a translation that the first TLB does not have: the cycles, and the page where it is kept.
     pub(super) fn find(
         &mut self,
         target: Target,
         va: u64,
         context: Context,
         walker: &mut dyn Walker,
-    ) -> (u32, Option<u8>) {
+    ) -> (u32, Option<Page>) {
         let params = self.core.translation.shared.as_ref().map(|shared| (shared.hit, shared.miss));
         let (hit, miss) = params.unwrap_or_default();
-        if let Some(bits) = self.shared.as_ref().and_then(|shared| shared.lookup(context, va)) {
+        if let Some(page) = self.shared.as_ref().and_then(|shared| shared.lookup(context, va)) {
             self.counting.shared_hit(context);
-            return (cycles(hit).max(1), Some(bits));
+            return (cycles(hit).max(1), Some(page));
         }
         if self.shared.is_some() {
             self.counting.tlb_missed(Structure::Shared, context);
@@ -74,14 +74,14 @@ impl Hierarchy {
             return (taken, None);
         }
         if let Some(shared) = &mut self.shared {
-            shared.fill(context, va, found.bits);
+            shared.fill(context, va, found.page);
         }
-        (taken, Some(found.bits))
+        (taken, Some(found.page))
     }
 
     /// Whether the TLB keeps what a walk found.
     fn is_kept(&self, found: &Walk) -> bool {
-        found.bits != 0 && (!found.failed || self.core.translation.keeps_faults)
+        found.page.bits != 0 && (!found.failed || self.core.translation.keeps_faults)
     }
 
     /// The cycles of a walk beside waiting for the walker, and how many PTEs it reads through the data cache.

@@ -2,7 +2,7 @@
 //! a function of the PTEs that it reads, and so is the size of its page.
 
 use isa::Pa;
-use timing::{Context, Walk};
+use timing::{Context, Page, Walk};
 
 use crate::core::Core;
 
@@ -19,7 +19,7 @@ struct Known {
     reads: [u64; READS],
     values: [u64; READS],
     count: usize,
-    bits: u8,
+    found: Page,
 }
 
 /// See the module.
@@ -52,12 +52,12 @@ impl KnownWalks {
         if !same.all(|(&pa, &value)| core.ram.read::<u64>(Pa(pa)) == Some(value)) {
             return None;
         }
-        Some(Walk { reads: reads.to_vec(), bits: known.bits, failed: false })
+        Some(Walk { reads: reads.to_vec(), page: known.found, failed: false })
     }
 
     /// Keeps a walk that was just made.
     pub(super) fn keep(&mut self, core: &Core, va: u64, context: Context, walk: &Walk) {
-        if walk.failed || walk.bits == 0 || walk.reads.is_empty() || walk.reads.len() > READS {
+        if walk.failed || walk.page.bits == 0 || walk.reads.is_empty() || walk.reads.len() > READS {
             return;
         }
         let (mut reads, mut values) = ([0; READS], [0; READS]);
@@ -74,7 +74,7 @@ impl KnownWalks {
             reads,
             values,
             count: walk.reads.len(),
-            bits: walk.bits,
+            found: walk.page,
         };
         self.places[place(page, context)] = Some(known);
     }
