@@ -170,7 +170,7 @@ impl CodePage {
             rest += 1;
             op.rest = rest;
         }
-        Link::fuse(&self.links[first..], &self.ops[first..]);
+        Link::fuse(&mut self.links[first..], &self.ops[first..]);
         // At most two for every two bytes of the page.
         Some(first as u16)
     }

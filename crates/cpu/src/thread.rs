@@ -96,7 +96,16 @@ impl Link {
     }
 
     /// Lets links do the work of those behind them, too, where there are links for all of that.
-    pub(crate) fn fuse(links: &[Self], ops: &[Op]) {
+    pub(crate) fn fuse(links: &mut [Self], ops: &[Op]) {
+        for (pair, link) in ops.windows(2).zip(links.iter_mut().skip(1)) {
+            if let [first, second] = pair
+                && first.rest == second.rest + 1
+                && second.rest != 0
+                && chains::swaps(first, second)
+            {
+                (link.rs1, link.rs2) = (link.rs2(), link.rs1.into());
+            }
+        }
         let mut next_has_group = false;
         for (number, link) in links.iter().enumerate().rev() {
             let rest = ops.get(number).map_or(0, |op| usize::from(op.rest));
@@ -109,14 +118,22 @@ impl Link {
                 if let Some((second, imm)) = links.get(number + 1).zip(group.second) {
                     second.imm.set(imm);
                 }
-            } else if let [first, second, ..] = run
-                && !next_has_group
-                && let Some(run) = pairs::of_two(first, second)
+            } else if let [first, behind @ ..] = run
+                && let Some(run) = Self::of_both(first, behind, next_has_group)
             {
                 link.run.set(run);
             }
             next_has_group = has_group;
         }
+    }
+
+    /// What does the work of the first operation and of those behind it, which a group may do.
+    fn of_both(first: &Op, behind: &[Op], is_group: bool) -> Option<Run> {
+        if is_group {
+            return groups::element(behind).and_then(|_| chains::of_element(first, behind));
+        }
+        let second = behind.first()?;
+        chains::of_two(first, second).or_else(|| pairs::of_two(first, second))
     }
 
     #[inline(always)]
@@ -150,7 +167,10 @@ pub(crate) fn link(code: &CodePage, from: u16, to: u16) {
             && first.rest == op.rest + 1
             && op.rest != 0
         {
-            pairs::fuse_linked(first, op, link);
+            let chain = chains::of_linked(first, op);
+            if let Some(run) = chain.or_else(|| pairs::of_linked(first, op)) {
+                link.run.set(run);
+            }
         }
     }
 }
@@ -290,6 +310,7 @@ macro_rules! arrive {
 }
 
 // Behind the macros, which they use.
+mod chains;
 mod floats;
 mod groups;
 mod jumps;
@@ -526,6 +547,8 @@ fn run_of(op: &Op) -> Run {
         code if is_control_transfer(code) && op.aux == CHECKS_TARGET => return stop,
         Insn::Addi if op.rs1 == 0 => return whole::<One<Constant>>,
         Insn::Addi if op.imm == 0 => return whole::<One<parts::Copy>>,
+        Insn::Addi if op.rs1 == op.rd => return whole::<One<parts::Increment>>,
+        Insn::Add if op.rs1 == op.rd => return whole::<One<parts::AddTo>>,
         _ if is_product(op) => return whole::<One<parts::Product>>,
         _ => {}
     }

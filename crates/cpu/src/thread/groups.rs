@@ -12,8 +12,9 @@ use std::marker::PhantomData;
 use isa::Op as Insn;
 use mmu::Scalar;
 
+use super::chains::After;
 use super::jumps::Jr;
-use super::parts::{FloatLoad, FloatStore, Load, Part, Store};
+use super::parts::{FloatLoad, FloatStore, Load, Part, Store, Value};
 use super::{Any, Do, Link, One, Run, out_of_line, whole};
 use crate::code::{CodeCache, CodePage};
 use crate::core::Core;
@@ -73,7 +74,7 @@ fn extension(run: &[Op]) -> Option<Group> {
 }
 
 /// SLLI, ADD and an access: an element of an array; and JALR to there.
-fn element(run: &[Op]) -> Option<Group> {
+pub(super) fn element(run: &[Op]) -> Option<Group> {
     let [shift, add, access, ..] = run else { return None };
     let to = shift.rd;
     let base = match (add.rs1 == to, add.rs2 == to) {
@@ -85,7 +86,13 @@ fn element(run: &[Op]) -> Option<Group> {
     if !codes || to == X_SINK || add.rd != to || access.rs1 != to {
         return None;
     }
+    let over = shift.rs1 == to && access.rd == to;
     let run: Run = match (shift.imm, access.code) {
+        (2, Insn::Lw) if over => whole::<Entry<4, Load<u32, i32>, Any>>,
+        (3, Insn::Ld) if over && run.get(3).is_some_and(jumps) => {
+            whole::<Entry<8, Load<u64, u64>, Jr>>
+        }
+        (3, Insn::Ld) if over => whole::<Entry<8, Load<u64, u64>, Any>>,
         (1, Insn::Lhu) => whole::<Element<2, Load<u16, u16>, Any>>,
         (1, Insn::Lh) => whole::<Element<2, Load<u16, i16>, Any>>,
         (1, Insn::Sh) => whole::<Element<2, Store<u16>, Any>>,
@@ -104,7 +111,7 @@ fn element(run: &[Op]) -> Option<Group> {
     Some(Group { run, first: None, second: Some(base.into()) })
 }
 
-fn jumps(op: &Op) -> bool {
+pub(super) fn jumps(op: &Op) -> bool {
     op.code == Insn::Jalr && op.rd == X_SINK && op.aux != CHECKS_TARGET
 }
 
@@ -156,7 +163,7 @@ link!([T: Scalar + Into<u64>] Extend<T>, |core, link, at, limit, code, codes| {
 });
 
 /// A part that accesses memory, with its base given.
-trait Access: Part {
+pub(super) trait Access: Part {
     fn done(core: &mut Core, link: &Link, base: u64) -> bool;
 }
 
@@ -224,20 +231,69 @@ loads! {
 
 /// An access to what a base, in the register that the second's immediate names, has so many bytes times an index behind it, and what
 /// follows.
-struct Element<const BYTES: u64, A, D>(PhantomData<(A, D)>);
+pub(super) struct Element<const BYTES: u64, A, D>(PhantomData<(A, D)>);
 link!([const BYTES: u64, A: Access, D: Do] Element<BYTES, A, D>, |core, link, at, limit, code, codes| {
+    let index = core.x(link.rs1);
     // SAFETY: the module's invariant.
-    let (add, access) = unsafe { (&*at.add(1), &*at.add(2)) };
-    let base = core.x(add.imm.get() as u8);
-    let sum = base.wrapping_add(core.x(link.rs1).wrapping_mul(BYTES));
-    core.set_x(link.rd, sum);
-    if !A::done(core, access, sum) {
-        // SAFETY: the module's invariant.
-        return unsafe { out_of_line::<One<A>>(core, at.add(2), limit, code, codes) };
-    }
-    // SAFETY: the module's invariant.
-    unsafe { D::run(core, at.add(3), limit, code, codes) }
+    unsafe { <Self as After>::run(core, at, limit, code, codes, index) }
 });
+
+impl<const BYTES: u64, A: Access, D: Do> After for Element<BYTES, A, D> {
+    #[inline(always)]
+    unsafe fn run(
+        core: &mut Core,
+        at: *const Link,
+        limit: u64,
+        code: &CodePage,
+        codes: &CodeCache,
+        index: u64,
+    ) -> *const Link {
+        // SAFETY: the module's invariant.
+        let (shift, add, access) = unsafe { (&*at, &*at.add(1), &*at.add(2)) };
+        let base = core.x(add.imm.get() as u8);
+        let sum = base.wrapping_add(index.wrapping_mul(BYTES));
+        core.set_x(shift.rd, sum);
+        if !A::done(core, access, sum) {
+            // SAFETY: the module's invariant.
+            return unsafe { out_of_line::<One<A>>(core, at.add(2), limit, code, codes) };
+        }
+        // SAFETY: the module's invariant.
+        unsafe { D::run(core, at.add(3), limit, code, codes) }
+    }
+}
+
+/// The same where all of it happens in one register: an index, where its element lies, what that holds.
+pub(super) struct Entry<const BYTES: u64, L, D>(PhantomData<(L, D)>);
+link!([const BYTES: u64, L: Value, D: Do] Entry<BYTES, L, D>, |core, link, at, limit, code, codes| {
+    let index = core.x(link.rd);
+    // SAFETY: the module's invariant.
+    unsafe { <Self as After>::run(core, at, limit, code, codes, index) }
+});
+
+impl<const BYTES: u64, L: Value, D: Do> After for Entry<BYTES, L, D> {
+    #[inline(always)]
+    unsafe fn run(
+        core: &mut Core,
+        at: *const Link,
+        limit: u64,
+        code: &CodePage,
+        codes: &CodeCache,
+        index: u64,
+    ) -> *const Link {
+        // SAFETY: the module's invariant.
+        let (shift, add, access) = unsafe { (&*at, &*at.add(1), &*at.add(2)) };
+        let base = core.x(add.imm.get() as u8);
+        let sum = base.wrapping_add(index.wrapping_mul(BYTES));
+        let Some(value) = L::of(core, access, sum) else {
+            core.set_x(shift.rd, sum);
+            // SAFETY: the module's invariant.
+            return unsafe { out_of_line::<One<L>>(core, at.add(2), limit, code, codes) };
+        };
+        core.set_x(shift.rd, value);
+        // SAFETY: the module's invariant.
+        unsafe { D::run(core, at.add(3), limit, code, codes) }
+    }
+}
 
 /// The links of a group.
 ///

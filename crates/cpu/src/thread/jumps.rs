@@ -24,6 +24,11 @@ pub(super) trait Goes {
     fn effect(_: &mut Core, _: &Link) {}
 }
 
+/// To an address that `rs1` has, but for the immediate.
+pub(super) trait OfRegister: Goes {}
+impl OfRegister for ToRegister {}
+impl OfRegister for CallOfRegister {}
+
 /// What [`Jr`] is about.
 pub(super) struct ToRegister;
 
@@ -96,21 +101,39 @@ pub(super) type NextPage = Far<OverEnd>;
 
 /// To an address in a register, which is in the page more often than not.
 pub(super) struct Register<J>(PhantomData<J>);
-link!([J: Goes] Register<J>, |core, link, at, limit, code, codes| {
-    let guess = codes.guesses().get(at.addr());
-    let to = code.links().as_ptr().wrapping_add(usize::from(guess.number));
+link!([J: OfRegister] Register<J>, |core, link, at, limit, code, codes| {
     let target = J::target(core, link);
-    if (target ^ core.pc) & PAGE != 0 {
-        // SAFETY: the module's invariant.
-        return unsafe { out_of_line::<Far<J>>(core, at, limit, code, codes) };
-    }
-    if guess.number != code.entry(target) || at.addr() as u64 > limit {
-        // SAFETY: the module's invariant.
-        return unsafe { out_of_line::<Unguessed<J>>(core, at, limit, code, codes) };
-    }
-    J::effect(core, link);
-    arrive!(core, at, limit, code, codes, to, J::DONE)
+    // SAFETY: the module's invariant.
+    unsafe { Self::to(core, at, limit, code, codes, target) }
 });
+
+impl<J: OfRegister> Register<J> {
+    /// # Safety
+    /// That of [`Do::run`].
+    #[inline(always)]
+    pub(super) unsafe fn to(
+        core: &mut Core,
+        at: *const Link,
+        limit: u64,
+        code: &CodePage,
+        codes: &CodeCache,
+        target: u64,
+    ) -> *const Link {
+        let guess = codes.guesses().get(at.addr());
+        let to = code.links().as_ptr().wrapping_add(usize::from(guess.number));
+        if (target ^ core.pc) & PAGE != 0 {
+            // SAFETY: the module's invariant.
+            return unsafe { out_of_line::<Far<J>>(core, at, limit, code, codes) };
+        }
+        if guess.number != code.entry(target) || at.addr() as u64 > limit {
+            // SAFETY: the module's invariant.
+            return unsafe { out_of_line::<Unguessed<J>>(core, at, limit, code, codes) };
+        }
+        // SAFETY: the module's invariant.
+        J::effect(core, unsafe { &*at });
+        arrive!(core, at, limit, code, codes, to, J::DONE)
+    }
+}
 
 /// To another page.
 pub(super) struct Far<J>(PhantomData<J>);

@@ -5,7 +5,7 @@ use isa::Op as Insn;
 
 use super::jumps::{Jalr, Jr};
 use super::parts::{self, *};
-use super::{Branch, JalLinked, Jump, Link, One, Pair, Run, is_product, whole};
+use super::{Branch, JalLinked, Jump, One, Pair, Run, is_product, whole};
 use crate::op::{CHECKS_TARGET, Op};
 use crate::state::X_SINK;
 
@@ -14,9 +14,11 @@ pub(super) fn of_two(first: &Op, second: &Op) -> Option<Run> {
     match first.code {
         Insn::Addi if first.rs1 == 0 => behind::<Constant>(second),
         Insn::Addi if first.imm == 0 => behind::<parts::Copy>(second),
+        Insn::Addi if first.rs1 == first.rd => behind::<Increment>(second),
         Insn::Addi => behind::<Addi>(second),
         Insn::Lui => behind::<Constant>(second),
         Insn::Auipc => behind::<Auipc>(second),
+        Insn::Add if first.rs1 == first.rd => behind::<AddTo>(second),
         Insn::Add => behind::<Add>(second),
         Insn::Sub => behind::<Sub>(second),
         Insn::And => behind::<And>(second),
@@ -43,7 +45,9 @@ fn behind<P: Part>(second: &Op) -> Option<Run> {
     Some(match second.code {
         Insn::Addi if second.rs1 == 0 => whole::<Pair<P, One<Constant>>>,
         Insn::Addi if second.imm == 0 => whole::<Pair<P, One<parts::Copy>>>,
+        Insn::Addi if second.rs1 == second.rd => whole::<Pair<P, One<Increment>>>,
         Insn::Addi => whole::<Pair<P, One<Addi>>>,
+        Insn::Add if second.rs1 == second.rd => whole::<Pair<P, One<AddTo>>>,
         Insn::Add => whole::<Pair<P, One<Add>>>,
         Insn::Sub => whole::<Pair<P, One<Sub>>>,
         Insn::And => whole::<Pair<P, One<And>>>,
@@ -72,11 +76,13 @@ fn behind<P: Part>(second: &Op) -> Option<Run> {
 }
 
 /// The same where the second is a branch or jump that was linked.
-pub(super) fn fuse_linked(first: &Op, second: &Op, link: &Link) {
-    let run = match first.code {
+pub(super) fn of_linked(first: &Op, second: &Op) -> Option<Run> {
+    match first.code {
         Insn::Addi if first.rs1 == 0 => ahead::<Constant>(second),
         Insn::Addi if first.imm == 0 => ahead::<parts::Copy>(second),
+        Insn::Addi if first.rs1 == first.rd => ahead::<Increment>(second),
         Insn::Addi => ahead::<Addi>(second),
+        Insn::Add if first.rs1 == first.rd => ahead::<AddTo>(second),
         Insn::Add => ahead::<Add>(second),
         Insn::Sub => ahead::<Sub>(second),
         Insn::And => ahead::<And>(second),
@@ -95,9 +101,6 @@ pub(super) fn fuse_linked(first: &Op, second: &Op, link: &Link) {
         Insn::Sw => ahead::<Store<u32>>(second),
         Insn::Sb => ahead::<Store<u8>>(second),
         _ => None,
-    };
-    if let Some(run) = run {
-        link.run.set(run);
     }
 }
 

@@ -37,15 +37,42 @@ pub(super) trait Part {
     }
 }
 
+/// A part that puts a value into `rd`.
+pub(super) trait Value: Part {
+    /// The value, where `rs1` has the value `first`.
+    fn of(core: &Core, link: &Link, first: u64) -> Option<u64>;
+}
+
+/// A part that can be done with the value of `rs1` given, in place of the register.
+pub(super) trait Takes: Part {
+    fn take(core: &mut Core, link: &Link, first: u64) -> bool;
+}
+
+impl<V: Value> Takes for V {
+    #[inline(always)]
+    fn take(core: &mut Core, link: &Link, first: u64) -> bool {
+        let value = V::of(core, link, first);
+        if let Some(value) = value {
+            core.set_x(link.rd, value);
+        }
+        value.is_some()
+    }
+}
+
 macro_rules! two {
     ($($name:ident: $meaning:expr;)*) => {$(
         pub(super) struct $name;
         impl Part for $name {
             #[inline(always)]
             fn apply(core: &mut Core, link: &Link) -> bool {
+                Self::take(core, link, core.x(link.rs1))
+            }
+        }
+        impl Value for $name {
+            #[inline(always)]
+            fn of(core: &Core, link: &Link, first: u64) -> Option<u64> {
                 let meaning: fn(u64, u64) -> u64 = $meaning;
-                core.set_x(link.rd, meaning(core.x(link.rs1), core.x(link.rs2())));
-                true
+                Some(meaning(first, core.x(link.rs2())))
             }
         }
     )*};
@@ -56,9 +83,14 @@ macro_rules! immediate {
         impl Part for $name {
             #[inline(always)]
             fn apply(core: &mut Core, link: &Link) -> bool {
+                Self::take(core, link, core.x(link.rs1))
+            }
+        }
+        impl Value for $name {
+            #[inline(always)]
+            fn of(_: &Core, link: &Link, first: u64) -> Option<u64> {
                 let meaning: fn(u64, u64) -> u64 = $meaning;
-                core.set_x(link.rd, meaning(core.x(link.rs1), link.imm()));
-                true
+                Some(meaning(first, link.imm()))
             }
         }
     )*};
@@ -86,7 +118,35 @@ pub(super) struct Product;
 impl Part for Product {
     #[inline(always)]
     fn apply(core: &mut Core, link: &Link) -> bool {
-        core.set_x(link.rd, core.x(link.rs1).wrapping_mul(link.imm()));
+        Self::take(core, link, core.x(link.rs1))
+    }
+}
+
+impl Value for Product {
+    #[inline(always)]
+    fn of(_: &Core, link: &Link, first: u64) -> Option<u64> {
+        Some(first.wrapping_mul(link.imm()))
+    }
+}
+
+/// ADDI of a register to itself.
+pub(super) struct Increment;
+
+impl Part for Increment {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        core.set_x(link.rd, core.x(link.rd).wrapping_add(link.imm()));
+        true
+    }
+}
+
+/// ADD of `rs2` to a register.
+pub(super) struct AddTo;
+
+impl Part for AddTo {
+    #[inline(always)]
+    fn apply(core: &mut Core, link: &Link) -> bool {
+        core.set_x(link.rd, core.x(link.rd).wrapping_add(core.x(link.rs2())));
         true
     }
 }
@@ -153,9 +213,7 @@ macro_rules! load {
         impl Part for Load<$t, $signed> {
             #[inline(always)]
             fn apply(core: &mut Core, link: &Link) -> bool {
-                let Some(value) = core.load::<$t>(address(core, link)) else { return false };
-                core.set_x(link.rd, value as $signed as u64);
-                true
+                Self::take(core, link, core.x(link.rs1))
             }
 
             #[inline(always)]
@@ -179,6 +237,13 @@ macro_rules! load {
                 true
             }
         }
+
+        impl Value for Load<$t, $signed> {
+            #[inline(always)]
+            fn of(core: &Core, link: &Link, first: u64) -> Option<u64> {
+                core.load::<$t>(first.wrapping_add(link.imm())).map(|value| value as $signed as u64)
+            }
+        }
     )*};
 }
 load! {
@@ -196,8 +261,7 @@ pub(super) struct Store<T>(PhantomData<T>);
 impl<T: Scalar> Part for Store<T> {
     #[inline(always)]
     fn apply(core: &mut Core, link: &Link) -> bool {
-        let value = T::truncate(core.x(link.rs2()));
-        core.store::<T>(address(core, link), value)
+        Self::take(core, link, core.x(link.rs1))
     }
 
     #[inline(always)]
@@ -215,6 +279,14 @@ impl<T: Scalar> Part for Store<T> {
     fn misaligned(core: &mut Core, link: &Link) -> bool {
         let value = T::truncate(core.x(link.rs2()));
         core.store_misaligned::<T>(address(core, link), value)
+    }
+}
+
+impl<T: Scalar> Takes for Store<T> {
+    #[inline(always)]
+    fn take(core: &mut Core, link: &Link, first: u64) -> bool {
+        let value = T::truncate(core.x(link.rs2()));
+        core.store::<T>(first.wrapping_add(link.imm()), value)
     }
 }
 

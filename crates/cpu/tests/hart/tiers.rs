@@ -244,8 +244,20 @@ fn idiom(rng: &mut Rng) -> Vec<u32> {
     };
     let frequent = |rng: &mut Rng| {
         let rd = register(rng);
-        match rng.below(12) {
-            0..3 => addi(rng),
+        let immediate = |rng: &mut Rng, code: u32| {
+            code | (rng.below(32) as u32) << 20 | register(rng) << 15 | rd << 7 | 0x13
+        };
+        match rng.below(22) {
+            // ANDI, SRLI, ADDIW; XOR, AND, MUL, and W forms.
+            12 => immediate(rng, 7 << 12),
+            13 => immediate(rng, 5 << 12),
+            14 => immediate(rng, 8),
+            15 => two(rng, 4 << 12),
+            16 => two(rng, 7 << 12),
+            17 => two(rng, 1 << 25),
+            18 => two(rng, 1 << 25 | 8),
+            19 => two(rng, 8),
+            0..3 | 20.. => addi(rng),
             3 => two(rng, 0),
             4 => two(rng, 6 << 12),
             5 => two(rng, 2 << 12),
@@ -259,7 +271,21 @@ fn idiom(rng: &mut Rng) -> Vec<u32> {
     };
     let jump = |rng: &mut Rng| (rng.below(0x200) as u32 * 4) << 20 | 9 << 15 | 0x67;
     let mut words = Vec::new();
-    match rng.below(6) {
+    match rng.below(8) {
+        // An address that is made of a register, aligned or not, and an access there, perhaps over the address.
+        6 | 7 => {
+            let (index, at) = (register(rng), register(rng));
+            let mask = if rng.below(12) == 0 { 0x7f } else { 0x78 };
+            words.push(mask << 20 | register(rng) << 15 | 7 << 12 | index << 7 | 0x13);
+            let (left, right) = if rng.below(2) == 0 { (index, 8) } else { (8, index) };
+            words.push(right << 20 | left << 15 | at << 7 | 0x33);
+            let (funct3, value) = ([2, 3, 4, 5][rng.below(4) as usize], register(rng));
+            words.push(match rng.below(3) {
+                0 => value << 20 | at << 15 | (funct3 & 3) << 12 | 8 << 7 | 0x23,
+                _ => 16 << 20 | at << 15 | funct3 << 12 | value << 7 | 3,
+            });
+            words.push(frequent(rng));
+        }
         // A function's beginning.
         0 => {
             words.push(addi(rng));
