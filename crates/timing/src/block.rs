@@ -1,9 +1,9 @@
 //! Blocks of instructions that are told to the model together, after they were executed.
 
-use crate::counts::Weight;
+use crate::counts::{Packed, Weight};
 use crate::item::{Item, Operands};
 use crate::params::Core;
-use crate::predictor::Transfer;
+use crate::predictor::{Last, Transfer};
 use crate::work::Unit;
 use isa::Insn;
 use std::cell::Cell;
@@ -19,54 +19,39 @@ pub(crate) enum Touch {
     Operands(u8),
 }
 
-impl Touch {
-    fn number(&self) -> u8 {
-        match *self {
-            Self::Load(number, _) | Self::Store(number, _) | Self::Operands(number) => number,
-        }
-    }
-
-    /// How many numbers are noted.
-    fn notes(&self) -> usize {
-        match self {
-            Self::Load(..) | Self::Store(..) => 1,
-            Self::Operands(_) => 2,
-        }
-    }
-}
-
-/// Instructions that follow each other in one page, of which only the last can be a jump.
+/// Instructions that follow each other in one page, of which only the last can be a jump. What is looked at whenever one was executed
+/// lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Block {
     /// Its number: no two blocks have the same.
     pub(crate) number: u32,
+    /// How many instructions it has.
+    pub(crate) count: u8,
+    /// How it ends, to a quick look.
+    pub(crate) end: Last,
+    /// The age of the instruction cache at which all of its lines were there.
+    pub(crate) fresh: Cell<u64>,
+    /// Its last line in the instruction cache.
+    pub(crate) last_line: u64,
+    /// What all of it counts for: fetched without its first packet, and with it.
+    pub(crate) weights: [Packed; 2],
+    pub(crate) first_line: u64,
     /// Its physical address.
     pub(crate) pa: u64,
     pub(crate) items: Box<[Item]>,
     pub(crate) touches: Box<[Touch]>,
-    /// What all of it counts for: fetched without its first packet, and with it.
-    pub(crate) weights: [Weight; 2],
-    /// Its lines in the instruction cache.
-    pub(crate) first_line: u64,
-    pub(crate) last_line: u64,
-    /// The age of the instruction cache at which all of them were there.
-    pub(crate) fresh: Cell<u64>,
     /// The last instruction, where it is a jump or branch, as it is where the block begins at 0.
     last: Option<Transfer>,
-    /// How many numbers its instructions note.
-    notes: usize,
 }
 
 /// How a block was executed.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
+pub struct Run {
     /// Its address.
     pub pc: u64,
     /// How many of its instructions were executed.
     pub done: usize,
-    /// What its instructions noted, in order: the address of each load and store, and the operands that [`Item::operands`]
-    /// asks for.
-    pub noted: &'a [u64],
     /// Where execution goes on.
     pub next: u64,
 }
@@ -97,20 +82,21 @@ impl Block {
         let bits = core.icache.line.trailing_zeros();
         Self {
             number,
+            count: items.len() as u8,
             pa,
-            weights: [false, true].map(|resumes| Weight::of_all(&items, resumes)),
+            weights: [false, true].map(|resumes| Packed::new(&Weight::of_all(&items, resumes))),
             items: items.into(),
-            notes: touches.iter().map(Touch::notes).sum(),
             touches: touches.into(),
             first_line: pa >> bits,
             last_line: (at - 1).max(pa) >> bits,
             fresh: Cell::new(0),
             last,
+            end: Last::new(last.as_ref(), at - pa),
         }
     }
 
     /// The instructions that were executed.
-    pub(crate) fn done(&self, run: &Run<'_>) -> &[Item] {
+    pub(crate) fn done(&self, run: &Run) -> &[Item] {
         self.items.get(..run.done).unwrap_or(&self.items)
     }
 
@@ -123,17 +109,6 @@ impl Block {
             target: last.target.wrapping_add(pc),
             ..last
         })
-    }
-
-    /// How many numbers its first instructions note: the address of each load and store, and the operands that
-    /// [`Item::operands`] asks for.
-    #[inline]
-    pub fn notes(&self, done: usize) -> usize {
-        if done == self.items.len() {
-            return self.notes;
-        }
-        let before = self.touches.iter().take_while(|touch| usize::from(touch.number()) < done);
-        before.map(Touch::notes).sum()
     }
 }
 

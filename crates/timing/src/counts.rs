@@ -403,12 +403,37 @@ pub struct Totals {
     pub held: Held,
 }
 
+/// A [`Weight`] of a block in one word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Packed(u64);
+
+impl Packed {
+    /// Bits of each number. A block counts for 65 at most.
+    const BITS: u32 = 16;
+    /// So many of them can be added up.
+    const MAX: u32 = (1 << Self::BITS) / 65;
+
+    pub(crate) fn new(weight: &Weight) -> Self {
+        let numbers = [weight.packets, weight.loads, weight.stores, weight.transfers];
+        Self(numbers.iter().rev().fold(0, |word, number| word << Self::BITS | number))
+    }
+
+    fn weight(self) -> Weight {
+        let number = |place: u32| self.0 >> (place * Self::BITS) & ((1 << Self::BITS) - 1);
+        Weight { packets: number(0), loads: number(1), stores: number(2), transfers: number(3) }
+    }
+}
+
 /// Counts of a core at work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counting {
+    /// What was done last, by so many blocks, and does not stand in `earlier`.
+    lately: Packed,
+    blocks: u32,
     /// Those of its fields that are counted as they happen; accesses up to when blocks came to be translated as they are now.
     totals: Totals,
-    done: Weight,
+    /// What was done but lately.
+    earlier: Weight,
     /// What had been done when blocks came to be translated under these.
     since: Weight,
     fetch: Context,
@@ -433,10 +458,32 @@ fn vmid_of(context: Context) -> Option<u16> {
 }
 
 impl Counting {
-    /// A block was executed, or a part of one.
-    #[inline]
-    pub(crate) fn ran(&mut self, weight: &Weight) {
-        self.done.add(weight);
+    /// A block was executed.
+    #[inline(always)]
+    pub(crate) fn ran(&mut self, weight: Packed) {
+        self.lately.0 += weight.0;
+        self.blocks += 1;
+        if self.blocks == Packed::MAX {
+            self.bring_up();
+        }
+    }
+
+    /// A part of a block was executed.
+    pub(crate) fn ran_partly(&mut self, weight: &Weight) {
+        self.earlier.add(weight);
+    }
+
+    #[inline(never)]
+    fn bring_up(&mut self) {
+        self.earlier = self.done();
+        (self.lately, self.blocks) = (Packed::default(), 0);
+    }
+
+    /// What was done.
+    fn done(&self) -> Weight {
+        let mut done = self.earlier;
+        done.add(&self.lately.weight());
+        done
     }
 
     /// What comes is translated under these.
@@ -450,8 +497,9 @@ impl Counting {
 
     /// Gives what was done since to the address spaces in which it was done.
     fn settle(&mut self) {
-        let Weight { packets, loads, stores, .. } = self.done.since(&self.since);
-        self.since = self.done;
+        self.bring_up();
+        let Weight { packets, loads, stores, .. } = self.earlier.since(&self.since);
+        self.since = self.earlier;
         let own = std::mem::take(&mut self.stepped);
         if self.fetch.translates() && packets != 0 {
             self.counts.space(vmid_of(self.fetch)).instruction_tlb.accesses += packets;
@@ -477,7 +525,7 @@ impl Counting {
             self.select(fetch, fetch);
         }
         let weight = Weight::of(item, resumes);
-        self.done.add(&weight);
+        self.earlier.add(&weight);
         let kinds = [weight.loads, weight.stores];
         for (kind, count) in kinds.into_iter().enumerate() {
             self.stepped[kind] += count;
@@ -570,7 +618,8 @@ impl Counting {
 
     /// The totals so far; stores count as accesses of the data cache where they go there.
     pub(crate) fn totals(&self, held: Held, stores_cached: bool) -> Totals {
-        let Self { totals, done, since, fetch, data, counts, elsewhere, stepped } = self;
+        let Self { totals, since, fetch, data, counts, elsewhere, stepped, .. } = self;
+        let done = self.done();
         let running = done.since(since);
         let of = |translates, count| if translates { count } else { 0 };
         let accesses = running.loads + running.stores - stepped[0] - stepped[1];
@@ -598,7 +647,7 @@ impl Counting {
     pub(crate) fn counts(&self, held: Held, stores_cached: bool) -> Counts {
         let mut now = self.clone();
         now.settle();
-        let Self { done, elsewhere, mut counts, .. } = now;
+        let Self { earlier: done, elsewhere, mut counts, .. } = now;
         counts.instruction_cache.accesses = done.packets;
         counts.data_cache_loads.accesses = done.loads - elsewhere[0];
         if stores_cached {

@@ -1,42 +1,32 @@
 //! Caches, TLBs and predictors at work: from the addresses of an instruction to its [`Outcome`].
 //!
-//! None of it knows time, so it may run ahead of the pipeline. What is frequent is found by filters in front of the
-//! tables: they hold nothing that the tables behind them would not say.
+//! None of it knows time, so it may run ahead of the pipeline. What is frequent is found by [filters](crate::filter) in front of the
+//! tables.
 
 mod ahead;
-mod behind;
 mod data;
 mod shared;
 mod translate;
 
 use crate::block::{Block, Run, Touch};
 use crate::cache::Cache;
-use crate::counts::{Counting, Place as Structure, Weight};
+use crate::counts::{Counting, Weight};
+use crate::filter::{Filter, NONE, Pages};
 use crate::float::spared;
 use crate::integer::{divide_cycles, multiply_iterations};
 use crate::item::{Item, Operands};
 use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::outer::{Port, Want};
 use crate::params::{Core, Multiplier};
-use crate::predictor::{Predictor, Transfer};
-use crate::step::{Place, Step, Target, Walker};
+use crate::predictor::{Last, Predictor, Transfer};
+use crate::step::{Place, Step, Walker};
 use crate::tlb::{Context, Flush, SharedTlb, Tlb};
 use crate::tree::PseudoLru;
 use crate::work::{Flow, Unit};
 use std::sync::Arc;
 
-/// No line, page or table.
-const NONE: u64 = u64::MAX;
 /// Cycles to walk on over a table that the walker remembers.
 const REMEMBERED: u32 = 1;
-/// Lines that the filter in front of the data cache knows.
-const FILTER_LINES: usize = 4096;
-/// Pages that the filter in front of the data TLB knows.
-const FILTER_PAGES: usize = 64;
-/// Words at different places in a page.
-const OFFSETS: usize = 512;
-/// Stores after which one is forgotten, whether it is still on its way or not.
-pub(crate) const REACH: u64 = 255;
 /// Paths that are known to be there.
 const PATHS: usize = 1024;
 /// Contexts that have a number at a time.
@@ -55,8 +45,9 @@ pub(crate) struct Hierarchy {
     predictor: Predictor,
     icache: Cache,
     dcache: Cache,
-    itlb: Tlb,
-    dtlb: Tlb,
+    itlb: Pages,
+    /// In front of the data cache and the data TLB.
+    pub(crate) filter: Box<Filter>,
     shared: Option<SharedTlb>,
     /// PTE addresses that the walker remembers.
     tables: Vec<u64>,
@@ -72,26 +63,6 @@ pub(crate) struct Hierarchy {
     /// What blocks are translated under, with marks; the data's where there was an access.
     fetches: (Context, u64),
     accesses: (Context, Option<u64>),
-    /// Marked lines that are in the data cache and, where stores go there too, changed.
-    lines: Box<[u64; FILTER_LINES]>,
-    changed: Box<[u64; FILTER_LINES]>,
-    /// For each place of the data cache, where the filter may know its line.
-    owners: Vec<u32>,
-    /// Marked pages that the data TLB has, and where.
-    pages: Box<[(u64, u32); FILTER_PAGES]>,
-    /// The place in the data TLB that was used last.
-    last_place: u32,
-    /// How many stores there were.
-    stores: u64,
-    /// For each place in a page, the last store to it.
-    offsets: Box<[u64; OFFSETS]>,
-    /// The marked words that were stored last.
-    words: Box<[u64; 256]>,
-    /// Which of their bytes.
-    bytes: Box<[u8; 256]>,
-    /// Stores that loads and stores can still meet are later than these.
-    load_horizon: u64,
-    store_horizon: u64,
     /// The cycle of the last issue.
     pub(crate) now: u64,
     /// Whether the last jump was before that, and when; whether lines may have gone from an inclusive cache since.
@@ -113,8 +84,8 @@ impl Hierarchy {
             predictor: Predictor::new(core.predictor),
             icache: Cache::new(core.icache),
             dcache: Cache::new(core.dcache),
-            itlb: Tlb::new(core.translation.instruction),
-            dtlb: Tlb::new(core.translation.data),
+            itlb: Pages::new(Tlb::new(core.translation.instruction)),
+            filter: Box::new(Filter::new(core)),
             shared: core.translation.shared.map(SharedTlb::new),
             tables: vec![NONE; core.translation.tables],
             tables_tree: PseudoLru::new(core.translation.tables.max(1)),
@@ -124,17 +95,6 @@ impl Hierarchy {
             contexts: Vec::new(),
             fetches: (Context::default(), 0),
             accesses: (Context::default(), None),
-            lines: Box::new([NONE; FILTER_LINES]),
-            changed: Box::new([NONE; FILTER_LINES]),
-            owners: vec![0; (core.dcache.bytes / core.dcache.line) as usize],
-            pages: Box::new([(NONE, 0); FILTER_PAGES]),
-            last_place: u32::MAX,
-            stores: REACH,
-            offsets: Box::new([0; OFFSETS]),
-            words: Box::new([NONE; 256]),
-            bytes: Box::new([0; 256]),
-            load_horizon: 0,
-            store_horizon: 0,
             now: 0,
             going: false,
             stale: false,
@@ -150,9 +110,10 @@ impl Hierarchy {
         let number = known.unwrap_or_else(|| {
             if self.contexts.len() == CONTEXTS {
                 self.contexts.clear();
-                self.forget_filters();
+                self.filter.forget();
+                self.filter.forget_words();
+                self.itlb.forget();
                 self.fetch_page = NONE;
-                self.words.fill(NONE);
             }
             self.contexts.push(context);
             self.contexts.len() - 1
@@ -166,12 +127,39 @@ impl Hierarchy {
         self.fetches = (fetch, mark);
         self.accesses = (data, (data == fetch).then_some(mark));
         self.counting.select(fetch, data);
+        self.open();
+    }
+
+    /// From now on what is frequent of a block is not noted, if it is known what marks its addresses.
+    fn open(&mut self) {
+        match self.accesses {
+            (data, Some(mark)) => self.filter.open(mark, data.translates()),
+            (_, None) => self.filter.close(),
+        }
+    }
+
+    /// A block at `pc` is about to be executed.
+    #[inline]
+    pub(crate) fn enter(&mut self, pc: u64) {
+        let page = (pc ^ self.fetches.1) >> 12;
+        if self.fetch_page != page {
+            self.enter_page(page);
+        }
+    }
+
+    /// The page is another one. If it takes a walk, which reads PTEs before the block makes its accesses, everything of that is noted.
+    fn enter_page(&mut self, page: u64) {
+        if !self.fetches.0.translates() || self.itlb.knows(page) {
+            self.fetch_page = page;
+        } else {
+            self.filter.close();
+        }
     }
 
     /// Out of how many of the last stores a load and a store have to look for theirs.
-    pub(crate) fn set_windows(&mut self, loads: usize, stores: usize) {
-        self.load_horizon = self.stores.saturating_sub(loads as u64);
-        self.store_horizon = self.stores.saturating_sub(stores as u64);
+    #[inline]
+    pub(crate) fn set_windows(&mut self, loads: u64, stores: u64) {
+        self.filter.set_windows(loads, stores);
     }
 
     /// Whether the queue of packets was nearly empty when that of the last transfer came.
@@ -245,23 +233,23 @@ impl Hierarchy {
         };
         match item.work.unit {
             Unit::Load | Unit::LoadNarrow => {
-                outcome.behind = self.behind_load(marked, item.work.bytes);
+                outcome.behind = self.filter.behind_load(marked, item.work.bytes);
                 outcome.data = self.load_data(marked, pa);
                 if outcome.data != Data::Hit {
-                    outcome.beside = self.beside(marked);
+                    outcome.beside = self.filter.beside(marked);
                 }
             }
             Unit::Store => {
-                (outcome.behind, outcome.bytes) = self.behind_store(marked, item.work.bytes);
+                (outcome.behind, outcome.bytes) = self.filter.behind_store(marked, item.work.bytes);
                 outcome.data = self.store_data(marked, pa);
             }
             unit if !self.core.atomic.in_memory => {
                 let bytes = item.work.bytes;
                 if unit != Unit::StoreConditional {
-                    outcome.behind = self.behind_load(marked, bytes);
+                    outcome.behind = self.filter.behind_load(marked, bytes);
                 }
                 if unit != Unit::LoadReserved {
-                    self.behind_store(marked, bytes);
+                    self.filter.behind_store(marked, bytes);
                 }
                 outcome.data = match unit {
                     Unit::LoadReserved => self.load_data(marked, pa),
@@ -282,11 +270,10 @@ impl Hierarchy {
     }
 
     /// Runs ahead over a block that was executed: what was not the frequent case goes to `unusual`, in order.
-    #[inline]
     pub(crate) fn run(
         &mut self,
         block: &Block,
-        run: &Run<'_>,
+        run: Run,
         resumes: bool,
         walker: &mut dyn Walker,
         unusual: &mut Vec<(u8, Outcome)>,
@@ -295,85 +282,122 @@ impl Hierarchy {
         let (fetch, fetch_mark) = self.fetches;
         let all = run.done == block.items.len();
         if all {
-            self.counting.ran(&block.weights[usize::from(resumes)]);
+            self.counting.ran(block.weights[usize::from(resumes)]);
         } else {
-            self.counting.ran(&Weight::of_all(block.done(run), resumes));
+            self.counting.ran_partly(&Weight::of_all(block.done(&run), resumes));
         }
         if self.fetch_page != (run.pc ^ fetch_mark) >> 12 || !all || !self.has_lines(block) {
             self.run_fetches(block, run, (fetch, fetch_mark), resumes, walker, unusual);
         }
-        let (data, mark) = match self.accesses {
-            (data, Some(mark)) => (data, mark),
-            (data, _) if run.noted.is_empty() => (data, 0),
-            (data, None) => {
-                let mark = self.mark(data);
-                self.accesses.1 = Some(mark);
-                (data, mark)
-            }
-        };
-        let translates = data.translates();
-        let mut noted = run.noted.iter();
-        let line_bits = self.dcache.line_bits();
-        let through = self.core.store.is_some();
-        for &touch in &block.touches {
-            let Some(&va) = noted.next() else { break };
-            let marked = va ^ mark;
-            match touch {
-                Touch::Load(number, bytes) => {
-                    let usual = self.lines[(marked >> line_bits) as usize % FILTER_LINES]
-                        == marked >> line_bits
-                        && self.offsets[(va >> 3) as usize % OFFSETS] <= self.load_horizon
-                        && (!translates || self.has_page(marked));
-                    if usual {
-                        continue;
-                    }
-                    self.want(number, Want::Data);
-                    let walk = self.translate(va, (data, mark), walker);
-                    let behind = self.behind_load(marked, bytes);
-                    let data = if self.knows_line(marked) {
-                        Data::Hit
-                    } else {
-                        self.load_data(marked, walker.locate(va))
-                    };
-                    let beside = if data == Data::Hit { 0 } else { self.beside(marked) };
-                    let outcome = Outcome { walk, behind, beside, data, ..Outcome::default() };
-                    note(unusual, number, outcome);
-                }
-                Touch::Store(number, bytes) => {
-                    let usual = (!translates || self.has_page(marked))
-                        && (through
-                            || self.changed[(marked >> line_bits) as usize % FILTER_LINES]
-                                == marked >> line_bits)
-                        && self.core.dcache.is_random();
-                    if usual {
-                        let (behind, bytes) = self.behind_store(marked, bytes);
-                        if behind != 0 {
-                            note(unusual, number, Outcome { behind, bytes, ..Outcome::default() });
-                        }
-                        continue;
-                    }
-                    self.want(number, Want::Data);
-                    let walk = self.translate(va, (data, mark), walker);
-                    let (behind, bytes) = self.behind_store(marked, bytes);
-                    let data = self.store_data(marked, walker.locate(va));
-                    let outcome = Outcome { walk, behind, bytes, data, ..Outcome::default() };
-                    note(unusual, number, outcome);
-                }
-                Touch::Operands(number) => {
-                    let second = noted.next().copied().unwrap_or_default();
-                    let Some(item) = block.items.get(usize::from(number)) else { break };
-                    let operand = self.operand(item, [va, second]);
-                    note(unusual, number, Outcome { operand, ..Outcome::default() });
-                }
-            }
-        }
+        self.take_met(unusual);
+        self.run_noted(block, walker, unusual);
         if !unusual.is_empty() {
             unusual.sort_by_key(|&(number, _)| number);
             if self.wants() {
                 self.settle(unusual);
             }
         }
-        let Some(transfer) = block.transfer(run.pc).filter(|_| all) else {
+        if !all {
+            self.go_on();
+            return Followed::Straight;
+        }
+        self.follow_block(block, run, walker, unusual)
+    }
+
+    /// Adds what became of accesses that met stores.
+    fn take_met(&mut self, unusual: &mut Vec<(u8, Outcome)>) {
+        for (number, outcome) in self.filter.met.drain(..) {
+            note(unusual, number, outcome);
+        }
+    }
+
+    /// Works through what was noted of a block.
+    fn run_noted(
+        &mut self,
+        block: &Block,
+        walker: &mut dyn Walker,
+        unusual: &mut Vec<(u8, Outcome)>,
+    ) {
+        let (first, count) = self.filter.noted();
+        if count == 0 {
+            self.open();
+            return;
+        }
+        let (data, mark) = match self.accesses {
+            (data, Some(mark)) => (data, mark),
+            (data, None) => {
+                let mark = self.mark(data);
+                self.accesses.1 = Some(mark);
+                (data, mark)
+            }
+        };
+        self.filter.open(mark, data.translates());
+        let mut place = 0;
+        for &touch in block.touches.iter().skip(first) {
+            if place == count {
+                break;
+            }
+            let va = self.filter.number(place);
+            let marked = va ^ mark;
+            place += 1;
+            match touch {
+                Touch::Load(number, bytes) => {
+                    self.want(number, Want::Data);
+                    let walk = self.translate(va, (data, mark), walker);
+                    let behind = self.filter.behind_load(marked, bytes);
+                    let data = if self.filter.knows_line(marked) {
+                        Data::Hit
+                    } else {
+                        self.load_data(marked, walker.locate(va))
+                    };
+                    let beside = if data == Data::Hit { 0 } else { self.filter.beside(marked) };
+                    let outcome = Outcome { walk, behind, beside, data, ..Outcome::default() };
+                    note(unusual, number, outcome);
+                }
+                Touch::Store(number, bytes) => {
+                    self.want(number, Want::Data);
+                    let walk = self.translate(va, (data, mark), walker);
+                    let (behind, bytes) = self.filter.behind_store(marked, bytes);
+                    let data = if self.filter.takes_store(marked) {
+                        Data::Hit
+                    } else {
+                        self.store_data(marked, walker.locate(va))
+                    };
+                    let outcome = Outcome { walk, behind, bytes, data, ..Outcome::default() };
+                    note(unusual, number, outcome);
+                }
+                Touch::Operands(number) => {
+                    let second = self.filter.number(place);
+                    place += 1;
+                    let Some(item) = block.items.get(usize::from(number)) else { break };
+                    let operand = self.operand(item, [va, second]);
+                    note(unusual, number, Outcome { operand, ..Outcome::default() });
+                }
+            }
+        }
+    }
+
+    /// How a block is followed that was executed to its end, if it was foreseen without more. Else nothing changes.
+    #[inline(always)]
+    pub(crate) fn foresees(&mut self, block: &Block, (pc, next): (u64, u64)) -> Option<Followed> {
+        if block.end == Last::Other {
+            self.go_on();
+            return Some(Followed::Straight);
+        }
+        let followed = self.predictor.foresees(&block.end, pc, next)?;
+        self.jumped();
+        Some(followed)
+    }
+
+    /// A block was executed to its end, nothing of which had to be noted, and which was not foreseen.
+    pub(crate) fn follow_block(
+        &mut self,
+        block: &Block,
+        run: Run,
+        walker: &mut dyn Walker,
+        unusual: &mut Vec<(u8, Outcome)>,
+    ) -> Followed {
+        let Some(transfer) = block.transfer(run.pc) else {
             self.go_on();
             return Followed::Straight;
         };
@@ -394,14 +418,14 @@ impl Hierarchy {
     fn run_fetches(
         &mut self,
         block: &Block,
-        run: &Run<'_>,
+        run: Run,
         context: (Context, u64),
         resumes: bool,
         walker: &mut dyn Walker,
         unusual: &mut Vec<(u8, Outcome)>,
     ) {
         let (mut pc, mut pa, mut resumes) = (run.pc, block.pa, resumes);
-        for (number, item) in block.done(run).iter().enumerate() {
+        for (number, item) in block.done(&run).iter().enumerate() {
             self.want(number as u8, Want::Fetch(0));
             let outcome = self.fetches(item, (pc, pa), context, resumes, walker);
             if outcome != Outcome::default() {
@@ -414,17 +438,21 @@ impl Hierarchy {
     }
 
     /// Whether all lines of a block are in the instruction cache, where being used changes nothing there.
-    #[inline]
-    fn has_lines(&mut self, block: &Block) -> bool {
-        if block.fresh.get() == self.icache.age() {
-            self.fetch_line = block.last_line;
-            return true;
+    #[inline(always)]
+    pub(crate) fn has_lines(&mut self, block: &Block) -> bool {
+        if block.fresh.get() != self.icache.age() && !self.finds_lines(block) {
+            return false;
         }
+        self.fetch_line = block.last_line;
+        true
+    }
+
+    #[inline(never)]
+    fn finds_lines(&self, block: &Block) -> bool {
         let all = self.core.icache.is_random()
             && (block.first_line..=block.last_line).all(|line| self.icache.has(line));
         if all {
             block.fresh.set(self.icache.age());
-            self.fetch_line = block.last_line;
         }
         all
     }
@@ -481,12 +509,12 @@ impl Hierarchy {
         }
         let first = if translation.precise_fences { flush } else { flush.widened() };
         self.itlb.flush(first);
-        self.dtlb.flush(first);
+        self.filter.tlb.flush(first);
         if !flush.names_address() {
             self.tables.fill(NONE);
         }
         self.fetch_page = NONE;
-        self.forget_filters();
+        self.filter.forget();
     }
 
     /// Fetches the packets that an instruction needs.
@@ -525,14 +553,7 @@ impl Hierarchy {
         let page = (va ^ mark) >> 12;
         if self.fetch_page != page {
             self.fetch_page = page;
-            if context.translates() && self.itlb.lookup(context, va).is_none() {
-                self.counting.tlb_missed(Structure::Instruction, context);
-                let (cycles, page) = self.find(Target::Fetch(va), va, context, walker);
-                fetched.walk = cycles;
-                if let Some(page) = page {
-                    self.itlb.fill(context, va, page);
-                }
-            }
+            fetched.walk = self.translate_fetch(va, (context, mark), walker);
         }
         let line = self.icache.line_of(pa);
         if line != self.fetch_line {

@@ -81,6 +81,12 @@ impl Item {
         }
     }
 
+    /// Whether the model wants to know its address or operands: it is a touch of its block then.
+    pub fn touches(&self) -> bool {
+        let accesses = matches!(self.work.unit, Unit::Load | Unit::LoadNarrow | Unit::Store);
+        accesses || self.operands != Operands::None
+    }
+
     /// Which operands the model wants to know.
     pub fn operands(&self) -> Operands {
         self.operands

@@ -2,9 +2,10 @@
 //! it. Nothing here decides anything: what is not known is worked out by the pipeline and kept.
 //!
 //! States and transitions have numbers. Each transition remembers which came behind it, so that a loop runs without a look-up. Both
-//! tables are bounded; when one is full, both begin anew.
+//! tables are bounded; when one is full, both begin anew. Of what was unusual a transition keeps 64 bits that are mixed from all of it:
+//! lists with the same bits are taken for the same.
 
-use crate::outcome::{FOLLOWED, Followed, Outcome};
+use crate::outcome::{FOLLOWED, Fetched, Followed, Outcome};
 use crate::pipeline::{Pipeline, Visitor};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -13,6 +14,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 const STATES_MAX: usize = 1 << 17;
 /// Transitions at most.
 const TRANSITIONS_MAX: usize = 1 << 19;
+/// Places of the table of transitions.
+const PLACES: usize = 2 * TRANSITIONS_MAX;
 /// No transition.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -47,21 +50,49 @@ pub(crate) struct Transition {
     pub(crate) exit: Edge,
     /// By how the next block is followed, the transition that came behind this one last.
     next: [u32; FOLLOWED],
-    /// The next one with the same hash.
+    /// The next one in the same place of the table.
     chain: u32,
     entry: u32,
+    unusual: Print,
     followed: Followed,
-    unusual: Box<[(u8, Outcome)]>,
+}
+
+/// What was unusual, in short; all zeros where nothing was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Print(u64);
+
+impl Print {
+    pub(crate) fn new(unusual: &[(u8, Outcome)]) -> Self {
+        let mut mix = Mix::default();
+        for (number, outcome) in unusual {
+            let Outcome { fetch, data, behind, bytes, beside, operand, walk, beyond, ahead } =
+                *outcome;
+            let fetched = |Fetched { walk, miss, beyond }: Fetched| {
+                u64::from(walk) << 32 | u64::from(beyond) << 8 | u64::from(miss)
+            };
+            mix.write_u64(u64::from(*number) << 48 | u64::from(behind) << 32 | u64::from(walk));
+            mix.write_u64(
+                u64::from(data as u8) << 56
+                    | u64::from(ahead) << 48
+                    | u64::from(beside) << 32
+                    | u64::from(operand) << 16
+                    | u64::from(beyond),
+            );
+            mix.write_u64(u64::from(u16::from_le_bytes(bytes)) << 48 ^ fetched(fetch[0]));
+            mix.write_u64(fetched(fetch[1]));
+        }
+        Self(if unusual.is_empty() { 0 } else { mix.finish().max(1) })
+    }
 }
 
 /// What a block is gone through with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key<'a> {
+pub(crate) struct Key {
     /// The state before.
     pub(crate) entry: u32,
     pub(crate) block: u32,
     pub(crate) followed: Followed,
-    pub(crate) unusual: &'a [(u8, Outcome)],
+    pub(crate) unusual: Print,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,7 +100,8 @@ pub(crate) struct Memo {
     states: Vec<State>,
     by_words: HashMap<Box<[u32]>, u32, BuildHasherDefault<Mix>>,
     transitions: Vec<Transition>,
-    by_key: HashMap<u64, u32, BuildHasherDefault<Mix>>,
+    /// By the low bits of their keys' hashes, the numbers of transitions, plus one; or nothing at all.
+    by_key: Vec<u32>,
     scratch: Vec<u32>,
 }
 
@@ -111,25 +143,28 @@ impl Memo {
         pipeline.visit(&mut Restore { words: state.words.iter(), zeros: 0 });
     }
 
-    /// The transition behind `last`, if it is the one that came behind that before.
-    #[inline]
-    pub(crate) fn follow(&self, last: u32, key: &Key<'_>) -> Option<(u32, &Transition)> {
-        let number = *self.transitions.get(last as usize)?.next.get(key.followed as usize)?;
+    /// The transition behind `last` that came there before, if it is that of this block.
+    #[inline(always)]
+    pub(crate) fn follow(
+        &self,
+        last: u32,
+        block: u32,
+        (followed, unusual): (Followed, Print),
+    ) -> Option<(u32, &Transition)> {
+        let number = *self.transitions.get(last as usize)?.next.get(followed as usize)?;
         let next = self.transitions.get(number as usize)?;
-        let usual = next.unusual.is_empty() && key.unusual.is_empty();
-        let same = next.block == key.block && (usual || *next.unusual == *key.unusual);
-        same.then_some((number, next))
+        (next.block == block && next.unusual == unusual).then_some((number, next))
     }
 
     /// The transition, if it is known; `last` remembers it.
-    pub(crate) fn find(&mut self, last: u32, key: &Key<'_>) -> Option<(u32, &Transition)> {
-        let mut number = *self.by_key.get(&hash(key))?;
+    pub(crate) fn find(&mut self, last: u32, key: &Key) -> Option<(u32, &Transition)> {
+        let mut number = self.by_key.get(place_of(key))?.wrapping_sub(1);
         loop {
             let transition = self.transitions.get(number as usize)?;
             let same = transition.block == key.block
                 && transition.entry == key.entry
                 && transition.followed == key.followed
-                && *transition.unusual == *key.unusual;
+                && transition.unusual == key.unusual;
             if same {
                 break;
             }
@@ -139,45 +174,40 @@ impl Memo {
         self.transitions.get(number as usize).map(|transition| (number, transition))
     }
 
-    fn link(&mut self, last: u32, key: &Key<'_>, number: u32) {
+    fn link(&mut self, last: u32, key: &Key, number: u32) {
         if let Some(last) = self.transitions.get_mut(last as usize) {
             last.next[key.followed as usize] = number;
         }
     }
 
     /// Keeps a transition: says its number.
-    pub(crate) fn insert(&mut self, last: u32, key: &Key<'_>, cycles: u32, exit: Edge) -> u32 {
+    pub(crate) fn insert(&mut self, last: u32, key: &Key, cycles: u32, exit: Edge) -> u32 {
+        if self.by_key.is_empty() {
+            self.by_key = vec![0; PLACES];
+        }
         let number = self.transitions.len() as u32;
-        let chain = self.by_key.insert(hash(key), number).unwrap_or(NONE);
+        let chain = std::mem::replace(&mut self.by_key[place_of(key)], number + 1);
         self.transitions.push(Transition {
             block: key.block,
             cycles,
             exit,
             next: [NONE; FOLLOWED],
-            chain,
+            chain: chain.wrapping_sub(1),
             entry: key.entry,
             followed: key.followed,
-            unusual: key.unusual.into(),
+            unusual: key.unusual,
         });
         self.link(last, key, number);
         number
     }
 }
 
-fn hash(key: &Key<'_>) -> u64 {
+/// Where the table has a transition.
+fn place_of(key: &Key) -> usize {
     let mut mix = Mix::default();
     mix.write_u64(u64::from(key.entry) << 32 | u64::from(key.block));
-    mix.write_u64(key.followed as u64);
-    for &(number, outcome) in key.unusual {
-        let fetched =
-            outcome.fetch.map(|packet| u64::from(packet.walk) << 1 | u64::from(packet.miss));
-        mix.write_u64(fetched[0] << 32 ^ fetched[1] ^ u64::from(number) << 24);
-        mix.write_u64(u64::from(outcome.walk) << 32 | u64::from(outcome.behind) << 16);
-        mix.write_u64(
-            u64::from(outcome.operand) << 8 | outcome.data as u64 | u64::from(outcome.ahead) << 32,
-        );
-    }
-    mix.finish()
+    mix.write_u64(key.unusual.0.wrapping_add(key.followed as u64));
+    mix.finish() as usize % PLACES
 }
 
 /// A quick hash for what no adversary chooses at a cost: collisions are looked through.

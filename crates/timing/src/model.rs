@@ -7,10 +7,11 @@
 
 use crate::block::{Block, Run};
 use crate::counts::{Counts, Totals};
-use crate::hierarchy::{Hierarchy, REACH};
+use crate::filter::{Filter, REACH};
+use crate::hierarchy::Hierarchy;
 use crate::item::Item;
-use crate::memo::{self, Edge, Key, Memo};
-use crate::outcome::Outcome;
+use crate::memo::{self, Edge, Key, Memo, Print};
+use crate::outcome::{Followed, Outcome};
 use crate::outer::Outer;
 use crate::params::{CYCLES_MAX, Core};
 use crate::pipeline::{BEGIN, Pipeline, Trap};
@@ -121,7 +122,7 @@ impl Model {
     pub fn issue(&mut self, step: &Step<'_>, walker: &mut dyn Walker) {
         self.show();
         self.at = None;
-        self.hierarchy.set_windows(REACH as usize, REACH as usize);
+        self.hierarchy.set_windows(REACH, REACH);
         self.hierarchy.now = self.issued;
         let outcome = self.hierarchy.outcome(step, self.pipeline.resumes(), walker);
         self.pipeline.issue(step.item, &outcome);
@@ -164,24 +165,97 @@ impl Model {
         self.hierarchy.select(fetch, data);
     }
 
-    /// A block was executed.
-    #[inline]
-    pub fn run(&mut self, block: &Block, run: &Run<'_>, walker: &mut dyn Walker) {
+    /// A block at `pc` is about to be executed: what its loads and stores look at meanwhile.
+    #[inline(always)]
+    pub fn enter(&mut self, pc: u64) -> &mut Filter {
+        if self.at.is_none() || self.issued < self.fence_ends {
+            self.enter_slowly();
+        }
+        self.hierarchy.enter(pc);
+        &mut self.hierarchy.filter
+    }
+
+    /// Unless it is known in what state the pipeline is, and that no walk of the block can wait for a fence, everything is noted.
+    #[cold]
+    fn enter_slowly(&mut self) {
+        if self.at.is_none() {
+            self.find_state();
+        }
+        if self.at.is_none() || self.issued < self.fence_ends {
+            self.hierarchy.filter.close();
+        }
+    }
+
+    /// A block was executed since [`Model::enter`]; `walker` makes a walker, where one is needed.
+    #[inline(always)]
+    pub fn run<W: Walker>(&mut self, block: &Block, run: Run, walker: impl FnOnce() -> W) {
+        let hierarchy = &mut self.hierarchy;
+        let usual = !hierarchy.filter.is_closed()
+            && run.done == usize::from(block.count)
+            && hierarchy.has_lines(block);
+        if !usual {
+            self.run_unusual(block, run, &mut walker());
+            return;
+        }
+        hierarchy.now = self.issued;
+        hierarchy.counting.ran(block.weights[usize::from(self.resumes)]);
+        let Some(followed) = hierarchy.foresees(block, (run.pc, run.next)) else {
+            self.run_followed(block, run, &mut walker());
+            return;
+        };
+        if hierarchy.filter.met.is_empty()
+            && let Some((number, transition)) =
+                self.memo.follow(self.last, block.number, (followed, Print::default()))
+        {
+            let (cycles, exit) = (u64::from(transition.cycles), transition.exit);
+            self.pass((number, cycles), exit);
+            return;
+        }
+        self.time_met(block, followed);
+    }
+
+    /// A block of which nothing is unusual but stores that were met.
+    #[inline(never)]
+    fn time_met(&mut self, block: &Block, followed: Followed) {
+        self.take_met();
+        self.time(block, followed);
+    }
+
+    fn take_met(&mut self) {
+        self.unusual.clear();
+        std::mem::swap(&mut self.unusual, &mut self.hierarchy.filter.met);
+    }
+
+    /// The same of one that was not foreseen to be followed as it was.
+    #[inline(never)]
+    fn run_followed(&mut self, block: &Block, run: Run, walker: &mut dyn Walker) {
+        self.take_met();
+        let followed = self.hierarchy.follow_block(block, run, walker, &mut self.unusual);
+        self.time(block, followed);
+    }
+
+    /// The same of one of which something was noted, or that was not executed to its end.
+    #[inline(never)]
+    fn run_unusual(&mut self, block: &Block, run: Run, walker: &mut dyn Walker) {
         self.hierarchy.now = self.issued;
         if run.done != block.items.len() {
             self.show();
             self.at = None;
+        }
+        if self.at.is_none() {
             self.work_out(block, run, walker);
             return;
         }
-        let Some(entry) = self.at.or_else(|| self.enter()) else {
-            self.work_out(block, run, walker);
-            return;
-        };
-        let unusual = &mut self.unusual;
-        let followed = self.hierarchy.run(block, run, self.resumes, walker, unusual);
-        let key = Key { entry, block: block.number, followed, unusual };
-        let known = match self.memo.follow(self.last, &key) {
+        let resumes = self.resumes;
+        let followed = self.hierarchy.run(block, run, resumes, walker, &mut self.unusual);
+        self.time(block, followed);
+    }
+
+    /// How long a block takes of which it is known what is unusual.
+    fn time(&mut self, block: &Block, followed: Followed) {
+        let Some(entry) = self.at else { return };
+        let key = Key { entry, block: block.number, followed, unusual: Print::new(&self.unusual) };
+        let known = match self.memo.follow(self.last, key.block, (followed, key.unusual)) {
             Some(known) => Some(known),
             None => self.memo.find(self.last, &key),
         };
@@ -190,13 +264,17 @@ impl Model {
             if self.issued < self.fence_ends {
                 self.go_through_for_counts(entry, block);
             }
-            self.issued += cycles;
-            self.last = number;
-            self.shown = false;
-            self.arrive(exit);
+            self.pass((number, cycles), exit);
             return;
         }
-        // The pipeline has not been here.
+        self.time_anew(block, &key);
+    }
+
+    /// The same where the pipeline has not been: it works it out.
+    #[inline(never)]
+    fn time_anew(&mut self, block: &Block, key: &Key) {
+        let unusual = &self.unusual;
+        let (entry, followed) = (key.entry, key.followed);
         if !self.shown {
             self.memo.restore(entry, self.issued, &mut self.pipeline);
         }
@@ -209,8 +287,7 @@ impl Model {
         let cycles = u32::try_from(self.issued - before).ok();
         match exit.zip(cycles) {
             Some((exit, cycles)) if !self.memo.is_full() => {
-                let key = Key { entry, block: block.number, followed, unusual };
-                self.last = self.memo.insert(self.last, &key, cycles, exit);
+                self.last = self.memo.insert(self.last, key, cycles, exit);
                 self.arrive(exit);
             }
             _ => {
@@ -222,6 +299,15 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// A transition that is known was made.
+    #[inline(always)]
+    fn pass(&mut self, (number, cycles): (u32, u64), exit: Edge) {
+        self.issued += cycles;
+        self.last = number;
+        self.shown = false;
+        self.arrive(exit);
     }
 
     /// The pipeline goes through a known block for what it counts: how long a walk waits behind a fence.
@@ -244,17 +330,17 @@ impl Model {
 
     /// Finds the state that the pipeline is in, if states are remembered.
     #[cold]
-    fn enter(&mut self) -> Option<u32> {
+    fn find_state(&mut self) {
         if !self.remembers {
-            return None;
+            return;
         }
         if self.memo.is_full() {
             self.memo.clear();
         }
         self.last = memo::NONE;
-        let edge = edge_of(&mut self.memo, &mut self.pipeline)?;
-        self.arrive(edge);
-        self.at
+        if let Some(edge) = edge_of(&mut self.memo, &mut self.pipeline) {
+            self.arrive(edge);
+        }
     }
 
     /// The pipeline is in a state.
@@ -268,11 +354,11 @@ impl Model {
 
     /// A block, without looking anything up.
     #[cold]
-    fn work_out(&mut self, block: &Block, run: &Run<'_>, walker: &mut dyn Walker) {
-        self.hierarchy.set_windows(REACH as usize, REACH as usize);
+    fn work_out(&mut self, block: &Block, run: Run, walker: &mut dyn Walker) {
+        self.hierarchy.set_windows(REACH, REACH);
         let resumes = self.pipeline.resumes();
         let followed = self.hierarchy.run(block, run, resumes, walker, &mut self.unusual);
-        go_through(&mut self.pipeline, block.done(run), &self.unusual);
+        go_through(&mut self.pipeline, block.done(&run), &self.unusual);
         self.pipeline.follow(followed, ahead_of(&self.unusual));
         self.hierarchy.decoded(self.pipeline.was_hungry());
         self.issued = self.pipeline.issued;

@@ -6,6 +6,7 @@
 
 mod buffer;
 
+use crate::outcome::Followed;
 use crate::work::Flow;
 use buffer::Buffer;
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,7 @@ pub(crate) struct Guess {
 #[derive(Clone, Debug)]
 pub(crate) enum Predictor {
     /// See [`PredictorParams::Counters`].
-    Counters(Counters),
+    Counters(Box<Counters>),
     /// See [`PredictorParams::Buffer`].
     Buffer(Box<Buffer>),
 }
@@ -96,12 +97,15 @@ impl Predictor {
     /// Untrained tables. The parameters must be [sound](PredictorParams::is_sound).
     pub(crate) fn new(params: PredictorParams) -> Self {
         match params {
-            PredictorParams::Counters { counters, targets, returns } => Self::Counters(Counters {
-                // Out of reset the counters say strongly not taken.
-                counters: vec![(false, 0); counters],
-                targets: vec![None; targets],
-                returns: vec![None; returns],
-            }),
+            PredictorParams::Counters { counters, targets, returns } => {
+                Self::Counters(Box::new(Counters {
+                    // Out of reset the counters say strongly not taken.
+                    counters: vec![Counter::new(0); counters],
+                    targets: vec![None; targets],
+                    returns: vec![None; returns],
+                    top: 0,
+                }))
+            }
             PredictorParams::Buffer { directions, history, hashed, targets, returns } => {
                 Self::Buffer(Box::new(Buffer::new(directions, (history, hashed), targets, returns)))
             }
@@ -117,6 +121,23 @@ impl Predictor {
             }
             Self::Counters(counters) => counters.follow(transfer, next),
             Self::Buffer(buffer) => buffer.follow(transfer, next, taken),
+        }
+    }
+
+    /// How a block at `pc` is followed, if it is clear at once that this is guessed right; then notice is taken of it. Else nothing changes.
+    #[inline(always)]
+    pub(crate) fn foresees(&mut self, last: &Last, pc: u64, next: u64) -> Option<Followed> {
+        let counters = match self {
+            Self::Counters(counters) => counters,
+            Self::Buffer(_) => return None,
+        };
+        match *last {
+            Last::Branch { offset, after, backward } => {
+                let taken = next != pc.wrapping_add(after.into());
+                let right = counters.foresees(pc.wrapping_add(offset.into()), backward, taken);
+                right.then_some(if taken { Followed::Late } else { Followed::Straight })
+            }
+            _ => counters.foresees_other(last, pc, next),
         }
     }
 
@@ -141,7 +162,7 @@ impl Predictor {
     pub(crate) fn trapped(&mut self) {
         match self {
             Self::Counters(counters) => {
-                counters.counters.fill((false, 2));
+                counters.counters.fill(Counter::new(2));
                 counters.targets.fill(None);
                 counters.returns.fill(None);
             }
@@ -150,22 +171,139 @@ impl Predictor {
     }
 }
 
+/// How a block ends, to a quick look; offsets from where the block begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Last {
+    /// Not with a transfer.
+    Other,
+    /// With a branch that does not lead straight on.
+    Branch {
+        offset: u16,
+        after: u16,
+        backward: bool,
+    },
+    /// With a direct jump, or a call that comes back to `after`.
+    Jump,
+    Call {
+        after: u16,
+    },
+    /// With a return.
+    Return,
+    /// With anything else.
+    Rare,
+}
+
+impl Last {
+    /// The end of a block of so many bytes.
+    pub(crate) fn new(transfer: Option<&Transfer>, bytes: u64) -> Self {
+        let Some(transfer) = transfer else { return Self::Other };
+        let (offset, after) = (transfer.pc as u16, bytes as u16);
+        match transfer.flow {
+            Flow::Branch if transfer.target == bytes => Self::Rare,
+            Flow::Branch => Self::Branch { offset, after, backward: is_backward(transfer) },
+            Flow::Jump => Self::Jump,
+            Flow::Call => Self::Call { after },
+            Flow::Return => Self::Return,
+            Flow::Indirect | Flow::IndirectCall => Self::Rare,
+        }
+    }
+}
+
+fn is_backward(transfer: &Transfer) -> bool {
+    (transfer.target.wrapping_sub(transfer.pc) as i64) < 0
+}
+
+/// A two-bit counter, and in the third bit whether it was never trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Counter(u8);
+
+impl Counter {
+    const NEW: u8 = 4;
+
+    /// One that was never trained.
+    fn new(count: u8) -> Self {
+        Self(Self::NEW | count)
+    }
+
+    /// No counter.
+    const WRONG: u8 = u8::MAX;
+
+    /// Whether a branch is guessed to be taken.
+    const fn guesses_taken(self, backward: bool) -> bool {
+        if self.0 & Self::NEW != 0 { backward } else { self.0 >= 2 }
+    }
+
+    /// It behind a branch.
+    const fn trained(self, taken: bool) -> Self {
+        let count = self.0 & 3;
+        Self(match taken {
+            true if count == 3 => 3,
+            true => count + 1,
+            false => count.saturating_sub(1),
+        })
+    }
+
+    /// Where [`RIGHT`] has it.
+    #[inline(always)]
+    fn look(self, backward: bool, taken: bool) -> usize {
+        usize::from(self.0 & 7) << 2 | usize::from(backward) << 1 | usize::from(taken)
+    }
+}
+
+/// Counters behind branches that are guessed right.
+static RIGHT: [Counter; 32] = {
+    let mut right = [Counter(Counter::WRONG); 32];
+    let mut place = 0;
+    while place < right.len() {
+        let (counter, backward, taken) =
+            (Counter(place as u8 >> 2), place >> 1 & 1 != 0, place & 1 != 0);
+        if counter.guesses_taken(backward) == taken {
+            right[place] = counter.trained(taken);
+        }
+        place += 1;
+    }
+    right
+};
+
 /// Untagged tables.
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
-    /// Whether it was trained, and the counter.
-    counters: Vec<(bool, u8)>,
+    counters: Vec<Counter>,
     targets: Vec<Option<u64>>,
-    /// The top first.
+    /// A ring: the last one is at `top`, and those before it follow.
     returns: Vec<Option<u64>>,
+    top: usize,
 }
 
 impl Counters {
     fn guesses_taken(&self, pc: u64, backward: bool) -> bool {
-        match self.counters[(pc >> 1) as usize & (self.counters.len() - 1)] {
-            (true, count) => count >= 2,
-            (false, _) => backward,
+        self.counters[(pc >> 1) as usize & (self.counters.len() - 1)].guesses_taken(backward)
+    }
+
+    /// Whether a branch is guessed right; then its counter is trained.
+    #[inline(always)]
+    fn foresees(&mut self, pc: u64, backward: bool, taken: bool) -> bool {
+        let number = (pc >> 1) as usize & self.counters.len().wrapping_sub(1);
+        let Some(counter) = self.counters.get_mut(number) else { return false };
+        let Counter(behind) = RIGHT[counter.look(backward, taken)];
+        if behind == Counter::WRONG {
+            return false;
         }
+        *counter = Counter(behind);
+        true
+    }
+
+    #[inline(never)]
+    fn foresees_other(&mut self, last: &Last, pc: u64, next: u64) -> Option<Followed> {
+        match *last {
+            Last::Jump => {}
+            Last::Call { after } => self.push(pc.wrapping_add(after.into())),
+            Last::Return if self.returns.get(self.top) == Some(&Some(next)) => {
+                self.pop();
+            }
+            Last::Return | Last::Rare | Last::Branch { .. } | Last::Other => return None,
+        }
+        Some(Followed::Late)
     }
 
     /// A conditional branch.
@@ -173,13 +311,10 @@ impl Counters {
     fn branch(&mut self, transfer: &Transfer, taken: bool) -> Guess {
         let &Transfer { pc, len, target, .. } = transfer;
         let number = (pc >> 1) as usize & (self.counters.len() - 1);
-        let mut guess = target < pc;
+        let backward = is_backward(transfer);
+        let guess = self.guesses_taken(pc, backward);
         if let Some(counter) = self.counters.get_mut(number) {
-            let (trained, count) = *counter;
-            if trained {
-                guess = count >= 2;
-            }
-            *counter = (true, if taken { (count + 1).min(3) } else { count.saturating_sub(1) });
+            *counter = counter.trained(taken);
         }
         Guess { next: if guess { target } else { pc.wrapping_add(len) }, early: false }
     }
@@ -203,17 +338,25 @@ impl Counters {
                 guess.unwrap_or(!next)
             }
         };
-        if matches!(flow, Flow::Call | Flow::IndirectCall) && !self.returns.is_empty() {
-            self.returns.rotate_right(1);
-            self.returns[0] = Some(after);
+        if matches!(flow, Flow::Call | Flow::IndirectCall) {
+            self.push(after);
         }
         Guess { next: next_guessed, early: false }
     }
 
+    #[inline]
+    fn push(&mut self, after: u64) {
+        self.top = self.top.checked_sub(1).unwrap_or(self.returns.len().saturating_sub(1));
+        if let Some(top) = self.returns.get_mut(self.top) {
+            *top = Some(after);
+        }
+    }
+
+    #[inline]
     fn pop(&mut self) -> Option<u64> {
-        let top = self.returns.first_mut()?.take()?;
-        self.returns.rotate_left(1);
-        Some(top)
+        let address = self.returns.get_mut(self.top)?.take()?;
+        self.top = if self.top + 1 >= self.returns.len() { 0 } else { self.top + 1 };
+        Some(address)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use isa::asm::Program;
 use isa::{Decoder, ExtSet, Insn};
-use timing::{Context, Core, Model, Run, Target, Walk, Walker};
+use timing::{Block, Context, Core, Model, Operands, Run, Target, Walk, Walker};
 
 const BASE: u64 = 0x8000_0000;
 
@@ -36,20 +36,52 @@ fn insns(source: &str) -> Vec<Insn> {
     insns
 }
 
-/// Cycles that a core takes for code without jumps, again and again, in a hundred times; `noted` as for [`Run`].
+/// Runs a block of these instructions: `numbers` are the address of each load and store, and the operands that decide times.
+fn run(model: &mut Model, block: &Block, run: &Run, source: &str, numbers: &[u64]) {
+    let asks = |insn: &Insn| model.item(insn, run.pc).operands() != Operands::None;
+    let asks: Vec<bool> = insns(source).iter().map(asks).collect();
+    let filter = model.enter(run.pc);
+    let mut numbers = numbers.iter().copied();
+    let mut touch = 0;
+    for (number, (insn, asks)) in source.lines().zip(asks).enumerate() {
+        let name = insn.split_whitespace().next().unwrap_or_default();
+        let (count, size) = match name {
+            _ if asks => (2, 0),
+            "ld" | "fld" | "sd" | "fsd" => (1, 8),
+            "lb" | "sb" => (1, 1),
+            _ => continue,
+        };
+        let told: Vec<u64> = match name {
+            "mul" => [1 << 40, 7].into(),
+            _ => numbers.by_ref().take(count).collect(),
+        };
+        let usual = match (told.as_slice(), name.contains('l')) {
+            (&[va], true) => filter.load(va, number as u8, size),
+            (&[va], false) => filter.store(va, number as u8, size),
+            _ => false,
+        };
+        if !usual {
+            told.into_iter().for_each(|number| filter.note(touch, number));
+        }
+        touch += 1;
+    }
+    model.run(block, *run, || Flat);
+}
+
+/// Cycles that a core takes for code without jumps, again and again, in a hundred times; `noted` as for [`run`].
 fn cycles(core: &Core, source: &str, noted: &[u64]) -> u64 {
     let insns = insns(source);
     let mut model = Model::new(core, None);
     let block = model.block(BASE, &insns);
     model.select(Context::default(), Context::default());
     let bytes: u64 = insns.iter().map(|insn| u64::from(insn.len)).sum();
-    let run = Run { pc: BASE, done: insns.len(), noted, next: BASE + bytes };
+    let ran = Run { pc: BASE, done: insns.len(), next: BASE + bytes };
     for _ in 0..20 {
-        model.run(&block, &run, &mut Flat);
+        run(&mut model, &block, &ran, source, noted);
     }
     let begin = model.now();
     for _ in 0..100 {
-        model.run(&block, &run, &mut Flat);
+        run(&mut model, &block, &ran, source, noted);
     }
     model.now() - begin
 }
@@ -146,22 +178,22 @@ fn same_both_ways(name: &str, random: &mut Random, kinds: &[&str]) {
         let (insns, pa) = (insns(source), BASE + 256 * *n as u64);
         let blocks = models.each_mut().map(|model| model.block(pa, &insns));
         let bytes: u64 = insns.iter().map(|insn| u64::from(insn.len)).sum();
-        ready.push((blocks, pa, insns.len(), pa + bytes, noted));
+        ready.push((blocks, pa, insns.len(), pa + bytes, source, noted));
     }
     for model in &mut models {
         model.select(Context::default(), Context::default());
     }
     for round in 0..2000 {
-        let (blocks, pc, done, next, noted) = &ready[random.below(ready.len())];
+        let (blocks, pc, done, next, source, noted) = &ready[random.below(ready.len())];
         // Now and then a line that is in no cache, and a byte that is another one.
         let far = if random.below(16) == 0 { round << 16 } else { 0 };
         let near = random.below(24) as u64;
         let is_address = |va: u64| va >> 28 == BASE >> 28;
         let moved = |&va: &u64| if is_address(va) { va + far + near } else { va };
         let noted: Vec<u64> = noted.iter().map(moved).collect();
-        let run = Run { pc: *pc, done: *done, noted: &noted, next: *next };
+        let ran = Run { pc: *pc, done: *done, next: *next };
         for (model, block) in models.iter_mut().zip(blocks) {
-            model.run(block, &run, &mut Flat);
+            run(model, block, &ran, source, &noted);
         }
         assert_eq!(models[0].now(), models[1].now(), "{name}, round {round}");
     }

@@ -12,7 +12,7 @@ mod run;
 mod walks;
 
 use isa::field::{self, hgatp, satp};
-use isa::{Insn, Op, PAGE_BYTES, Pa, Privilege, Va, pte};
+use isa::{Decoder, Insn, Op, PAGE_BYTES, Pa, Privilege, Va, pte};
 use mmu::{
     Access, ImplicitAccess, Kind, PageClass, StageName, Target as Place, Verdict, WalkRecord,
     WalkStep,
@@ -20,7 +20,6 @@ use mmu::{
 use timing::{Context, Flush, Item, Model, Operands, Step, Target, Trap, Walk, Walker};
 
 use self::code::TimedCode;
-use self::run::Noted;
 use self::walks::KnownWalks;
 use super::{Exit, Hart, Outside};
 use crate::commit::{Recorder, plan, traps};
@@ -36,7 +35,6 @@ const NOP: u32 = 0x13;
 pub(super) struct Timed {
     model: Model,
     code: TimedCode,
-    noted: Noted,
     walks: KnownWalks,
     /// Whether an ECALL or EBREAK counts in `instret`.
     calls_retire: bool,
@@ -63,6 +61,65 @@ impl Timed {
     }
 }
 
+impl Timed {
+    /// Runs block after block from `pa` on; see [`Hart::run_blocks`]. What blocks do themselves sets off no event.
+    fn run_blocks(
+        &mut self,
+        core: &mut Core,
+        decoder: &Decoder,
+        under: &Under,
+        mut pa: Pa,
+        end: u64,
+    ) -> Option<(Insn, Item)> {
+        let Self { model, code, at_end, walks, .. } = self;
+        let page_events = core.ram.page_events();
+        loop {
+            if code.find(pa.0).is_none() {
+                // Before the block runs for the first time, lest it store to its own page natively.
+                core.ram.watch(pa.page(), PageClass::Code);
+                core.mmu.sync_page_events();
+                code.insert(code::prepare(decoder, model, &core.ram, pa));
+            }
+            let leaves = core.recheck || core.ram.page_events() != page_events;
+            let mut block = code.find(pa.0)?;
+            loop {
+                let pc = core.pc;
+                let done = run::run(core, &block.ops, model.enter(pc));
+                if done == 0 {
+                    return block.single;
+                }
+                let all = done == block.ops.len();
+                if !all {
+                    core.pc = pc.wrapping_add(block.ops[done].offset().into());
+                } else if !block.jumps {
+                    core.pc = pc.wrapping_add(block.bytes.into());
+                }
+                let next = core.pc;
+                core.retired += done as u64;
+                let (known, seen) = (&mut *walks, &*core);
+                let ran = timing::Run { pc, done, next };
+                model.run(&block.timing, ran, move || Walks { core: seen, under, known });
+                *at_end = all && block.ends_run;
+                if !all || leaves || *at_end && model.now() >= end {
+                    return None;
+                }
+                // Where the next one is.
+                pa = if (pc ^ next) & PAGE == 0 {
+                    // Both lie in one page of either address space.
+                    Pa(pa.0.wrapping_add(next.wrapping_sub(pc)))
+                } else {
+                    core.mmu.fetch_page(next)?
+                };
+                let straight = next == pc.wrapping_add(block.bytes.into());
+                match code.successor(block, straight, pa.0) {
+                    Some(found) => block = found,
+                    None => break,
+                }
+            }
+        }
+    }
+}
+
 impl Hart {
     /// From now on its cycles are what `core` would take, on a memory of its own latency or of another one; `outer` is what it shares
     /// with other harts, as [`timing::Core::outer`] makes it.
@@ -75,7 +132,6 @@ impl Hart {
         self.timed = Some(Box::new(Timed {
             model: Model::sharing(core, memory_latency, outer),
             code: TimedCode::new(),
-            noted: Noted::new(),
             walks: KnownWalks::default(),
             calls_retire: core.calls_retire,
             at_end: true,
@@ -172,67 +228,21 @@ impl Hart {
         if timed.single {
             return None;
         }
-        let Timed { model, code, noted, at_end, walks, .. } = timed;
         let core = &mut self.core;
-        let mut pa = core.mmu.fetch_page(core.pc)?;
+        let pa = core.mmu.fetch_page(core.pc)?;
         let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
         let data = core.ordinary();
         let contexts = (context(core, fetch), context(core, data));
-        model.select(contexts.0, contexts.1);
+        timed.model.select(contexts.0, contexts.1);
         let contexts = Some((contexts.1, contexts.0));
         let under = Under { fetch, data, kind: Kind::Load, contexts };
-        let end = end.min(self.deadline);
-        let page_events = self.pages_seen.count();
-        loop {
-            if code.find(pa.0).is_none() {
-                // Before the block runs for the first time, lest it store to its own page natively.
-                core.ram.watch(pa.page(), PageClass::Code);
-                core.mmu.sync_page_events();
-                code.insert(code::prepare(&self.decoder, model, &core.ram, pa));
-            }
-            let mut block = code.find(pa.0)?;
-            loop {
-                let pc = core.pc;
-                let done = run::run(core, &block.ops, noted);
-                if done == 0 {
-                    return block.single;
-                }
-                let all = done == block.ops.len();
-                if !all {
-                    core.pc = pc.wrapping_add(block.ops[done].offset().into());
-                } else if !block.jumps {
-                    core.pc = pc.wrapping_add(block.bytes.into());
-                }
-                let next = core.pc;
-                core.retired += done as u64;
-                self.barren_traps = 0;
-                let noted = noted.first(block.timing.notes(done));
-                let ran = timing::Run { pc, done, noted, next };
-                let mut walker = Walks { core, under: &under, known: walks };
-                model.run(&block.timing, &ran, &mut walker);
-                core.cycle = model.now();
-                *at_end = all && block.ends_run;
-                if !all
-                    || *at_end && core.cycle >= end
-                    || core.recheck
-                    || core.ram.page_events() != page_events
-                {
-                    return None;
-                }
-                // Where the next one is.
-                pa = if (pc ^ next) & PAGE == 0 {
-                    // Both lie in one page of either address space.
-                    Pa(pa.0.wrapping_add(next.wrapping_sub(pc)))
-                } else {
-                    core.mmu.fetch_page(next)?
-                };
-                let straight = next == pc.wrapping_add(block.bytes.into());
-                match code.successor(block, straight, pa.0) {
-                    Some(found) => block = found,
-                    None => break,
-                }
-            }
+        let retired = core.retired;
+        let single = timed.run_blocks(core, &self.decoder, &under, pa, end.min(self.deadline));
+        core.cycle = timed.model.now();
+        if core.retired != retired {
+            self.barren_traps = 0;
         }
+        single
     }
 
     /// Executes one instruction, or takes its trap. `recorder` is told between the instruction's fetch and its execution.

@@ -18,11 +18,12 @@ impl Hierarchy {
         if self.paths[place] == (name, self.icache.age()) {
             return 0;
         }
-        let (ahead, branches) = self.walk_ahead(va, first, walker);
-        if ahead == 0 && !branches {
+        // Branches only make a path shorter: one that misses nothing without them never does.
+        if self.walk_ahead(va, first, false, walker) == 0 {
             self.paths[place] = (name, self.icache.age());
+            return 0;
         }
-        ahead
+        self.walk_ahead(va, first, true, walker)
     }
 
     /// Code of blocks was written.
@@ -34,48 +35,48 @@ impl Hierarchy {
     /// cache: 0 for none that is near, before the path jumps elsewhere or leaves the page. The packet of `va - 1` was fetched
     /// if there is a `first`.
     pub(super) fn ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
-        self.walk_ahead(va, first, walker).0
+        self.walk_ahead(va, first, true, walker)
     }
 
-    /// The same, and whether it is so because a branch on the path is guessed to be taken.
-    fn walk_ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> (u8, bool) {
+    /// The same, where branches may be guessed to be taken, or not.
+    fn walk_ahead(&self, va: u64, first: u64, guesses: bool, walker: &mut dyn Walker) -> u8 {
         let bytes = self.core.fetch.bytes;
         if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
-            return (0, false);
+            return 0;
         }
         let page = self.icache.address_of(self.fetch_line) & !0xfff;
         let begin = va.wrapping_sub(first) & 0xfff & !(bytes - 1);
         let mut instruction = va & 0xfff;
         if first != 0 && instruction == 0 {
-            return (0, false);
+            return 0;
         }
         for number in first..first + AHEAD {
             let packet = begin + number * bytes;
             if packet > 0xfff {
-                return (0, false);
+                return 0;
             }
             if !self.icache.has(self.icache.line_of(page | packet)) {
-                return ((number - first + 1) as u8, false);
+                return (number - first + 1) as u8;
             }
             while instruction < packet + bytes {
-                let Some(parcel) = walker.code(page | instruction) else { return (0, false) };
+                let Some(parcel) = walker.code(page | instruction) else { return 0 };
                 if always_jumps(parcel) {
-                    return (0, false);
+                    return 0;
                 }
                 let long = parcel & 3 == 3;
-                if branches(parcel) {
+                if guesses && branches(parcel) {
                     // The sign of its offset is the highest bit of a long one, and bit 12 of a short one.
                     let last =
                         if long { walker.code(page | (instruction + 2) & 0xfff) } else { None };
                     let backward = last.map_or(parcel >> 12, |last| last >> 15) & 1 != 0;
                     if self.predictor.guesses_taken(instruction, backward) {
-                        return (0, true);
+                        return 0;
                     }
                 }
                 instruction += if long { 4 } else { 2 };
             }
         }
-        (0, false)
+        0
     }
 }
 

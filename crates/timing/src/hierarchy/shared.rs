@@ -56,7 +56,7 @@ impl Hierarchy {
             }
             for line in (pa..pa + bytes).step_by(1 << self.dcache.line_bits()) {
                 if let Some(slot) = self.dcache.remove(line) {
-                    self.drop_line(slot);
+                    self.filter.drop_line(slot);
                 }
             }
         }

@@ -1,6 +1,6 @@
-//! Translation: TLBs, the filter in front of that of data, and walks through the data cache.
+//! Translation: TLBs, and walks through the data cache.
 
-use super::{FILTER_PAGES, Hierarchy, NONE, REMEMBERED, cycles};
+use super::{Hierarchy, REMEMBERED, cycles};
 use crate::counts::Place as Structure;
 use crate::step::{Target, Walker};
 use crate::tlb::{Context, Page, Walk};
@@ -13,40 +13,33 @@ impl Hierarchy {
         (context, mark): (Context, u64),
         walker: &mut dyn Walker,
     ) -> u32 {
-        if !context.translates() || self.has_page(va ^ mark) {
+        let page = (va ^ mark) >> 12;
+        self.filter.leave_page();
+        let tlb = &mut self.filter.tlb;
+        if !context.translates() || tlb.knows(page) || tlb.has(context, va, page) {
             return 0;
         }
-        let marked = (va ^ mark) >> 12;
-        let mut cycles = 0;
-        let mut place = self.dtlb.lookup(context, va);
-        if place.is_none() {
-            self.counting.tlb_missed(Structure::Data, context);
-            let (found, page) = self.find(Target::Data(va), va, context, walker);
-            cycles = found;
-            self.pages.fill((NONE, 0));
-            self.last_place = u32::MAX;
-            place = page.map(|page| self.dtlb.fill(context, va, page));
-        }
-        if let Some(place) = place {
-            self.last_place = place;
-            self.pages[marked as usize % FILTER_PAGES] = (marked, place);
-        }
+        self.counting.tlb_missed(Structure::Data, context);
+        let (cycles, found) = self.find(Target::Data(va), va, context, walker);
+        self.filter.tlb.fill(context, va, page, found);
         cycles
     }
 
-    /// Whether the filter knows that the data TLB has this page, which is used then.
-    #[inline]
-    pub(super) fn has_page(&mut self, marked: u64) -> bool {
-        let page = marked >> 12;
-        let (known, place) = self.pages[page as usize % FILTER_PAGES];
-        if known != page {
-            return false;
+    /// Translates a fetch from another page than that of the last one: the cycles of the walk.
+    pub(super) fn translate_fetch(
+        &mut self,
+        va: u64,
+        (context, mark): (Context, u64),
+        walker: &mut dyn Walker,
+    ) -> u32 {
+        let page = (va ^ mark) >> 12;
+        if !context.translates() || self.itlb.knows(page) || self.itlb.has(context, va, page) {
+            return 0;
         }
-        if place != self.last_place {
-            self.dtlb.touch(place);
-            self.last_place = place;
-        }
-        true
+        self.counting.tlb_missed(Structure::Instruction, context);
+        let (cycles, found) = self.find(Target::Fetch(va), va, context, walker);
+        self.itlb.fill(context, va, page, found);
+        cycles
     }
 
     /// Finds a translation that the first TLB does not have: the cycles, and the page where it is kept.
@@ -99,7 +92,7 @@ impl Hierarchy {
             cycles += if lookup.hit {
                 self.read
             } else {
-                self.drop_line(lookup.slot);
+                self.filter.drop_line(lookup.slot);
                 self.ask(pa, true, lookup.evicted);
                 self.read_miss
             };

@@ -10,12 +10,15 @@ use timing::{Item, Model};
 use super::run::TimedOp;
 use crate::op::is_control_transfer;
 
-/// Instructions that run and are timed together.
+/// Instructions that run and are timed together. What each run looks at lies together.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct TimedBlock {
     /// Its physical address.
     pub(super) pa: u64,
     pub(super) ops: Box<[TimedOp]>,
+    /// Which blocks came next, last time: behind the last instruction, and elsewhere. Only a hint.
+    links: [Cell<u32>; 2],
     /// Bytes.
     pub(super) bytes: u16,
     /// What follows the last instruction is the end of the page or a jump's target.
@@ -25,8 +28,6 @@ pub(super) struct TimedBlock {
     pub(super) timing: timing::Block,
     /// What stands there instead, if that is one instruction that is not for blocks.
     pub(super) single: Option<(Insn, Item)>,
-    /// Which blocks came next, last time: behind the last instruction, and elsewhere. Only a hint.
-    links: [Cell<u32>; 2],
 }
 
 /// How many places the direct-mapped table has.
@@ -141,14 +142,16 @@ impl TimedCode {
 pub(super) fn prepare(decoder: &Decoder, model: &mut Model, ram: &Ram, pa: Pa) -> TimedBlock {
     let page_end = pa.page().0 + PAGE_BYTES;
     let (mut ops, mut insns) = (Vec::new(), Vec::<Insn>::new());
-    let (mut at, mut jumps, mut single) = (pa.0, false, None);
+    let (mut at, mut jumps, mut single, mut touches) = (pa.0, false, None, 0);
     while insns.len() < timing::Block::MAX && !jumps && at + 2 <= page_end {
         let Some(insn) = read(decoder, ram, at, page_end) else { break };
-        let wants = model.item(&insn, at).operands();
-        let Some(op) = TimedOp::new(decoder, &insn, (at - pa.0) as u16, wants) else {
-            single = Some((insn, model.item(&insn, at)));
+        let item = model.item(&insn, at);
+        let (offset, numbers) = ((at - pa.0) as u16, (insns.len() as u8, touches));
+        let Some(op) = TimedOp::new(decoder, &insn, offset, item.operands(), numbers) else {
+            single = Some((insn, item));
             break;
         };
+        touches += u8::from(item.touches());
         ops.push(op);
         insns.push(insn);
         at += u64::from(insn.len);
@@ -168,7 +171,8 @@ pub(super) fn prepare(decoder: &Decoder, model: &mut Model, ram: &Ram, pa: Pa) -
 
 /// Whether an instruction could stand in a block: what cannot ends a run, and so does a jump.
 pub(super) fn ends_run(decoder: &Decoder, insn: &Insn) -> bool {
-    is_control_transfer(insn.op) || TimedOp::new(decoder, insn, 0, timing::Operands::None).is_none()
+    is_control_transfer(insn.op)
+        || TimedOp::new(decoder, insn, 0, timing::Operands::None, (0, 0)).is_none()
 }
 
 fn read(decoder: &Decoder, ram: &Ram, at: u64, page_end: u64) -> Option<Insn> {

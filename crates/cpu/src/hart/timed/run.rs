@@ -8,6 +8,7 @@
 
 use isa::{Decoder, Insn, Op as Code};
 use mmu::{Kind, Scalar};
+use timing::Filter;
 
 use crate::bits::{self, sext32};
 use crate::core::Core;
@@ -18,13 +19,13 @@ use crate::op::{CHECKS_TARGET, Op, is_control_transfer};
 
 /// Runs an operation of the block at `core.pc`, and those behind it, noting numbers: how many were not done. The first that was not did
 /// nothing.
-type Run = fn(&mut Core, &TimedOp, &[TimedOp], &mut [u64]) -> usize;
+type Run = fn(&mut Core, &TimedOp, &[TimedOp], &mut Filter) -> usize;
 
 /// Goes on behind an operation.
 #[inline(always)]
-fn next(core: &mut Core, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+fn next(core: &mut Core, behind: &[TimedOp], filter: &mut Filter) -> usize {
     match behind.split_first() {
-        Some((op, behind)) => (op.run)(core, op, behind, noted),
+        Some((op, behind)) => (op.run)(core, op, behind, filter),
         None => 0,
     }
 }
@@ -41,7 +42,7 @@ fn again<T: Scalar>(
     core: &mut Core,
     op: &TimedOp,
     behind: &[TimedOp],
-    noted: &mut [u64],
+    filter: &mut Filter,
     kind: Kind,
 ) -> usize {
     let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
@@ -55,19 +56,7 @@ fn again<T: Scalar>(
     if !found || served.is_none() {
         return stop(behind);
     }
-    (op.run)(core, op, behind, noted)
-}
-
-/// Notes a number: where the next one goes.
-#[inline(always)]
-fn note(noted: &mut [u64], number: u64) -> &mut [u64] {
-    match noted.split_first_mut() {
-        Some((place, behind)) => {
-            *place = number;
-            behind
-        }
-        None => &mut [],
-    }
+    (op.run)(core, op, behind, filter)
 }
 
 /// An instruction, ready to run.
@@ -77,27 +66,9 @@ pub(super) struct TimedOp {
     op: Op,
     /// The offset behind it in its block.
     behind: u16,
-}
-
-/// What instructions of a block noted: addresses and operands.
-#[derive(Debug)]
-pub(super) struct Noted {
-    numbers: [u64; Self::MAX],
-}
-
-impl Noted {
-    /// Two numbers for each instruction of a block.
-    const MAX: usize = 2 * timing::Block::MAX;
-
-    pub(super) fn new() -> Self {
-        Self { numbers: [0; Self::MAX] }
-    }
-
-    /// The first `count` numbers.
-    #[inline]
-    pub(super) fn first(&self, count: usize) -> &[u64] {
-        self.numbers.get(..count).unwrap_or_default()
-    }
+    /// Which of the block's instructions it is, and which of those that are loads and stores or note operands.
+    number: u8,
+    touch: u8,
 }
 
 impl TimedOp {
@@ -107,6 +78,7 @@ impl TimedOp {
         insn: &Insn,
         offset: u16,
         wants: Operands,
+        (number, touch): (u8, u8),
     ) -> Option<Self> {
         let op = Op::new(decoder, insn, offset);
         let run = run_of(&op)?;
@@ -115,7 +87,7 @@ impl TimedOp {
             Operands::Integer => noting_x(&op)?,
             Operands::Float => noting_f,
         };
-        Some(Self { run, op, behind: offset + u16::from(insn.len) })
+        Some(Self { run, op, behind: offset + u16::from(insn.len), number, touch })
     }
 
     /// Its offset in its block.
@@ -128,31 +100,37 @@ pub(super) use timing::Operands;
 
 /// Runs operations; how many of them ran.
 #[inline]
-pub(super) fn run(core: &mut Core, ops: &[TimedOp], noted: &mut Noted) -> usize {
-    ops.len() - next(core, ops, &mut noted.numbers)
+pub(super) fn run(core: &mut Core, ops: &[TimedOp], filter: &mut Filter) -> usize {
+    ops.len() - next(core, ops, filter)
 }
 
-fn nothing(core: &mut Core, _: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
-    next(core, behind, noted)
+/// Notes both operands.
+fn note_two(filter: &mut Filter, op: &TimedOp, first: u64, second: u64) {
+    filter.note(op.touch, first);
+    filter.note(op.touch, second);
 }
 
-fn constant(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+fn nothing(core: &mut Core, _: &TimedOp, behind: &[TimedOp], filter: &mut Filter) -> usize {
+    next(core, behind, filter)
+}
+
+fn constant(core: &mut Core, op: &TimedOp, behind: &[TimedOp], filter: &mut Filter) -> usize {
     core.set_x(op.op.rd, op.op.imm as u64);
-    next(core, behind, noted)
+    next(core, behind, filter)
 }
 
-fn auipc(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+fn auipc(core: &mut Core, op: &TimedOp, behind: &[TimedOp], filter: &mut Filter) -> usize {
     core.set_x(op.op.rd, core.pc.wrapping_add(op.op.imm as u64));
-    next(core, behind, noted)
+    next(core, behind, filter)
 }
 
-fn jal(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut [u64]) -> usize {
+fn jal(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut Filter) -> usize {
     core.set_x(op.op.rd, core.pc.wrapping_add(op.behind.into()));
     core.pc = core.pc.wrapping_add(op.op.imm as u64);
     0
 }
 
-fn jalr(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut [u64]) -> usize {
+fn jalr(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut Filter) -> usize {
     let target = core.x(op.op.rs1).wrapping_add(op.op.imm as u64) & !1;
     core.set_x(op.op.rd, core.pc.wrapping_add(op.behind.into()));
     core.pc = target;
@@ -160,19 +138,20 @@ fn jalr(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut [u64]) -> usize {
 }
 
 /// Whatever `exec::float` does with registers alone. What is not permitted changes nothing.
-fn floating(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+fn floating(core: &mut Core, op: &TimedOp, behind: &[TimedOp], filter: &mut Filter) -> usize {
     if core.fp_is_off() || float::execute(core, op.op).is_err() {
         return stop(behind);
     }
-    next(core, behind, noted)
+    next(core, behind, filter)
 }
 
-fn noting_f(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+fn noting_f(core: &mut Core, op: &TimedOp, behind: &[TimedOp], filter: &mut Filter) -> usize {
     let [first, second] = [op.op.rs1, op.op.rs2].map(|register| core.f[usize::from(register & 31)]);
     if core.fp_is_off() || float::execute(core, op.op).is_err() {
         return stop(behind);
     }
-    next(core, behind, note(note(noted, first), second))
+    note_two(filter, op, first, second);
+    next(core, behind, filter)
 }
 
 /// Products and quotients, whose operands are noted.
@@ -185,12 +164,13 @@ fn noting_x(op: &Op) -> Option<Run> {
                         core: &mut Core,
                         op: &TimedOp,
                         behind: &[TimedOp],
-                        noted: &mut [u64],
+                        filter: &mut Filter,
                     ) -> usize {
                         let meaning: fn(u64, u64) -> u64 = $meaning;
                         let (a, b) = (core.x(op.op.rs1), core.x(op.op.rs2));
                         core.set_x(op.op.rd, meaning(a, b));
-                        next(core, behind, note(note(noted, a), b))
+                        note_two(filter, op, a, b);
+                        next(core, behind, filter)
                     }
                     Some(run)
                 })*
@@ -211,11 +191,11 @@ fn run_of(op: &Op) -> Option<Run> {
                         core: &mut Core,
                         op: &TimedOp,
                         behind: &[TimedOp],
-                        noted: &mut [u64],
+                        filter: &mut Filter,
                     ) -> usize {
                         let meaning: fn(u64, u64) -> u64 = $meaning;
                         core.set_x(op.op.rd, meaning(core.x(op.op.rs1), core.x(op.op.rs2)));
-                        next(core, behind, noted)
+                        next(core, behind, filter)
                     }
                     return Some(run);
                 })*
@@ -231,11 +211,11 @@ fn run_of(op: &Op) -> Option<Run> {
                         core: &mut Core,
                         op: &TimedOp,
                         behind: &[TimedOp],
-                        noted: &mut [u64],
+                        filter: &mut Filter,
                     ) -> usize {
                         let meaning: fn(u64, u64) -> u64 = $meaning;
                         core.set_x(op.op.rd, meaning(core.x(op.op.rs1), op.op.imm as u64));
-                        next(core, behind, noted)
+                        next(core, behind, filter)
                     }
                     return Some(run);
                 })*
@@ -251,11 +231,11 @@ fn run_of(op: &Op) -> Option<Run> {
                         core: &mut Core,
                         op: &TimedOp,
                         behind: &[TimedOp],
-                        noted: &mut [u64],
+                        filter: &mut Filter,
                     ) -> usize {
                         let meaning: fn(u64) -> u64 = $meaning;
                         core.set_x(op.op.rd, meaning(core.x(op.op.rs1)));
-                        next(core, behind, noted)
+                        next(core, behind, filter)
                     }
                     return Some(run);
                 })*
@@ -265,7 +245,7 @@ fn run_of(op: &Op) -> Option<Run> {
     }
     macro_rules! branch {
         (|$a:ident, $b:ident| $test:expr) => {{
-            fn run(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut [u64]) -> usize {
+            fn run(core: &mut Core, op: &TimedOp, _: &[TimedOp], _: &mut Filter) -> usize {
                 let ($a, $b) = (core.x(op.op.rs1), core.x(op.op.rs2));
                 let offset = if $test { op.op.imm as u64 } else { op.behind.into() };
                 core.pc = core.pc.wrapping_add(offset);
@@ -276,58 +256,90 @@ fn run_of(op: &Op) -> Option<Run> {
     }
     macro_rules! load {
         ($t:ty, $signed:ty) => {{
-            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+            fn run(
+                core: &mut Core,
+                op: &TimedOp,
+                behind: &[TimedOp],
+                filter: &mut Filter,
+            ) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 let Some(value) = core.load::<$t>(va) else {
-                    return again::<$t>(core, op, behind, noted, Kind::Load);
+                    return again::<$t>(core, op, behind, filter, Kind::Load);
                 };
                 core.set_x(op.op.rd, value as $signed as u64);
-                next(core, behind, note(noted, va))
+                if !filter.load(va, op.number, size_of::<$t>() as u8) {
+                    filter.note(op.touch, va);
+                }
+                next(core, behind, filter)
             }
             run
         }};
     }
     macro_rules! store {
         ($t:ty) => {{
-            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+            fn run(
+                core: &mut Core,
+                op: &TimedOp,
+                behind: &[TimedOp],
+                filter: &mut Filter,
+            ) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 if !core.store::<$t>(va, core.x(op.op.rs2) as $t) {
-                    return again::<$t>(core, op, behind, noted, Kind::Store);
+                    return again::<$t>(core, op, behind, filter, Kind::Store);
                 }
-                next(core, behind, note(noted, va))
+                if !filter.store(va, op.number, size_of::<$t>() as u8) {
+                    filter.note(op.touch, va);
+                }
+                next(core, behind, filter)
             }
             run
         }};
     }
     macro_rules! float_load {
         ($t:ty, $boxed:expr) => {{
-            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+            fn run(
+                core: &mut Core,
+                op: &TimedOp,
+                behind: &[TimedOp],
+                filter: &mut Filter,
+            ) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 if core.fp_is_off() {
                     return stop(behind);
                 }
                 let Some(value) = core.load::<$t>(va) else {
-                    return again::<$t>(core, op, behind, noted, Kind::Load);
+                    return again::<$t>(core, op, behind, filter, Kind::Load);
                 };
                 core.f[usize::from(op.op.rd & 31)] = u64::from(value) | $boxed;
                 set_fs_dirty(core);
-                next(core, behind, note(noted, va))
+                if !filter.load(va, op.number, size_of::<$t>() as u8) {
+                    filter.note(op.touch, va);
+                }
+                next(core, behind, filter)
             }
             run
         }};
     }
     macro_rules! float_store {
         ($t:ty) => {{
-            fn run(core: &mut Core, op: &TimedOp, behind: &[TimedOp], noted: &mut [u64]) -> usize {
+            fn run(
+                core: &mut Core,
+                op: &TimedOp,
+                behind: &[TimedOp],
+                filter: &mut Filter,
+            ) -> usize {
                 let va = core.x(op.op.rs1).wrapping_add(op.op.imm as u64);
                 let value = core.f[usize::from(op.op.rs2 & 31)];
                 if core.fp_is_off() {
                     return stop(behind);
                 }
                 if !core.store::<$t>(va, value as $t) {
-                    return again::<$t>(core, op, behind, noted, Kind::Store);
+                    return again::<$t>(core, op, behind, filter, Kind::Store);
                 }
-                next(core, behind, note(noted, va))
+                if !filter.store(va, op.number, size_of::<$t>() as u8) {
+                    filter.note(op.touch, va);
+                }
+                next(core, behind, filter)
             }
             run
         }};
