@@ -543,6 +543,22 @@ impl Hierarchy {
         outcome
     }
 
+    /// What fetching an instruction costs where it traps: the walk that fails, if the TLB does not know better.
+    pub(crate) fn failed_fetch(
+        &mut self,
+        item: &Item,
+        pc: u64,
+        context: Context,
+        walker: &mut dyn Walker,
+    ) -> Outcome {
+        self.fetch_page = NONE;
+        let mark = self.mark(context);
+        let mut outcome = Outcome::default();
+        outcome.fetch[usize::from(item.begins.is_some())].walk =
+            self.translate_fetch(pc, (context, mark), walker);
+        outcome
+    }
+
     fn packet(
         &mut self,
         (va, pa): (u64, u64),

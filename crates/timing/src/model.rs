@@ -150,6 +150,25 @@ impl Model {
         self.issued = self.pipeline.issued;
     }
 
+    /// An instruction at `pc` could not be fetched under this context, which traps; `item` stands for it.
+    pub fn fail_to_fetch(
+        &mut self,
+        item: &Item,
+        pc: u64,
+        context: Context,
+        walker: &mut dyn Walker,
+    ) {
+        self.show();
+        self.at = None;
+        self.transfer = None;
+        let outcome = self.hierarchy.failed_fetch(item, pc, context, walker);
+        self.pipeline.issue(item, &outcome);
+        self.fence_ends = self.pipeline.fence_ends;
+        self.hierarchy.trapped();
+        self.pipeline.trap_at_fetch(outcome.fetch[0].walk.max(outcome.fetch[1].walk));
+        self.issued = self.pipeline.issued;
+    }
+
     /// A memory-management fence removes translations; what it costs its instruction is known already.
     pub fn flush(&mut self, flush: Flush) {
         self.hierarchy.flush(flush);

@@ -102,7 +102,7 @@ pub struct Fetch {
     /// finds, in its third cycle, that there is none behind it.
     #[serde(default)]
     pub retry: u64,
-    /// Whether a miss on a path that turns out wrong is waited for, and what it brings thrown away.
+    /// Whether a miss on a path that turns out wrong is waited for, and what it brings thrown away; and a walk where a fetch traps.
     #[serde(default)]
     pub waits_for_killed: bool,
 }
@@ -339,6 +339,9 @@ pub struct System {
     pub trap_alone: bool,
     /// More for one that a memory access raises.
     pub access_trap: u64,
+    /// More for an instruction that is none.
+    #[serde(default)]
+    pub illegal_trap: u64,
     /// MRET and SRET.
     pub trap_return: u64,
 }

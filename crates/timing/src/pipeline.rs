@@ -27,6 +27,8 @@ use std::sync::Arc;
 pub enum Trap {
     /// A memory access of the instruction failed.
     Access,
+    /// The instruction is none, or is none there.
+    Illegal,
     /// Any other exception.
     Other,
     /// An interrupt.
@@ -347,7 +349,8 @@ impl Pipeline {
         }
     }
 
-    /// When the miss is over into which the front-end runs before it is sent elsewhere at `cycle`, so many packets on.
+    /// When the miss is over into which the front-end runs before it is sent elsewhere at `cycle`, so many packets on: a cycle behind its
+    /// answer (KILL_MISS, IDLE).
     fn killed(&self, ahead: u8, cycle: u64) -> u64 {
         let number = usize::from(ahead);
         if !(1..=self.packets.len()).contains(&number) {
@@ -355,7 +358,7 @@ impl Pipeline {
         }
         let room = self.packets[(self.next_packet + number - 1) % self.packets.len()] + 1;
         let asked = (self.fetched + u64::from(ahead)).max(room);
-        if asked < cycle { asked + self.latency + self.core.fetch.miss } else { 0 }
+        if asked < cycle { asked + self.latency + self.core.fetch.miss + 1 } else { 0 }
     }
 
     /// When the trap is known: the last instruction would commit, or the interrupt takes the place of the next one.
@@ -363,21 +366,26 @@ impl Pipeline {
         if self.core.integer.completes_late {
             return match trap {
                 Trap::Interrupt => self.resume.unwrap_or_default().max(self.issued + 1),
-                Trap::Access | Trap::Other => self.issued,
+                Trap::Access | Trap::Illegal | Trap::Other => self.issued,
             };
         }
         let raised = self.issued.max(self.last_commit);
         match trap {
             _ if !self.core.system.trap_alone => raised,
-            Trap::Interrupt => raised + 2,
-            Trap::Access | Trap::Other => raised.max(self.committed_before + 2),
+            // The instruction carries it that is decoded behind the commit of what enabled it.
+            Trap::Interrupt => self.resume.unwrap_or_default().max(self.last_commit + 3),
+            Trap::Access | Trap::Illegal | Trap::Other => raised.max(self.committed_before + 2),
         }
     }
 
     /// The last instruction did not retire but trapped, or an interrupt came before the next one.
     pub(crate) fn trap(&mut self, trap: Trap) {
         let system = &self.core.system;
-        let extra = if trap == Trap::Access { system.access_trap } else { 0 };
+        let extra = match trap {
+            Trap::Access => system.access_trap,
+            Trap::Illegal => system.illegal_trap,
+            Trap::Other | Trap::Interrupt => 0,
+        };
         let raised = self.raises(trap);
         let cycle = raised + system.trap + extra;
         self.group.close();
@@ -387,6 +395,15 @@ impl Pipeline {
         self.held.traps += cycle - raised;
         self.issued = issued;
         self.refetch(cycle);
+    }
+
+    /// It could not be fetched, after a walk of so many cycles. By the time it traps, the walk for the packet behind it is under way:
+    /// that is given up and made anew, from the cycle before the one in which the handler would be asked for, and that waits for it.
+    pub(crate) fn trap_at_fetch(&mut self, walk: u32) {
+        self.trap(Trap::Other);
+        if walk != 0 && self.core.fetch.waits_for_killed {
+            self.resume = self.resume.map(|cycle| cycle + u64::from(walk) - 1);
+        }
     }
 
     fn refetch(&mut self, cycle: u64) {

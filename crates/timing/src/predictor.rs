@@ -204,7 +204,7 @@ impl Last {
             Flow::Jump => Self::Jump,
             Flow::Call => Self::Call { after },
             Flow::Return => Self::Return,
-            Flow::Indirect | Flow::IndirectCall => Self::Rare,
+            Flow::Indirect | Flow::IndirectCall | Flow::Exchange => Self::Rare,
         }
     }
 }
@@ -325,7 +325,8 @@ impl Counters {
         let (after, slot) = (pc.wrapping_add(len), (pc >> 1) as usize & (self.targets.len() - 1));
         let next_guessed = match flow {
             Flow::Branch | Flow::Jump | Flow::Call => target,
-            Flow::Return => match self.pop() {
+            // An exchange goes by the stack too, and the table of targets is for others (instr_scan, branch_unit).
+            Flow::Return | Flow::Exchange => match self.pop() {
                 Some(address) => address,
                 // No guess: whatever is fetched is wrong.
                 None => !next,
@@ -338,7 +339,7 @@ impl Counters {
                 guess.unwrap_or(!next)
             }
         };
-        if matches!(flow, Flow::Call | Flow::IndirectCall) {
+        if matches!(flow, Flow::Call | Flow::IndirectCall | Flow::Exchange) {
             self.push(after);
         }
         Guess { next: next_guessed, early: false }
@@ -435,6 +436,19 @@ mod tests {
         assert_eq!([1, 2, 3, 5].map(|depth| nested(&mut counters(), depth)), [0, 0, 1, 3]);
         let mut predictor = buffer();
         assert_eq!(nested(&mut predictor, 6), 0);
+    }
+
+    #[test]
+    fn a_call_through_the_other_link_register_goes_by_the_stack() {
+        // ras.sv: popped and pushed at once, the top is replaced.
+        let Predictor::Counters(mut counters) = counters() else { return };
+        let jump = |flow| Transfer { pc: 0x1000, len: 4, flow, target: 0 };
+        counters.follow(&jump(Flow::IndirectCall), 0x2000);
+        assert_eq!(counters.follow(&jump(Flow::Exchange), 0x3000).next, 0x1004);
+        // Nobody guesses its target, however often it is the same.
+        assert_ne!(counters.follow(&jump(Flow::Exchange), 0x3000).next, 0x3000);
+        assert_eq!(counters.follow(&jump(Flow::Return), 0).next, 0x1004);
+        assert_eq!(counters.follow(&jump(Flow::Return), 5).next, !5);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) enum Flow {
     Indirect,
     /// One that keeps a return address.
     IndirectCall,
+    /// A call through the other link register: a return and a call, in 32 bits.
+    Exchange,
 }
 
 /// The unit that does the work.
@@ -179,6 +181,7 @@ impl Work {
             0x63 => Self { flow: Some(Flow::Branch), ..work(Unit::Branch, [rs1, rs2, 0], 0) },
             0x67 => {
                 let flow = match (is_link(rd), is_link(rs1)) {
+                    (true, true) if rd != rs1 && insn.len == 4 => Flow::Exchange,
                     (true, _) => Flow::IndirectCall,
                     (false, true) => Flow::Return,
                     (false, false) => Flow::Indirect,
@@ -305,6 +308,9 @@ mod tests {
     fn link_registers_tell_calls_from_returns() {
         assert_eq!(work(0x0000_8067).flow, Some(Flow::Return)); // ret
         assert_eq!(work(0x0000_80e7).flow, Some(Flow::IndirectCall)); // jalr ra
+        assert_eq!(work(0x0002_80e7).flow, Some(Flow::Exchange)); // jalr ra, t0
+        assert_eq!(work(0x0002_82e7).flow, Some(Flow::IndirectCall)); // jalr t0, t0
+        assert_eq!(work(0x0000_9282).flow, Some(Flow::IndirectCall)); // c.jalr t0
         assert_eq!(work(0x0005_0067).flow, Some(Flow::Indirect)); // jr a0
         assert_eq!(work(0x0000_00ef).flow, Some(Flow::Call)); // jal ra
         assert_eq!(work(0x0000_8082).flow, Some(Flow::Return)); // c.jr ra

@@ -12,7 +12,7 @@ mod run;
 mod walks;
 
 use isa::field::{self, hgatp, satp};
-use isa::{Decoder, Insn, Op, PAGE_BYTES, Pa, Privilege, Va, pte};
+use isa::{Decoder, Exception, Insn, Mode, Op, PAGE_BYTES, Pa, Privilege, Va, pte};
 use mmu::{
     Access, ImplicitAccess, Kind, PageClass, StageName, Target as Place, Verdict, WalkRecord,
     WalkStep,
@@ -49,8 +49,21 @@ pub(super) struct Timed {
 struct Issued {
     accesses: bool,
     calls: bool,
+    csr: bool,
     flush: Option<Flush>,
     ends_run: bool,
+}
+
+impl Issued {
+    /// What its trap is to the model.
+    fn trap(self, raised: Option<Exception>) -> Trap {
+        match raised {
+            Some(Exception::IllegalInstruction) => Trap::Illegal,
+            Some(Exception::VirtualInstruction) if self.csr => Trap::Illegal,
+            _ if self.accesses => Trap::Access,
+            _ => Trap::Other,
+        }
+    }
 }
 
 impl Timed {
@@ -254,9 +267,9 @@ impl Hart {
         recorder: Option<&mut Recorder>,
     ) -> Option<Exit> {
         let (retired, trapped) = (self.core.retired, traps(&self.core));
-        let page = self.core.pc & PAGE;
+        let (pc, mode) = (self.core.pc, self.core.mode);
         self.show_totals(timed, None);
-        let mut issued = None;
+        let (mut issued, mut raised) = (None, None);
         let exit = match self.enter() {
             Ok(entry) => {
                 issued = match single {
@@ -271,7 +284,9 @@ impl Hart {
                     let insn = self.decoded(entry);
                     recorder.before(&mut self.core, insn);
                 }
-                self.run_from(port, entry, retired + 1).and_then(|trap| self.trap(trap))
+                let trap = self.run_from(port, entry, retired + 1);
+                raised = trap.map(|trap| trap.exception);
+                trap.and_then(|trap| self.trap(trap))
             }
             Err(Outside::Done(exit)) => exit,
             Err(Outside::Uncached) => match self.fetch_uncached(port) {
@@ -296,11 +311,13 @@ impl Hart {
             }
         }
         timed.at_end = issued.is_none_or(|issued| issued.ends_run)
-            || self.core.pc & PAGE != page
+            || (self.core.pc ^ pc) & PAGE != 0
             || self.core.device_accessed;
         if traps(&self.core) != trapped {
-            let accesses = issued.is_some_and(|issued| issued.accesses);
-            timed.model.trap(if accesses { Trap::Access } else { Trap::Other });
+            match issued {
+                Some(issued) => timed.model.trap(issued.trap(raised)),
+                None => self.fail_to_fetch(timed, pc, mode),
+            }
             if timed.calls_retire && issued.is_some_and(|issued| issued.calls) {
                 self.core.count_unretired();
             }
@@ -308,6 +325,17 @@ impl Hart {
         }
         self.core.cycle = timed.model.now();
         exit
+    }
+
+    /// Tells the model that the instruction at `pc` could not be fetched.
+    fn fail_to_fetch(&mut self, timed: &mut Timed, pc: u64, mode: Mode) {
+        let Some(nop) = self.decoder.decode(NOP) else { return };
+        let item = timed.model.item(&nop, pc);
+        let core = &self.core;
+        let fetch = Manner { privilege: mode.privilege(), v: mode.v(), hlvx: false };
+        let under = Under { fetch, data: fetch, kind: Kind::Fetch, contexts: None };
+        let mut walks = Walks { core, under: &under, known: &mut timed.walks };
+        timed.model.fail_to_fetch(&item, pc, context(core, fetch), &mut walks);
     }
 
     /// Tells the model of the instruction at `pc`.
@@ -352,6 +380,7 @@ impl Hart {
         let issued = Issued {
             accesses: access.is_some(),
             calls: is_call(insn.op),
+            csr: is_csr_access(insn.op),
             flush: flush_of(core, insn),
             ends_run,
         };

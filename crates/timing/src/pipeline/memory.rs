@@ -12,7 +12,12 @@ impl Pipeline {
         if outcome.data == Data::Unknown {
             return at + params.hit;
         }
-        let mut start = self.translate(outcome, self.begins(at).max(self.cache_free));
+        // Where an access waits in front of a busy cache, it is translated meanwhile.
+        let begins = self.begins(at);
+        let mut start = match params.reissues {
+            true => self.translate(outcome, begins.max(self.cache_free)),
+            false => self.translate(outcome, begins).max(self.cache_free),
+        };
         let done = match outcome.data {
             Data::Nowhere | Data::Unknown => start + 1,
             Data::Device => {

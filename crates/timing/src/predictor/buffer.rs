@@ -161,7 +161,7 @@ impl Buffer {
             Flow::Branch => look.direction.then_some(target),
             Flow::Jump | Flow::Call => Some(target),
             Flow::Return => self.head(),
-            Flow::Indirect | Flow::IndirectCall => None,
+            Flow::Indirect | Flow::IndirectCall | Flow::Exchange => None,
         };
         let guess = Guess { next: early.or(late).unwrap_or(after), early: early.is_some() };
         let wrong = guess.next != next;
@@ -182,7 +182,7 @@ impl Buffer {
             self.history = if branch { self.pushed(look.history, taken) } else { look.history };
         }
         match flow {
-            Flow::Call | Flow::IndirectCall => {
+            Flow::Call | Flow::IndirectCall | Flow::Exchange => {
                 self.top = (self.top + 1) % self.returns.len();
                 self.returns[self.top] = after;
                 self.depth = (self.depth + 1).min(self.returns.len());
