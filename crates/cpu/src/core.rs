@@ -270,10 +270,10 @@ impl Core {
         self.translation_changed();
     }
 
-    /// The mode changed, and the status register with it.
-    pub(crate) fn mode_changed(&mut self) {
+    /// The mode changed, and the status register with it; by an instruction that retires, or by none.
+    pub(crate) fn mode_changed(&mut self, retires: bool) {
         self.status_changed();
-        self.filter_counters();
+        self.filter_counters(retires);
     }
 
     /// Something that decides whether an interrupt is taken changed.

@@ -165,6 +165,8 @@ pub(crate) struct Counters {
     pub(crate) model: Option<timing::Totals>,
     /// Counters that count what the model does, as bits.
     modelled: u32,
+    /// Whether registers are being written by who is no instruction: a debugger, or firmware outside the guest.
+    pub(crate) written_outside: bool,
 }
 
 impl Core {
@@ -187,11 +189,13 @@ impl Core {
     }
 
     /// The count behind the instruction that is executing: for cycles and instructions, that
-    /// instruction is included, since a write takes the place of its increment.
+    /// instruction is included, since a write takes the place of its increment. Nothing executes
+    /// where registers are written from outside.
     fn count_behind(&self, index: usize) -> u64 {
         let event = self.csrs.mhpmevent[index] & 0xff;
         let counts_itself = matches!(index, CYCLE | INSTRET) || matches!(event, 1 | 2);
-        self.event_count(index).wrapping_add(u64::from(counts_itself))
+        let executing = counts_itself && !self.counters.written_outside;
+        self.event_count(index).wrapping_add(u64::from(executing))
     }
 
     /// The value of counter `index`: 0 is `mcycle`, 2 `minstret`, from 3 on `mhpmcounter`.
@@ -201,23 +205,29 @@ impl Core {
 
     /// Counts an instruction in `instret` that did not retire, as some cores do.
     pub(crate) fn count_unretired(&mut self) {
+        if self.csrs.mcountinhibit >> INSTRET & 1 != 0 {
+            return;
+        }
         let value = self.counter(INSTRET).wrapping_add(1);
         let count = self.event_count(INSTRET);
         self.counters.all[INSTRET].write(value, count);
-        self.arm(INSTRET);
     }
 
     /// Writes counter `index` from a CSR instruction.
     pub(crate) fn write_counter(&mut self, index: usize, value: u64) {
+        self.note_overflow(index);
         let count = self.count_behind(index);
         self.counters.all[index].write(value, count);
-        self.arm(index);
+        self.arm(index, count);
     }
 
     /// Changes what counter `index` counts, and in which modes.
     pub(crate) fn set_counter_event(&mut self, index: usize, event: u64) {
+        self.note_overflow(index);
         let value = self.counter(index);
         self.csrs.mhpmevent[index] = event;
+        // What it counted before says nothing of when it overflows now.
+        self.counters.armed[index] = None;
         let count = self.event_count(index);
         self.counters.all[index].write(value, count);
         let bit = 1 << index;
@@ -242,9 +252,10 @@ impl Core {
 
     /// Stops or starts counter `index` at `count`, as inhibit and filter demand.
     fn refresh(&mut self, index: usize, count: u64) {
+        self.note_overflow_at(index, count);
         let stopped = self.is_stopped(index);
         self.counters.all[index].stop(stopped, count);
-        self.arm(index);
+        self.arm(index, count);
     }
 
     /// Writes `mcountinhibit`.
@@ -276,20 +287,21 @@ impl Core {
         self.csrs.mcountinhibit >> index & 1 != 0 || self.csrs.mhpmevent[index] & filter != 0
     }
 
-    /// Stops and starts counters as the mode demands.
-    pub(crate) fn filter_counters(&mut self) {
+    /// Stops and starts counters as the mode demands. `retires`: the instruction that changes it retires, an xRET, which counts
+    /// where it came from [Smcntrpmf]; a trap's does not.
+    pub(crate) fn filter_counters(&mut self, retires: bool) {
         let mut left = self.counters.filtered;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             left &= left - 1;
-            self.refresh(index, self.event_count(index));
+            let count = if retires { self.count_behind(index) } else { self.event_count(index) };
+            self.refresh(index, count);
         }
     }
 
-    /// Notes when a programmable counter will overflow.
-    fn arm(&mut self, index: usize) {
+    /// Notes when a programmable counter will overflow, which is at `count` now.
+    fn arm(&mut self, index: usize, count: u64) {
         if self.has.sscofpmf && index >= 3 {
-            let count = self.event_count(index);
             self.counters.armed[index] = self.counters.all[index].wraps_at(count);
             self.counters.any_armed = self.counters.armed.iter().any(Option::is_some);
             self.interrupts_changed();
@@ -303,12 +315,24 @@ impl Core {
             return;
         }
         for index in 3..32 {
-            if self.counters.armed[index].is_some_and(|at| self.event_count(index) >= at) {
-                self.counters.armed[index] = None;
-                if self.csrs.mhpmevent[index] & OF == 0 {
-                    self.csrs.mhpmevent[index] |= OF;
-                    self.csrs.mip |= isa::Interrupt::CounterOverflow.bit();
-                }
+            self.note_overflow(index);
+        }
+    }
+
+    /// As [`Core::check_overflow`], for one counter: before it is stopped or set, lest what it did until then be forgotten.
+    fn note_overflow(&mut self, index: usize) {
+        if self.counters.armed[index].is_some() {
+            self.note_overflow_at(index, self.event_count(index));
+        }
+    }
+
+    fn note_overflow_at(&mut self, index: usize, count: u64) {
+        if self.counters.armed[index].is_some_and(|at| count >= at) {
+            self.counters.armed[index] = None;
+            if self.csrs.mhpmevent[index] & OF == 0 {
+                self.csrs.mhpmevent[index] |= OF;
+                self.csrs.mip |= isa::Interrupt::CounterOverflow.bit();
+                self.interrupts_changed();
             }
         }
     }

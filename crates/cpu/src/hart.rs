@@ -545,7 +545,7 @@ impl Hart {
     /// Puts it into a mode, as a debugger or firmware may.
     pub fn set_mode(&mut self, mode: Mode) {
         self.core.mode = mode;
-        self.core.mode_changed();
+        self.core.mode_changed(false);
     }
 
     /// The next instruction's virtual address.
@@ -588,7 +588,10 @@ impl Hart {
     /// Writes a CSR as M-mode would; `None` where the hart has none.
     pub fn set_csr(&mut self, number: u16, value: u64) -> Option<()> {
         self.core.offset = 0;
-        csr::poke(&mut self.core, number, value)
+        self.core.counters.written_outside = true;
+        let written = csr::poke(&mut self.core, number, value);
+        self.core.counters.written_outside = false;
+        written
     }
 
     /// Returns from M-mode, as firmware does at the end of a trap.

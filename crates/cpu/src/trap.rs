@@ -170,7 +170,7 @@ impl Core {
             }
         }
         self.waiting = false;
-        self.mode_changed();
+        self.mode_changed(false);
         if let Some(scene) = scene {
             self.tell_trap(&scene, target, cause, trap, why);
         }
@@ -202,7 +202,7 @@ impl Core {
         self.csrs.mstatus = next;
         self.pc = self.csrs.mepc & if self.has.c { !1 } else { !3 };
         self.mode = mode;
-        self.mode_changed();
+        self.mode_changed(by.is_some());
         if let Some(scene) = scene {
             self.tell(&scene, Notice::Return { to: self.mode, by });
         }
@@ -231,7 +231,7 @@ impl Core {
                 self.csrs.vsstatus &= !mstatus::SDT;
             }
         }
-        self.mode_changed();
+        self.mode_changed(by.is_some());
         if let Some(scene) = scene {
             self.tell(&scene, Notice::Return { to: self.mode, by });
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cpu::{EVENTS, Exit, Hart, HartConfig, Requests};
 use isa::asm::Program;
-use isa::field::mhpmevent::{MINH, OF};
+use isa::field::mhpmevent::{MINH, OF, UINH};
 use isa::{ExtSet, Interrupt, Pa, csr};
 use mmu::{PmaMap, Ram, Shape};
 
@@ -72,6 +72,67 @@ fn a_counter_stands_still_in_the_modes_it_is_kept_from() {
     hart.run(&mut Empty, 4);
     assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(0));
     assert_eq!(hart.csr(csr::MHPMCOUNTER3 + 1), Some(4));
+}
+
+/// A hart that lets U-mode reach all memory, at a program.
+fn with_user_mode(source: &str) -> Hart {
+    let mut hart = hart(source);
+    hart.set_csr(csr::PMPADDR0, u64::MAX);
+    hart.set_csr(csr::PMPCFG0, 0x1f);
+    hart
+}
+
+// A return counts where it came from, a call nowhere [Smcntrpmf, "Counter Behavior"].
+// norm: ecall_ebreak_no_minstret_inc
+#[test]
+fn what_changes_the_mode_counts_in_none_but_the_mode_it_began_in() {
+    let mut hart = with_user_mode(
+        "la t0, handler; csrw mtvec, t0; la t0, user; csrw mepc, t0; mret
+         user: nop; ecall; nop; ecall; j user
+         handler: csrr t1, mepc; addi t1, t1, 4; csrw mepc, t1; mret",
+    );
+    let instructions = code("instructions");
+    hart.set_csr(csr::MHPMEVENT3, instructions | MINH);
+    hart.set_csr(csr::MHPMEVENT3 + 1, instructions | UINH);
+    hart.set_csr(csr::MINSTRETCFG, MINH);
+    // Seven instructions to the first return, then twice a nop, the trap and four to the next return.
+    hart.run(&mut Empty, 7 + 2 * (1 + 1 + 4));
+    assert_eq!((hart.retired(), hart.mode()), (7 + 2 * 5, isa::Mode::U));
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(2), "two nops");
+    assert_eq!(hart.csr(csr::MINSTRET), Some(2));
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3 + 1), Some(hart.retired() - 2));
+}
+
+#[test]
+fn a_counter_that_starts_at_zero_has_not_overflowed() {
+    // Written by an instruction, started by one, and started by a return into the mode that it counts.
+    let mut hart = with_user_mode(
+        "csrw mhpmcounter3, zero; csrwi mcountinhibit, 0; la t0, user; csrw mepc, t0; mret
+         user: nop; nop; j user",
+    );
+    hart.set_csr(csr::MCOUNTINHIBIT, 1 << 4);
+    for (counter, filter) in [(0, 0), (1, 0), (2, MINH)] {
+        hart.set_csr(csr::MHPMEVENT3 + counter, code("instructions") | filter);
+    }
+    hart.run(&mut Empty, 100);
+    for counter in 0..3 {
+        assert_eq!(hart.csr(csr::MHPMEVENT3 + counter).unwrap_or(OF) & OF, 0, "{counter}");
+    }
+    assert_eq!(hart.csr(csr::MIP).unwrap_or(!0) & Interrupt::CounterOverflow.bit(), 0);
+}
+
+/// A write by an instruction takes the place of its own increment [Zicsr]; a debugger's or firmware's is none.
+#[test]
+fn a_value_from_outside_is_there_until_an_instruction_retires() {
+    let mut hart = hart("nop; nop");
+    hart.set_csr(csr::MHPMEVENT3, code("instructions"));
+    for number in [csr::MHPMCOUNTER3, csr::MINSTRET, csr::MCYCLE] {
+        hart.set_csr(number, 7);
+        assert_eq!(hart.csr(number), Some(7));
+    }
+    hart.run(&mut Empty, 1);
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(8));
+    assert_eq!(hart.csr(csr::MINSTRET), Some(8));
 }
 
 // norm: mip_lcofip_mie_lcofie_op, mip_lcofip_op2

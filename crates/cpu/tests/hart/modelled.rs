@@ -219,3 +219,22 @@ fn time_and_cycles_are_the_model_s() {
     }
     assert_eq!(hart.csr(csr::TIME), Some(hart.cycle() / 100));
 }
+
+/// What a call leaves behind in U-mode has overflowed, whenever the hart looks.
+#[test]
+fn an_overflow_is_not_forgotten_when_the_mode_changes_at_once() {
+    let mut hart = hart(
+        "la t0, handler; csrw mtvec, t0; la t0, user; csrw mepc, t0; mret
+         user: j next; next: j last; last: ecall
+         handler: j handler",
+    );
+    hart.set_model(&Core::preset("cva6").expect("a preset"), None, None);
+    hart.set_csr(csr::PMPADDR0, u64::MAX);
+    hart.set_csr(csr::PMPCFG0, 0x1f);
+    hart.set_csr(csr::MHPMEVENT3, event("branches") | MINH);
+    hart.set_csr(csr::MHPMCOUNTER3, u64::MAX);
+    hart.run(&mut Empty, 5000);
+    assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(1), "two jumps");
+    assert_ne!(hart.csr(csr::MHPMEVENT3).unwrap_or(0) & OF, 0);
+    assert_ne!(hart.csr(csr::MIP).unwrap_or(0) & Interrupt::CounterOverflow.bit(), 0);
+}
