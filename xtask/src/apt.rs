@@ -95,6 +95,12 @@ impl Apt {
         Ok(newest_versions(&stanzas))
     }
 
+    /// The libraries that a package depends on by name; interpreters and the like are none.
+    pub fn libraries_of(&self, name: &str) -> Result<Vec<String>> {
+        let said = process::output(self.command("apt-cache").args(["depends", name]))?;
+        Ok(libraries_in(&said))
+    }
+
     /// Downloads packages and unpacks them, one over the other, into `target`.
     pub fn unpack(&self, packages: &[Package], target: &Path) -> Result<()> {
         let archives = self.directory.join("archives");
@@ -171,6 +177,13 @@ fn newest_versions(stanzas: &str) -> Vec<Package> {
         }
     }
     newest.into_values().collect()
+}
+
+/// The libraries in the output of `apt-cache depends`.
+fn libraries_in(said: &str) -> Vec<String> {
+    let named = said.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let library = |name: &&str| name.starts_with("lib") || name.starts_with("zlib");
+    named.filter(library).map(str::to_owned).collect()
 }
 
 fn downloaded(archives: &Path, name: &str) -> Result<PathBuf> {
@@ -307,6 +320,12 @@ Size: 234648
         let found: Vec<_> =
             found.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.bytes)).collect();
         assert_eq!(found, [("busybox-static", "1:1.38.0-3+b1", 0), ("opensbi", "1.10-1", 234_648)]);
+    }
+
+    #[test]
+    fn libraries_are_among_what_a_package_depends_on() {
+        let said = "linux-perf\n  Depends: <perl:any>\n  Depends: libc6\n  Suggests: libdoc\n  Depends: zlib1g\n";
+        assert_eq!(libraries_in(said), ["libc6", "zlib1g"]);
     }
 
     #[test]

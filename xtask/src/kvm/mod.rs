@@ -9,6 +9,7 @@
 //! * [`breakdown`] what the cycles of a fault in the dirty log go to, on a modelled core
 //! * [`debugged`] a debugger at a guest-page fault of a guest
 //! * [`pmu`] performance events as the kernel counts them
+//! * [`perf`] Debian's perf, with the numbers that it shows
 //! * [`report`] rows with what each cost
 //! * [`selftests`] the kernel's own tests of KVM
 
@@ -18,6 +19,7 @@ pub mod debugged;
 pub mod dirty;
 pub mod guests;
 pub mod outside;
+pub mod perf;
 pub mod pmu;
 pub mod report;
 pub mod selftests;
@@ -102,6 +104,8 @@ pub enum What {
     Split,
     /// Performance events of the kernel, around known work and in a guest, on cva6 unless `-- --core CORE` says otherwise
     Pmu,
+    /// Debian's perf counts a known program, samples and shows the exits of a guest, on cva6 unless `-- --core CORE` says otherwise
+    Perf,
     /// GDB stops at a guest-page fault of a guest and follows it into the handler and back
     Debug,
     /// Everything, with 1 and 2 vCPUs, on 1 and 4 harts, with both firmwares
@@ -183,6 +187,7 @@ pub fn kvm(args: &KvmArgs) -> Result<ExitCode> {
             What::Costs => costs::run(&kit, shape, &mut report),
             What::Split => breakdown::run(&kit, shape, &mut report),
             What::Pmu => pmu::run(&kit, shape, &mut report),
+            What::Perf => perf::run(&kit, shape, &args.inputs.request(), &mut report),
             What::Debug => debugged::run(&kit, shape, &mut report),
             What::All => all(&kit, &mut report),
         }
