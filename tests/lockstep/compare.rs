@@ -269,8 +269,7 @@ fn follow_reset_vector(
                 for comparator in [csr::STIMECMP, csr::VSTIMECMP] {
                     hart.set_csr(comparator, 0);
                 }
-                // A write takes the place of an instruction's increment, and here is none.
-                hart.set_csr(csr::MINSTRET, insns + 1);
+                hart.set_csr(csr::MINSTRET, insns);
                 return Ok(record);
             }
         }
@@ -510,10 +509,9 @@ fn adopt(hart: &mut Hart, register: Register, value: u64, mask: Mask) {
         Register::F(_) | Register::Csr(_) => {}
     }
     if mask == Mask::Inhibit {
-        // The read has retired and counted, unless that is inhibited. A write takes the place of
-        // an increment, and here is none.
+        // The read has retired and counted, unless that is inhibited.
         let inhibited = hart.csr(csr::MCOUNTINHIBIT).unwrap_or(0) & 4 != 0;
-        hart.set_csr(csr::MINSTRET, if inhibited { value } else { value.wrapping_add(2) });
+        hart.set_csr(csr::MINSTRET, if inhibited { value } else { value.wrapping_add(1) });
     }
 }
 
