@@ -361,10 +361,11 @@ unsafe extern "C" fn again<P: Part>(
 ) -> *const Link {
     // SAFETY: the module's invariant.
     let link = unsafe { &*at };
-    let done = match P::page(core, link) {
-        Some((va, kind)) => core.recall(va, kind) && P::apply(core, link),
-        None => P::misaligned(core, link),
-    };
+    let done = P::apply_in_watched_chunk(core, link)
+        || match P::page(core, link) {
+            Some((va, kind)) => core.recall(va, kind) && P::apply(core, link),
+            None => P::misaligned(core, link),
+        };
     if !done {
         stop!(core, at, limit, code, codes);
     }

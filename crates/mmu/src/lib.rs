@@ -7,6 +7,7 @@
 mod access;
 mod bus;
 mod cache;
+mod chunks;
 mod config;
 mod context;
 mod errata;

@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 
 use isa::PAGE_BITS;
 
+use crate::chunks::CHUNK_BITS;
 use crate::context::NUMBERS;
 use crate::native::{PAGE, Uses};
 
@@ -20,9 +21,13 @@ const GROWTH: usize = 8;
 
 /// Where a tag holds the context number.
 const CONTEXT_SHIFT: u32 = 3;
+/// Where it does.
+pub(crate) const CONTEXT_MASK: u64 = (1 << 11) - (1 << CONTEXT_SHIFT);
 /// Set in the tag of a line that lets write, above the context number.
-const WRITE: u64 = 1 << 11;
-const _: () = assert!(((NUMBERS - 1) as u64) << CONTEXT_SHIFT < WRITE && WRITE < 1 << PAGE_BITS);
+pub(crate) const WRITE: u64 = 1 << 11;
+const _: () =
+    assert!((NUMBERS as u64 - 1) << CONTEXT_SHIFT == CONTEXT_MASK && CONTEXT_MASK < WRITE);
+const _: () = assert!(WRITE < 1 << PAGE_BITS);
 /// log2 of the size of a line.
 const LINE_BITS: u32 = 4;
 
@@ -68,6 +73,8 @@ pub(crate) struct Context {
     pub(crate) write_tag: u64,
     /// Keeps the same page of different contexts apart.
     skew: u64,
+    /// The same for a chunk.
+    chunk_skew: u64,
 }
 
 impl Context {
@@ -75,7 +82,9 @@ impl Context {
     pub(crate) fn new(number: NonZeroU16) -> Self {
         let number = u64::from(number.get());
         let tag = number << CONTEXT_SHIFT;
-        Self { tag, write_tag: tag | WRITE, skew: number.wrapping_mul(0x1b5) << PAGE_BITS }
+        let skew = number.wrapping_mul(0x1b5) << PAGE_BITS;
+        let chunk_skew = number.wrapping_mul(0x9e5) << CHUNK_BITS;
+        Self { tag, write_tag: tag | WRITE, skew, chunk_skew }
     }
 
     /// The number.
@@ -88,6 +97,12 @@ impl Context {
     #[inline(always)]
     pub(crate) fn hash(self, va: u64) -> u64 {
         va ^ va >> 10 ^ self.skew
+    }
+
+    /// Mixes chunk and context, in the bits that choose an entry: those of the chunk number.
+    #[inline(always)]
+    pub(crate) fn chunk_hash(self, va: u64) -> u64 {
+        va ^ va >> 10 ^ self.chunk_skew
     }
 }
 

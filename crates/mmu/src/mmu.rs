@@ -159,10 +159,16 @@ impl Mmu {
         self.native.load_in_chunk(va)
     }
 
-    /// Stores where [`Mmu::store`] did not, in the same way; says whether it did.
+    /// Stores where [`Mmu::store`] did not, in the same way, if nobody watches a page of the 2 MiB; says whether it did.
     #[inline(always)]
     pub fn store_in_chunk<T: Scalar>(&mut self, va: u64, value: T) -> bool {
         self.native.store_in_chunk(va, value)
+    }
+
+    /// Stores where [`Mmu::store_in_chunk`] did not, if nobody watches the page itself.
+    #[inline(always)]
+    pub fn store_in_watched_chunk<T: Scalar>(&mut self, va: u64, value: T) -> bool {
+        self.native.store_in_watched_chunk(va, value)
     }
 
     /// Loads from all of `vas`, if each could be loaded by [`Mmu::load`] and they lie in one page.

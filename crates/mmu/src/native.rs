@@ -5,7 +5,8 @@
 //! one page, naturally aligned and under uniform PMP rights; a line that lets write also implies that D is set and
 //! that nobody watches the page.
 //!
-//! A first level that loads and stores look at themselves is filled from a second one, or by the architectural path.
+//! A first level that loads and stores look at themselves is filled from a second one, or by the architectural path. Between
+//! them, chunks of 2 MiB serve loads and stores by themselves.
 //!
 //! The tag does several comparisons in one: `va` keeps its page number and the bits that must be zero in an aligned
 //! address, and bits 10–3 hold the context number. A misaligned address, and with it every access that crosses a
@@ -18,9 +19,10 @@ use std::sync::Arc;
 
 use isa::{PAGE_BITS, PAGE_BYTES, Pa};
 
+use crate::chunks::{CHUNK, CHUNK_BITS, Chunks};
 use crate::lines::{Context, Line, Lines};
 use crate::ram::{Ram, Scalar};
-use crate::second::{CHUNK_BITS, Second};
+use crate::second::Second;
 
 /// How many accesses that chunks serve there are for one that brings its page to the first level.
 const FILLING: u32 = 32;
@@ -70,6 +72,12 @@ fn compared<T: Scalar>(va: u64) -> u64 {
     va & (PAGE | (T::BYTES - 1))
 }
 
+/// The same with the tag of a chunk.
+#[inline(always)]
+fn compared_in_chunk<T: Scalar>(va: u64) -> u64 {
+    va & (CHUNK | (T::BYTES - 1))
+}
+
 /// What an address may be used for natively.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uses {
@@ -90,6 +98,11 @@ impl Uses {
         Self { read: bits & 1 != 0, write: bits & 2 != 0, execute: bits & 4 != 0 }
     }
 
+    /// What either permits.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self::from_bits(self.bits() | other.bits())
+    }
+
     #[inline]
     fn grant(self, needed: Self) -> bool {
         needed.bits() & !self.bits() == 0
@@ -105,10 +118,9 @@ pub(crate) struct Native {
     data: Context,
     fetch: Context,
     second: Second,
-    /// What to add to a physical address in RAM for a native one.
-    to_native: u64,
-    /// Accesses that were served by chunks.
-    of_chunks: u32,
+    chunks: Chunks,
+    /// After how many accesses that chunks serve one brings its page to the first level.
+    until_filling: u32,
     ram: Arc<Ram>,
 }
 
@@ -124,10 +136,8 @@ impl Native {
             data: none,
             fetch: none,
             second: Second::new(),
-            to_native: ram
-                .native_page(ram.base())
-                .map_or(0, |first| first.wrapping_sub(ram.base().0)),
-            of_chunks: 0,
+            chunks: Chunks::new(&ram),
+            until_filling: FILLING,
             ram,
         }
     }
@@ -221,35 +231,56 @@ impl Native {
         true
     }
 
-    /// The physical address of a naturally aligned `T` at `va` in a chunk of the second level that may be used so.
-    /// Now and then none, so that pages in frequent use come to the first level; the others need no room there.
+    /// Whether an access that a chunk serves needs no line. Now and then one does, so that pages in frequent use come to the
+    /// first level; the others need no room there.
     #[inline(always)]
-    fn find_in_chunk<T: Scalar>(&mut self, va: u64, needed: Uses) -> Option<Pa> {
-        let (pa, uses) = self.second.find_chunk(self.data.number(), va)?;
-        self.of_chunks = self.of_chunks.wrapping_add(1);
-        let fills = self.of_chunks.is_multiple_of(FILLING);
-        (uses.grant(needed) && va & (T::BYTES - 1) == 0 && !fills).then_some(pa)
+    fn needs_no_line(&mut self) -> bool {
+        self.until_filling = self.until_filling.wrapping_sub(1);
+        if self.until_filling == 0 {
+            self.until_filling = FILLING;
+            return false;
+        }
+        true
     }
 
-    /// Loads a `T` that [`Self::load`] missed, where a chunk of the second level serves it.
+    /// Loads a `T` that [`Self::load`] missed, where a chunk serves it.
     #[inline(always)]
     pub(crate) fn load_in_chunk<T: Scalar>(&mut self, va: u64) -> Option<T> {
-        let needed = Uses { read: true, ..Uses::default() };
-        let at = self.find_in_chunk::<T>(va, needed)?.0.wrapping_add(self.to_native);
-        // SAFETY: `keep_chunk` saw to it that all of the chunk is in `self.ram`, and it is aligned, as RAM is. RAM is accessed by
-        // atomics only.
+        let chunk = self.chunks.at(self.data, va);
+        let at = va.wrapping_add(chunk.addend);
+        if !chunk.reads(compared_in_chunk::<T>(va) | self.data.tag) || !self.needs_no_line() {
+            return None;
+        }
+        // SAFETY: a chunk with this tag was kept for the 2 MiB around `va`, all of which are in `self.ram`, and none outlives
+        // `self.ram`; the tag also says that `va` is aligned. RAM is accessed by atomics only.
         Some(unsafe { T::load(ptr::with_exposed_provenance(at as usize)) })
     }
 
-    /// The same for a store; says whether it was done.
+    /// The same for a store, where nobody watches a page of the chunk; says whether it was done.
     #[inline(always)]
     pub(crate) fn store_in_chunk<T: Scalar>(&mut self, va: u64, value: T) -> bool {
-        let needed = Uses { write: true, ..Uses::default() };
-        let Some(pa) = self.find_in_chunk::<T>(va, needed) else { return false };
-        if self.ram.is_watched(pa) {
+        let chunk = self.chunks.at(self.data, va);
+        let at = va.wrapping_add(chunk.addend);
+        if !chunk.writes(compared_in_chunk::<T>(va) | self.data.write_tag) || !self.needs_no_line()
+        {
             return false;
         }
-        let at = pa.0.wrapping_add(self.to_native);
+        // SAFETY: as in `load_in_chunk`.
+        unsafe { T::store(ptr::with_exposed_provenance_mut(at as usize), value) };
+        true
+    }
+
+    /// The same for a store where somebody watches a page of the chunk, but not this one.
+    #[inline(always)]
+    pub(crate) fn store_in_watched_chunk<T: Scalar>(&mut self, va: u64, value: T) -> bool {
+        let chunk = self.chunks.at(self.data, va);
+        let at = va.wrapping_add(chunk.addend);
+        if !chunk.writes_unwatched(compared_in_chunk::<T>(va) | self.data.tag)
+            || self.ram.is_watched(self.ram.physical(at))
+            || !self.needs_no_line()
+        {
+            return false;
+        }
         // SAFETY: as in `load_in_chunk`.
         unsafe { T::store(ptr::with_exposed_provenance_mut(at as usize), value) };
         true
@@ -260,12 +291,9 @@ impl Native {
         self.second.keep_page(number, va, pa, uses);
     }
 
-    /// Keeps the chunk of `va` there, which is contiguous in physical memory, if it is all RAM.
+    /// Keeps the chunk of `va`, which is contiguous in physical memory, if it is all RAM.
     pub(crate) fn keep_chunk(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
-        let bytes = 1 << CHUNK_BITS;
-        if self.ram.contains(Pa(pa.0 & !(bytes - 1)), bytes) {
-            self.second.keep_chunk(number, va, pa, uses);
-        }
+        self.chunks.keep(Context::new(number), va, pa, &self.ram, uses);
     }
 
     /// The physical address behind `va`, if a load of `T` would hit.
@@ -293,7 +321,7 @@ impl Native {
         self.install_of_chunk(number, va, pa, uses);
     }
 
-    /// The same for a page of a chunk that the second level has: it is soon found again, and needs no line that stays.
+    /// The same for a page of a chunk that is kept: it is soon found again, and needs no line that stays.
     pub(crate) fn install_of_chunk(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
         let Some(native) = self.ram.native_page(pa.page()) else { return };
         let context = Context::new(number);
@@ -326,8 +354,8 @@ impl Native {
         };
     }
 
-    /// What an access of a page that the first level lacks goes to, if the second has it under the number `kept`: then
-    /// the first level has it from now on, under the number `own`.
+    /// What an access of a page that the first level lacks goes to, if the second, or a chunk, has it under the number `kept`: then
+    /// the first level has it from now on, under the number `own`, and so has the chunk.
     #[inline]
     pub(crate) fn recall(
         &mut self,
@@ -336,15 +364,22 @@ impl Native {
         va: u64,
         needed: Uses,
     ) -> Option<Pa> {
-        let (pa, uses, of_chunk) = self.second.find(kept, va)?;
+        if let Some((at, uses)) = self.chunks.find(Context::new(kept), va) {
+            let pa = self.ram.physical(at);
+            if !uses.grant(needed) {
+                return None;
+            }
+            if own != kept {
+                self.keep_chunk(own, va, pa, uses);
+            }
+            self.install_of_chunk(own, va, pa, uses);
+            return Some(pa);
+        }
+        let (pa, uses) = self.second.find(kept, va)?;
         if !uses.grant(needed) {
             return None;
         }
-        if of_chunk {
-            self.install_of_chunk(own, va, pa, uses);
-        } else {
-            self.install(own, va, pa, uses);
-        }
+        self.install(own, va, pa, uses);
         Some(pa)
     }
 
@@ -357,8 +392,8 @@ impl Native {
             }
             return;
         }
-        self.second.drop_chunks(number, start, bits);
         let context = Context::new(number);
+        self.chunks.drop_range(context, start, bits);
         if pages < self.lines.count() as u64 {
             for page in 0..pages {
                 self.lines.drop_page(context, start.wrapping_add(page << PAGE_BITS));
@@ -387,6 +422,7 @@ impl Native {
     /// Drops what lets write to the physical page `pa`.
     pub(crate) fn drop_writes_to(&mut self, pa: Pa) {
         let Some(native) = self.ram.native_page(pa.page()) else { return };
+        self.chunks.look_at_writes_to(pa, &self.ram);
         match self.writers.of(&self.ram, pa).map(std::mem::take) {
             None | Some(0) => {}
             Some(SEVERAL) => self.lines.drop_writes_to(native),
@@ -397,6 +433,7 @@ impl Native {
     /// Drops everything that lets write.
     pub(crate) fn drop_writes(&mut self) {
         self.lines.drop_writes();
+        self.chunks.look_at_writes();
     }
 
     /// A context number was withdrawn: what is there under it is dead.
@@ -409,6 +446,7 @@ impl Native {
         self.lines.clear();
         *self.execute = [FetchLine::default(); FETCH_LINES];
         self.second.clear();
+        self.chunks.clear();
     }
 }
 
@@ -558,9 +596,10 @@ mod tests {
         let (va, at) = (VA >> CHUNK_BITS << CHUNK_BITS | 0x12_3458, Pa(BASE.0 + 0x12_3458));
         native.keep_chunk(number(7), va, at, Uses { execute: false, ..ALL });
         // Now and then it says no, lest a page in frequent use never come to the first level, but not twice in a row.
-        let store = |native: &mut Native, va| {
-            native.store_in_chunk(va, 5u64) || native.store_in_chunk(va, 5u64)
+        let store_once = |native: &mut Native, va| {
+            native.store_in_chunk(va, 5u64) || native.store_in_watched_chunk(va, 5u64)
         };
+        let store = |native: &mut Native, va| store_once(native, va) || store_once(native, va);
         let load = |native: &mut Native, va| {
             native.load_in_chunk::<u64>(va).or_else(|| native.load_in_chunk::<u64>(va))
         };
@@ -569,10 +608,13 @@ mod tests {
         assert!((0..100).any(|_| native.load_in_chunk::<u64>(va).is_none()));
         assert_eq!(load(&mut native, va + 4), None, "misaligned");
         assert_eq!(load(&mut native, va + 0x20_0000), None, "the next chunk");
+        assert!((0..100).any(|_| !store_once(&mut native, va)));
         for class in [PageClass::Code, PageClass::Table] {
             ram.watch(at, class);
+            native.drop_writes_to(at);
             assert!(!store(&mut native, va) && load(&mut native, va).is_some());
             assert!(store(&mut native, va + 0x1000));
+            assert!((0..100).any(|_| !store_once(&mut native, va + 0x1000)));
             ram.unwatch(at, class);
             assert!(store(&mut native, va));
         }
@@ -585,6 +627,14 @@ mod tests {
         assert!(!store(&mut native, va) && load(&mut native, va).is_some());
         native.drop_leaf(number(8), va >> 30 << 30, 30);
         assert_eq!(load(&mut native, va), None);
+        // What is global has a number of its own. From the first access on it is found under the other, too.
+        let reading = Uses { read: true, ..Uses::default() };
+        native.keep_chunk(number(5), va, at, ALL);
+        assert_eq!(native.recall(number(8), number(8), va, reading), None);
+        assert_eq!(native.recall(number(8), number(5), va, reading), Some(at));
+        assert!(store(&mut native, va + 0x2000) && load(&mut native, va + 0x3000).is_some());
+        native.drop_leaf(number(8), va >> 21 << 21, 21);
+        assert!(!store(&mut native, va) && load(&mut native, va).is_none());
     }
 
     #[test]

@@ -183,6 +183,23 @@ impl PageWatch {
         self.classes(pa) != 0
     }
 
+    /// Whether a page of the `bytes` from `pa` on, of which there is one at least, is watched for anything.
+    pub(crate) fn any_is_watched(&self, pa: Pa, bytes: u64) -> bool {
+        let page = |pa: u64| pa.saturating_sub(self.base.0) >> PAGE_BITS;
+        let last = page(pa.0.saturating_add(bytes - 1)).min(self.pages.saturating_sub(1));
+        let mut at = page(pa.0);
+        let mut any = 0;
+        while at <= last {
+            let (skip, pages) = (at % PAGES_PER_WORD, PAGES_PER_WORD.min(last - at + 1));
+            let pages = pages.min(PAGES_PER_WORD - skip);
+            let mask = u64::MAX >> (u64::BITS as u64 - pages * CLASSES) << (skip * CLASSES);
+            let word = self.flags.get((at / PAGES_PER_WORD) as usize);
+            any |= word.map_or(0, |word| word.load(Ordering::Relaxed)) & mask;
+            at += pages;
+        }
+        any != 0
+    }
+
     pub(crate) fn is_watched_as(&self, pa: Pa, class: PageClass) -> bool {
         self.classes(pa) & class.bit() != 0
     }
@@ -369,6 +386,23 @@ mod tests {
         assert!(watch.is_watched_as(Pa(0x8000_0000), Code));
         assert!(watch.is_watched_as(Pa(0x8000_2000), Code));
         assert!(!watch.is_watched_as(Pa(0x8000_2000), Table));
+    }
+
+    #[test]
+    fn a_range_is_watched_where_a_page_of_it_is() {
+        // RAM that begins within a word of flags and ends within another.
+        let base = 0x8000_3000;
+        for page in [0, 1, 31, 32, 33, 63, 64, 98] {
+            let watch = PageWatch::new(Pa(base), 99 * PAGE_BYTES);
+            watch.watch(Pa(base + page * PAGE_BYTES), if page % 2 == 0 { Code } else { Table });
+            for first in 0..99 {
+                for pages in 1..=99 - first {
+                    let any =
+                        watch.any_is_watched(Pa(base + first * PAGE_BYTES), pages * PAGE_BYTES);
+                    assert_eq!(any, (first..first + pages).contains(&page));
+                }
+            }
+        }
     }
 
     #[test]

@@ -345,6 +345,11 @@ impl Ram {
         self.watch.is_watched(pa)
     }
 
+    /// Whether a page of the `bytes` from `pa` on, of which there is one at least, is watched for anything.
+    pub(crate) fn any_is_watched(&self, pa: Pa, bytes: u64) -> bool {
+        self.watch.any_is_watched(pa, bytes)
+    }
+
     /// Whether the page that holds `pa` is watched in this class.
     pub fn is_watched_as(&self, pa: Pa, class: PageClass) -> bool {
         self.watch.is_watched_as(pa, class)

@@ -1,19 +1,14 @@
-//! The second level of the native TLB: many pages and, for large leaves and what is not translated, chunks of 2 MiB.
+//! The second level of the native TLB: many pages.
 //!
 //! As with the first level, all it has comes from an entry that the architectural TLB keeps, or from an access that is
 //! not translated, and goes with it. Unlike there, a page that may be written may also be watched: who moves it to the
-//! first level looks. A look-up costs one native cache line for the chunk and one for the page.
+//! first level looks. A look-up costs one native cache line.
 
 use std::num::NonZeroU16;
 
 use isa::{PAGE_BITS, PAGE_BYTES, Pa};
 
 use crate::native::Uses;
-
-/// log2 of the size of a chunk.
-pub(crate) const CHUNK_BITS: u32 = 21;
-const CHUNK: u64 = !((1 << CHUNK_BITS) - 1);
-const CHUNKS: usize = 1024;
 
 const PAGE: u64 = !(PAGE_BYTES - 1);
 /// Sets of pages: 128 Ki pages, the 512 MiB that a native cache holds the entries of.
@@ -54,7 +49,6 @@ struct Set([Entry; WAYS]);
 pub(crate) struct Second {
     /// Empty until there is a page to keep.
     pages: Vec<Set>,
-    chunks: Box<[Entry; CHUNKS]>,
     /// Who makes room next.
     victim: usize,
 }
@@ -73,36 +67,18 @@ fn set_of(number: u16, va: u64) -> usize {
     (page ^ page >> 15 ^ skew(number)) as usize % SETS
 }
 
-fn place_of(number: u16, va: u64) -> usize {
-    let chunk = va >> CHUNK_BITS;
-    (chunk ^ chunk >> 10 ^ skew(number)) as usize % CHUNKS
-}
-
 impl Second {
     pub(crate) fn new() -> Self {
-        Self { pages: Vec::new(), chunks: Box::new([Entry::default(); CHUNKS]), victim: 0 }
+        Self { pages: Vec::new(), victim: 0 }
     }
 
-    /// The physical address behind `va` under a context number, and what it may be used for, if its chunk tells. A page that
-    /// may be written may be watched.
+    /// The physical address behind `va` under a context number, and what its page may be used for.
     #[inline]
-    pub(crate) fn find_chunk(&self, number: u16, va: u64) -> Option<(Pa, Uses)> {
-        let chunk = &self.chunks[place_of(number, va)];
-        let found = chunk.is(va & CHUNK | number_in_tag(number));
-        found.then(|| (Pa(chunk.pa | va & !CHUNK), Uses::from_bits(chunk.tag)))
-    }
-
-    /// The physical address behind `va` under a context number, what its page may be used for, and whether that was known of its
-    /// chunk.
-    #[inline]
-    pub(crate) fn find(&self, number: NonZeroU16, va: u64) -> Option<(Pa, Uses, bool)> {
-        if let Some((pa, uses)) = self.find_chunk(number.get(), va) {
-            return Some((pa, uses, true));
-        }
+    pub(crate) fn find(&self, number: NonZeroU16, va: u64) -> Option<(Pa, Uses)> {
         let set = self.pages.get(set_of(number.get(), va))?;
         let tag = va & PAGE | number_in_tag(number.get());
         let entry = set.0.iter().find(|entry| entry.is(tag))?;
-        Some((Pa(entry.pa | va & !PAGE), Uses::from_bits(entry.tag), false))
+        Some((Pa(entry.pa | va & !PAGE), Uses::from_bits(entry.tag)))
     }
 
     /// Keeps the page of `va`.
@@ -121,12 +97,6 @@ impl Second {
         entries[at].put(tag, pa.0 & PAGE, uses);
     }
 
-    /// Keeps the chunk of `va`, which is contiguous in physical memory.
-    pub(crate) fn keep_chunk(&mut self, number: NonZeroU16, va: u64, pa: Pa, uses: Uses) {
-        let tag = va & CHUNK | number_in_tag(number.get());
-        self.chunks[place_of(number.get(), va)].put(tag, pa.0 & CHUNK, uses);
-    }
-
     /// Drops the page of `va`.
     pub(crate) fn drop_page(&mut self, number: NonZeroU16, va: u64) {
         let tag = va & PAGE | number_in_tag(number.get());
@@ -137,27 +107,9 @@ impl Second {
         }
     }
 
-    /// Drops the chunks of the 2^`bits` bytes from `start` on.
-    pub(crate) fn drop_chunks(&mut self, number: NonZeroU16, start: u64, bits: u32) {
-        if bits == CHUNK_BITS {
-            let chunk = &mut self.chunks[place_of(number.get(), start)];
-            if chunk.is(start | number_in_tag(number.get())) {
-                *chunk = Entry::default();
-            }
-            return;
-        }
-        let own = number_in_tag(number.get());
-        for chunk in &mut *self.chunks {
-            if chunk.tag & !CHUNK & !USES == own && chunk.tag >> bits == start >> bits {
-                *chunk = Entry::default();
-            }
-        }
-    }
-
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
         self.pages.fill(Set::default());
-        self.chunks.fill(Entry::default());
     }
 }
 
@@ -186,36 +138,16 @@ mod tests {
         second.keep_page(number(7), VA, Pa(0x8000_1000), EXECUTE);
         assert_eq!(pa(&second, 7, VA + 0xabc), Some(0x8000_1abc));
         assert_eq!((pa(&second, 6, VA), pa(&second, 7, VA + 0x1000)), (None, None));
-        let (_, uses, _) = second.find(number(7), VA).unwrap();
+        let (_, uses) = second.find(number(7), VA).unwrap();
         assert!(uses.read && !uses.write && uses.execute);
         // Another page in its place starts over.
         second.keep_page(number(7), VA, Pa(0x8000_2000), WRITE);
-        let (_, uses, _) = second.find(number(7), VA).unwrap();
+        let (_, uses) = second.find(number(7), VA).unwrap();
         assert!(uses.write && !uses.execute);
         second.drop_page(number(7), VA + 0x1000);
         assert!(pa(&second, 7, VA).is_some());
         second.drop_page(number(7), VA);
         assert_eq!(pa(&second, 7, VA), None);
-    }
-
-    #[test]
-    fn a_chunk_covers_two_mebibytes_and_goes_with_the_leaf_around_it() {
-        for bits in [21, 30, 39] {
-            let mut second = Second::new();
-            let start = 0x40_0000_0000u64 & !((1 << bits) - 1);
-            let last = start + (1 << bits) - (1 << CHUNK_BITS);
-            for va in [start, last, start + (1 << bits)] {
-                second.keep_chunk(number(3), va, Pa(0x8020_0000), WRITE);
-            }
-            second.keep_chunk(number(4), start, Pa(0x8020_0000), WRITE);
-            assert_eq!(pa(&second, 3, last + 0x12_3456), Some(0x8032_3456));
-            second.drop_chunks(number(3), start, bits);
-            assert_eq!((pa(&second, 3, start), pa(&second, 3, last)), (None, None));
-            assert!(pa(&second, 3, start + (1 << bits)).is_some());
-            assert!(pa(&second, 4, start).is_some());
-            second.clear();
-            assert_eq!(pa(&second, 4, start), None);
-        }
     }
 
     #[test]

@@ -24,6 +24,12 @@ pub(super) trait Part {
         false
     }
 
+    /// The same where a page of that is watched.
+    #[inline(always)]
+    fn apply_in_watched_chunk(_: &mut Core, _: &Link) -> bool {
+        false
+    }
+
     /// The virtual address that it accesses, and how, if that is aligned.
     #[inline(always)]
     fn page(_: &Core, _: &Link) -> Option<(u64, Kind)> {
@@ -268,6 +274,12 @@ impl<T: Scalar> Part for Store<T> {
     fn apply_in_chunk(core: &mut Core, link: &Link) -> bool {
         let value = T::truncate(core.x(link.rs2()));
         core.mmu.store_in_chunk::<T>(address(core, link), value)
+    }
+
+    #[inline(always)]
+    fn apply_in_watched_chunk(core: &mut Core, link: &Link) -> bool {
+        let value = T::truncate(core.x(link.rs2()));
+        core.mmu.store_in_watched_chunk::<T>(address(core, link), value)
     }
 
     #[inline(always)]

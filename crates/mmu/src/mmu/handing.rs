@@ -6,11 +6,11 @@ use isa::{PAGE_BYTES, Pa, Privilege, Va};
 
 use super::Mmu;
 use crate::access::{Access, Kind, Right, Target};
+use crate::chunks::{CHUNK, CHUNK_BITS, CHUNK_BYTES};
 use crate::context::ContextKey;
 use crate::native::Uses;
 use crate::pmp::PageVerdict;
 use crate::resolve::Mapping;
-use crate::second::CHUNK_BITS;
 use crate::spaces::{Handed, Space};
 use crate::tlb::Held;
 
@@ -127,11 +127,10 @@ impl Mmu {
 
     /// Whether all of the chunk around `pa` is RAM where PMP says the same, and nobody watches virtual memory.
     fn is_plain_chunk(&self, pa: Pa, privilege: Privilege) -> bool {
-        let bytes = 1 << CHUNK_BITS;
-        let start = Pa(pa.0 & !(bytes - 1));
+        let start = Pa(pa.0 & CHUNK);
         self.watched.is_empty()
-            && self.ram.contains(start, bytes)
-            && self.pmp.verdict(start, bytes, privilege) != PageVerdict::Mixed
+            && self.ram.contains(start, CHUNK_BYTES)
+            && self.pmp.verdict(start, CHUNK_BYTES, privilege) != PageVerdict::Mixed
     }
 
     /// What is left of `uses` for the page of `va` when its watched bytes are not to be reached natively.

@@ -1,6 +1,7 @@
 //! What a translation does, seen from outside: against a naive walker written from the manual, and against itself
 //! with and without a TLB.
 
+mod chunks;
 mod coherence;
 mod fast_path;
 mod fences;
