@@ -36,6 +36,7 @@ const LAWS: &[Law] = &[
             "crates/cpu/src/thread/floats.rs",
             "crates/cpu/src/thread/groups.rs",
             "crates/cpu/src/thread/jumps.rs",
+            "crates/cpu/src/thread/updates.rs",
             "crates/devices/tests/guest_drivers/hal.rs",
             "crates/devices/tests/guest_drivers/stories.rs",
             "crates/mmu/src/native.rs",

@@ -314,6 +314,7 @@ mod chains;
 mod floats;
 mod groups;
 mod jumps;
+mod updates;
 
 unsafe extern "C" fn stop(
     core: &mut Core,

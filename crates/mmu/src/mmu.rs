@@ -171,6 +171,23 @@ impl Mmu {
         self.native.store_in_watched_chunk(va, value)
     }
 
+    /// Puts what `f` makes of the naturally aligned `T` at `va` in its place, and returns what else it makes, if [`Mmu::load`] and
+    /// [`Mmu::store`] would both hit; otherwise does nothing.
+    #[inline(always)]
+    pub fn update<T: Scalar, R>(&self, va: u64, f: impl FnOnce(T) -> (T, R)) -> Option<R> {
+        self.native.update(va, f)
+    }
+
+    /// Does an update that [`Mmu::update`] did not, where [`Mmu::load_in_chunk`] and [`Mmu::store_in_chunk`] would do both.
+    #[inline(always)]
+    pub fn update_in_chunk<T: Scalar, R>(
+        &mut self,
+        va: u64,
+        f: impl FnOnce(T) -> (T, R),
+    ) -> Option<R> {
+        self.native.update_in_chunk(va, f)
+    }
+
     /// Loads from all of `vas`, if each could be loaded by [`Mmu::load`] and they lie in one page.
     #[inline(always)]
     pub fn load_all<T: Scalar, const N: usize>(&self, vas: [u64; N]) -> Option<[T; N]> {

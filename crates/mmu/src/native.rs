@@ -201,6 +201,18 @@ impl Native {
         true
     }
 
+    /// Loads, and stores what `f` makes of it; returns what else that makes. `None`, with nothing done, if either would miss.
+    #[inline(always)]
+    pub(crate) fn update<T: Scalar, R>(&self, va: u64, f: impl FnOnce(T) -> (T, R)) -> Option<R> {
+        let at = self.find_write::<T>(va)?;
+        // SAFETY: as in `load`: what may be written may be read.
+        let loaded = unsafe { T::load(ptr::with_exposed_provenance(at as usize)) };
+        let (value, result) = f(loaded);
+        // SAFETY: as in `load`.
+        unsafe { T::store(ptr::with_exposed_provenance_mut(at as usize), value) };
+        Some(result)
+    }
+
     /// Loads, all from one page; `None` if one would miss, or lies elsewhere.
     #[inline(always)]
     pub(crate) fn load_all<T: Scalar, const N: usize>(&self, vas: [u64; N]) -> Option<[T; N]> {
@@ -268,6 +280,27 @@ impl Native {
         // SAFETY: as in `load_in_chunk`.
         unsafe { T::store(ptr::with_exposed_provenance_mut(at as usize), value) };
         true
+    }
+
+    /// Loads and stores as [`Self::update`] does, where a chunk serves both and nobody watches a page of it.
+    #[inline(always)]
+    pub(crate) fn update_in_chunk<T: Scalar, R>(
+        &mut self,
+        va: u64,
+        f: impl FnOnce(T) -> (T, R),
+    ) -> Option<R> {
+        let chunk = self.chunks.at(self.data, va);
+        let at = va.wrapping_add(chunk.addend);
+        if !chunk.writes(compared_in_chunk::<T>(va) | self.data.write_tag) || !self.needs_no_line()
+        {
+            return None;
+        }
+        // SAFETY: as in `load_in_chunk`: what may be written without looking may be read.
+        let loaded = unsafe { T::load(ptr::with_exposed_provenance(at as usize)) };
+        let (value, result) = f(loaded);
+        // SAFETY: as in `load_in_chunk`.
+        unsafe { T::store(ptr::with_exposed_provenance_mut(at as usize), value) };
+        Some(result)
     }
 
     /// The same for a store where somebody watches a page of the chunk, but not this one.
@@ -635,6 +668,46 @@ mod tests {
         assert!(store(&mut native, va + 0x2000) && load(&mut native, va + 0x3000).is_some());
         native.drop_leaf(number(8), va >> 21 << 21, 21);
         assert!(!store(&mut native, va) && load(&mut native, va).is_none());
+    }
+
+    #[test]
+    fn an_update_is_done_where_a_load_and_a_store_would_be() {
+        let ram = Arc::new(Ram::new(BASE, 0x20_0000).unwrap());
+        let va = VA >> CHUNK_BITS << CHUNK_BITS;
+        let read = Uses { read: true, ..Uses::default() };
+        let twice = |loaded: u64| (2 * loaded, loaded);
+        for in_chunk in [false, true] {
+            let made = |uses| {
+                let mut native = Native::new(Arc::clone(&ram));
+                native.set_contexts(number(7), number(9));
+                native.install_of_chunk(number(7), va, BASE, if in_chunk { read } else { uses });
+                if in_chunk {
+                    native.keep_chunk(number(7), va, BASE, uses);
+                }
+                native
+            };
+            let update = |native: &mut Native, va| match in_chunk {
+                false => native.update(va, twice),
+                // It may say no now and then.
+                true => {
+                    native.update_in_chunk(va, twice).or_else(|| native.update_in_chunk(va, twice))
+                }
+            };
+            ram.write(Pa(BASE.0 + 8), 21u64).unwrap();
+            let mut native = made(ALL);
+            assert_eq!(update(&mut native, va + 8), Some(21));
+            assert_eq!(ram.read::<u64>(Pa(BASE.0 + 8)), Some(42));
+            assert_eq!(update(&mut native, va + 12), None, "misaligned");
+            assert_eq!(update(&mut native, va + 0x20_0008), None);
+            assert_eq!(update(&mut made(read), va + 8), None);
+            ram.watch(BASE, PageClass::Code);
+            native.drop_writes_to(BASE);
+            assert_eq!(update(&mut native, va + 8), None);
+            ram.unwatch(BASE, PageClass::Code);
+            native.set_contexts(number(8), number(9));
+            assert_eq!(update(&mut native, va + 8), None);
+            assert_eq!(ram.read::<u64>(Pa(BASE.0 + 8)), Some(42));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use mmu::Scalar;
 use super::chains::After;
 use super::jumps::Jr;
 use super::parts::{FloatLoad, FloatStore, Load, Part, Store, Value};
-use super::{Any, Do, Link, One, Run, out_of_line, whole};
+use super::{Any, Do, Link, One, Run, out_of_line, updates, whole};
 use crate::code::{CodeCache, CodePage};
 use crate::core::Core;
 use crate::op::{CHECKS_TARGET, Op};
@@ -39,7 +39,8 @@ impl Group {
 
 /// The link for the most operations that a run begins with.
 pub(super) fn of_several(run: &[Op]) -> Option<Group> {
-    constant(run).or_else(|| extension(run)).or_else(|| element(run)).or_else(|| row(run))
+    let first = constant(run).or_else(|| extension(run)).or_else(|| element(run));
+    first.or_else(|| updates::of_run(run)).or_else(|| row(run))
 }
 
 /// LUI or AUIPC, and ADDI on top of it.

@@ -89,7 +89,12 @@ pub(crate) fn next_trap(hart: &mut Hart, port: &mut dyn Platform) -> Option<Trap
 
 /// A hart in M-mode at `source`, with FP on and `s0` at zeroed data.
 pub(crate) fn hart(source: &str) -> Hart {
-    let ram = Arc::new(Ram::new(Pa(BASE), 1 << 20).expect("memory"));
+    hart_with(1 << 20, source)
+}
+
+/// The same with so many bytes of RAM.
+pub(crate) fn hart_with(bytes: u64, source: &str) -> Hart {
+    let ram = Arc::new(Ram::new(Pa(BASE), bytes).expect("memory"));
     let program = Program::assemble(BASE, source).expect("the program assembles");
     ram.write_bytes(Pa(BASE), &program.bytes).expect("the program fits");
     let mut exts = ExtSet::default_set();

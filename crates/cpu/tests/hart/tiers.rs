@@ -3,7 +3,7 @@
 use cpu::Hart;
 use isa::{Pa, csr};
 
-use crate::rig::{BASE, DATA, Empty, hart};
+use crate::rig::{BASE, DATA, Empty, hart, hart_with};
 
 /// xorshift64*.
 struct Rng(u64);
@@ -271,7 +271,42 @@ fn idiom(rng: &mut Rng) -> Vec<u32> {
     };
     let jump = |rng: &mut Rng| (rng.below(0x200) as u32 * 4) << 20 | 9 << 15 | 0x67;
     let mut words = Vec::new();
-    match rng.below(8) {
+    match rng.below(10) {
+        // What is loaded, changed and stored to where it was; or nearly so.
+        8 | 9 => {
+            let any = |rng: &mut Rng| 10 + rng.below(6) as u32;
+            let rarely = |rng: &mut Rng| rng.below(10) == 0;
+            let (at, word) = (offset(rng), rng.below(3) == 0);
+            let (funct3, w) = if word { (2, 8) } else { (3, 0) };
+            let base = match rng.below(20) {
+                0..7 => any(rng),
+                7 => 9,
+                _ => 8,
+            };
+            if (10..).contains(&base) {
+                words.push(8 << 15 | base << 7 | 0x13);
+            }
+            let mut last = any(rng);
+            words.push(at << 20 | base << 15 | funct3 << 12 | last << 7 | 3);
+            for _ in 0..1 + rng.below(2) {
+                let (other, rd) = (any(rng), if rng.below(2) == 0 { last } else { any(rng) });
+                let code = [0, 0, 0x20 << 25, 7 << 12, 6 << 12, 4 << 12][rng.below(6) as usize];
+                // The logical ones have no W forms.
+                let code = if code & 0x7000 == 0 { code | w } else { code };
+                words.push(match rng.below(4) {
+                    0 => (rng.below(0x1000) as u32) << 20 | last << 15 | rd << 7 | 0x13 | w,
+                    1 => code | last << 20 | other << 15 | rd << 7 | 0x33,
+                    _ => code | other << 20 | last << 15 | rd << 7 | 0x33,
+                });
+                last = rd;
+            }
+            let at = if rarely(rng) { offset(rng) } else { at };
+            let value = if rarely(rng) { any(rng) } else { last };
+            let funct3 = if rarely(rng) { 3 } else { funct3 };
+            words.push(
+                (at >> 5) << 25 | value << 20 | base << 15 | funct3 << 12 | (at & 31) << 7 | 0x23,
+            );
+        }
         // An address that is made of a register, aligned or not, and an access there, perhaps over the address.
         6 | 7 => {
             let (index, at) = (register(rng), register(rng));
@@ -472,6 +507,62 @@ fn numbers_are_converted_to_registers_as_wide_as_the_instruction_says() {
         hart.run(&mut Empty, 20);
         assert_eq!(hart.x(10), expected, "{insn} of {operand}");
     }
+}
+
+/// Counters and the like in pages that no line of the native TLB has yet, in large pages of memory without code.
+#[test]
+fn what_is_changed_in_its_place_is_changed_once_in_large_pages_too() {
+    let mut hart = hart_with(
+        6 << 20,
+        "
+        li s2, 5
+        li s3, 7
+        li s4, 3
+        li s5, 0x1000
+    again:
+        li s0, 0x80200000
+        slli s0, s0, 32
+        srli s0, s0, 32
+        li s1, 1024
+    loop:
+        ld a0, 8(s0)
+        addi a0, a0, 3
+        sd a0, 8(s0)
+        ld a1, 16(s0)
+        xor a2, s2, a1
+        add a1, a2, s3
+        sd a1, 16(s0)
+        lw a3, 24(s0)
+        addiw a4, a3, 1
+        sw a4, 24(s0)
+        ld a5, 32(s0)
+        sub a5, s2, a5
+        sd a5, 32(s0)
+        add s0, s0, s5
+        addi s1, s1, -1
+        bnez s1, loop
+        addi s4, s4, -1
+        bnez s4, again
+    end:
+        j end
+        ",
+    );
+    let at = |page: u64, offset: u64| Pa(BASE + 0x20_0000 + page * 0x1000 + offset);
+    for page in 0..1024 {
+        hart.ram().write(at(page, 8), page).expect("RAM");
+        hart.ram().write(at(page, 24), 0x7fff_fffd_u32).expect("RAM");
+    }
+    hart.run(&mut Empty, 60_000);
+    for page in 0..1024 {
+        let read = |offset| hart.ram().read::<u64>(at(page, offset));
+        assert_eq!(read(8), Some(page + 9));
+        // 0, 5 + 7, (12 ^ 5) + 7, (16 ^ 5) + 7.
+        assert_eq!(read(16), Some(28));
+        assert_eq!(read(24), Some(0x8000_0000), "nothing behind the word");
+        assert_eq!(read(32), Some(5), "from 5 each time");
+    }
+    let registers = [10, 11, 12, 13, 14].map(|index| hart.x(index));
+    assert_eq!(registers, [1032, 28, 21, 0x7fff_ffff, 0xffff_ffff_8000_0000]);
 }
 
 /// Stores to code and jumps into it, in sixteen pages by turns.
