@@ -161,33 +161,52 @@ impl Filter {
         }
     }
 
-    /// The instruction with this number in its block loads so many bytes from `va`: whether that is all about it. If not, it is to be
-    /// [noted](Filter::note).
+    /// Whether a load from `va` is known to take no time of its own.
     #[inline(always)]
-    pub fn load(&mut self, va: u64, number: u8, size: u8) -> bool {
+    pub fn passes_load(&self, va: u64) -> bool {
         let marked = va ^ self.seen.mark;
-        if !self.knows_line(marked) || !self.sees_page(marked) {
-            return false;
+        self.knows_line(marked)
+            && self.sees_page(marked)
+            && self.offsets[(va >> 3) as usize % OFFSETS] <= self.load_horizon
+    }
+
+    /// The same of a store of so many bytes, which is taken notice of then.
+    #[inline(always)]
+    pub fn passes_store(&mut self, va: u64, size: u8) -> bool {
+        let marked = va ^ self.seen.mark;
+        let passes = self.takes_store(marked)
+            && self.sees_page(marked)
+            && !(self.through && self.offsets[(va >> 3) as usize % OFFSETS] > self.store_horizon);
+        if passes {
+            self.stored(marked, size);
         }
-        if self.offsets[(va >> 3) as usize % OFFSETS] > self.load_horizon {
-            self.load_meets(marked, number, size);
+        passes
+    }
+
+    /// The instruction with this number in its block, which is the given touch of it, loads so many bytes from `va`.
+    pub fn load(&mut self, va: u64, (number, touch): (u8, u8), size: u8) {
+        let marked = va ^ self.seen.mark;
+        if !self.knows_line(marked) || !self.comes_to_page(marked) {
+            self.note(touch, va);
+            return;
         }
-        true
+        let behind = self.behind_load(marked, size);
+        if behind != 0 {
+            self.met.push((number, Outcome { behind, ..Outcome::default() }));
+        }
     }
 
     /// The same of a store.
-    #[inline(always)]
-    pub fn store(&mut self, va: u64, number: u8, size: u8) -> bool {
+    pub fn store(&mut self, va: u64, (number, touch): (u8, u8), size: u8) {
         let marked = va ^ self.seen.mark;
-        if !self.takes_store(marked) || !self.sees_page(marked) {
-            return false;
+        if !self.takes_store(marked) || !self.comes_to_page(marked) {
+            self.note(touch, va);
+            return;
         }
-        if self.through && self.offsets[(va >> 3) as usize % OFFSETS] > self.store_horizon {
-            self.store_meets(marked, number, size);
-        } else {
-            self.stored(marked, size);
+        let (behind, bytes) = self.behind_store(marked, size);
+        if behind != 0 {
+            self.met.push((number, Outcome { behind, bytes, ..Outcome::default() }));
         }
-        true
     }
 
     /// Whether a store takes no time for the data cache.
@@ -195,22 +214,6 @@ impl Filter {
     pub(crate) fn takes_store(&self, marked: u64) -> bool {
         let line = marked >> self.line_bits;
         if self.through { self.random } else { self.changed[line as usize % LINES] == line }
-    }
-
-    #[inline(never)]
-    fn load_meets(&mut self, marked: u64, number: u8, size: u8) {
-        let behind = self.behind_load(marked, size);
-        if behind != 0 {
-            self.met.push((number, Outcome { behind, ..Outcome::default() }));
-        }
-    }
-
-    #[inline(never)]
-    fn store_meets(&mut self, marked: u64, number: u8, size: u8) {
-        let (behind, bytes) = self.behind_store(marked, size);
-        if behind != 0 {
-            self.met.push((number, Outcome { behind, bytes, ..Outcome::default() }));
-        }
     }
 
     /// Notes a number for the block's touch with the given number, and whatever comes behind that: the address of a load or store, or
@@ -227,13 +230,17 @@ impl Filter {
         }
     }
 
+    /// Whether the page was accessed last.
     #[inline(always)]
-    fn sees_page(&mut self, marked: u64) -> bool {
-        marked >> 12 & self.seen.page_mask == self.seen.page || self.sees_other_page(marked)
+    fn sees_page(&self, marked: u64) -> bool {
+        marked >> 12 & self.seen.page_mask == self.seen.page
     }
 
-    #[inline(never)]
-    fn sees_other_page(&mut self, marked: u64) -> bool {
+    /// Whether the page takes no walk. It is accessed then.
+    fn comes_to_page(&mut self, marked: u64) -> bool {
+        if self.sees_page(marked) {
+            return true;
+        }
         let has = !self.closed && self.tlb.knows(marked >> 12);
         if has {
             self.seen.page = marked >> 12;

@@ -129,7 +129,7 @@ impl Predictor {
     pub(crate) fn foresees(&mut self, last: &Last, pc: u64, next: u64) -> Option<Followed> {
         let counters = match self {
             Self::Counters(counters) => counters,
-            Self::Buffer(_) => return None,
+            Self::Buffer(buffer) => return buffer.foresees(last, pc, next),
         };
         match *last {
             Last::Branch { offset, after, backward } => {
@@ -171,7 +171,7 @@ impl Predictor {
     }
 }
 
-/// How a block ends, to a quick look; offsets from where the block begins.
+/// How a block ends, to a quick look; offsets are from where the block begins, `after` is what follows its last instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Last {
     /// Not with a transfer.
@@ -182,13 +182,17 @@ pub(crate) enum Last {
         after: u16,
         backward: bool,
     },
-    /// With a direct jump, or a call that comes back to `after`.
-    Jump,
+    /// With a direct jump.
+    Jump {
+        after: u16,
+    },
+    /// With a direct call.
     Call {
         after: u16,
     },
-    /// With a return.
-    Return,
+    Return {
+        after: u16,
+    },
     /// With anything else.
     Rare,
 }
@@ -201,9 +205,9 @@ impl Last {
         match transfer.flow {
             Flow::Branch if transfer.target == bytes => Self::Rare,
             Flow::Branch => Self::Branch { offset, after, backward: is_backward(transfer) },
-            Flow::Jump => Self::Jump,
+            Flow::Jump => Self::Jump { after },
             Flow::Call => Self::Call { after },
-            Flow::Return => Self::Return,
+            Flow::Return => Self::Return { after },
             Flow::Indirect | Flow::IndirectCall | Flow::Exchange => Self::Rare,
         }
     }
@@ -296,12 +300,12 @@ impl Counters {
     #[inline(never)]
     fn foresees_other(&mut self, last: &Last, pc: u64, next: u64) -> Option<Followed> {
         match *last {
-            Last::Jump => {}
+            Last::Jump { .. } => {}
             Last::Call { after } => self.push(pc.wrapping_add(after.into())),
-            Last::Return if self.returns.get(self.top) == Some(&Some(next)) => {
+            Last::Return { .. } if self.returns.get(self.top) == Some(&Some(next)) => {
                 self.pop();
             }
-            Last::Return | Last::Rare | Last::Branch { .. } | Last::Other => return None,
+            Last::Return { .. } | Last::Rare | Last::Branch { .. } | Last::Other => return None,
         }
         Some(Followed::Late)
     }

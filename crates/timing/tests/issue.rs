@@ -55,13 +55,13 @@ fn run(model: &mut Model, block: &Block, run: &Run, source: &str, numbers: &[u64
             "mul" => [1 << 40, 7].into(),
             _ => numbers.by_ref().take(count).collect(),
         };
-        let usual = match (told.as_slice(), name.contains('l')) {
-            (&[va], true) => filter.load(va, number as u8, size),
-            (&[va], false) => filter.store(va, number as u8, size),
-            _ => false,
-        };
-        if !usual {
-            told.into_iter().for_each(|number| filter.note(touch, number));
+        let place = (number as u8, touch);
+        match (told.as_slice(), name.contains('l')) {
+            (&[va], true) if filter.passes_load(va) => {}
+            (&[va], true) => filter.load(va, place, size),
+            (&[va], false) if filter.passes_store(va, size) => {}
+            (&[va], false) => filter.store(va, place, size),
+            _ => told.into_iter().for_each(|number| filter.note(touch, number)),
         }
         touch += 1;
     }

@@ -4,16 +4,19 @@
 //! A packet has one entry, whatever transfers lie in it, one bit of direction and one place in the history. What decoding changes,
 //! the history and the return stack, a packet does not see that was asked for in the same cycle.
 
-use super::{Guess, Transfer};
+use super::{Guess, Last, Transfer};
+use crate::outcome::Followed;
 use crate::tree::PseudoLru;
 use crate::work::Flow;
 
-/// Places for packets with the same low bits.
-const PLACES: usize = 256;
 /// Bits of an address that an entry holds itself (`nMatchBits`); the others stand in page registers.
 const MATCH_BITS: u32 = 14;
 /// Page registers (`nPages`).
 const PAGES: usize = 6;
+/// Packets with different low bits.
+const PLACES: usize = 1 << (MATCH_BITS - 2);
+/// No packet.
+const NONE: u64 = u64::MAX;
 
 fn place_of(packet: u64) -> usize {
     (packet >> 2) as usize % PLACES
@@ -47,6 +50,7 @@ struct Hit {
 /// A packet that was asked for.
 #[derive(Clone, Copy, Debug)]
 struct Look {
+    /// `NONE` for none.
     packet: u64,
     /// The history then, and the direction that stood for it.
     history: u64,
@@ -60,9 +64,21 @@ struct Look {
 /// What is not seen yet when `packet` is asked for.
 #[derive(Clone, Copy, Debug)]
 struct Lag {
+    /// `NONE` where all is seen.
     packet: u64,
     history: u64,
     head: Option<u64>,
+}
+
+impl Look {
+    /// None.
+    const NONE: Self =
+        Self { packet: NONE, history: 0, index: 0, direction: false, hit: None, pushed: false };
+}
+
+impl Lag {
+    /// Nothing that is not seen.
+    const NONE: Self = Self { packet: NONE, history: 0, head: None };
 }
 
 /// Something to be kept.
@@ -82,10 +98,10 @@ pub(crate) struct Buffer {
     directions: Vec<bool>,
     history: u64,
     history_bits: u32,
-    hashed_bits: u32,
-    factor: u64,
+    /// By the history, what it is hashed to.
+    hashes: Vec<u16>,
     entries: Vec<Option<Entry>>,
-    /// By the low bits of packets: how many entries there are, and where the last one was found.
+    /// By the low bits of packets: how many entries there are, and where one may be.
     found: Box<[(u16, u16); PLACES]>,
     tree: PseudoLru,
     pages: [Option<u64>; PAGES],
@@ -96,8 +112,8 @@ pub(crate) struct Buffer {
     /// Where fetching began last.
     entered: u64,
     /// The packet of the last transfer, if it was not left.
-    look: Option<Look>,
-    lag: Option<Lag>,
+    look: Look,
+    lag: Lag,
     /// What decoding would keep, and what execution does then.
     open: Option<(Lesson, Option<Lesson>)>,
 }
@@ -110,13 +126,16 @@ impl Buffer {
         targets: usize,
         returns: usize,
     ) -> Self {
+        // Rocket multiplies by sqrt(3)/2 of the history's range and takes the high bits.
+        let factor = (0.866_025_403_784_438_6 * (1u64 << history) as f64) as u64;
+        let mask = (1 << history) - 1;
+        let high = directions.trailing_zeros() - hashed;
+        let hash = |before| ((factor * before) & mask) >> (history - hashed) << high;
         Self {
             directions: vec![false; directions],
             history: 0,
             history_bits: history,
-            hashed_bits: hashed,
-            // Rocket multiplies by sqrt(3)/2 of the history's range and takes the high bits.
-            factor: (0.866_025_403_784_438_6 * (1u64 << history) as f64) as u64,
+            hashes: (0..=mask).map(|before| hash(before) as u16).collect(),
             entries: vec![None; targets],
             found: Box::new([(0, 0); PLACES]),
             tree: PseudoLru::new(targets),
@@ -126,20 +145,90 @@ impl Buffer {
             top: 0,
             depth: 0,
             entered: 0,
-            look: None,
-            lag: None,
+            look: Look::NONE,
+            lag: Lag::NONE,
             open: None,
         }
     }
 
     /// The direction that stands for a packet with a history.
+    #[inline(always)]
     fn index(&self, packet: u64, history: u64) -> usize {
-        let bits = self.directions.len().trailing_zeros();
-        let mask = (1 << self.history_bits) - 1;
-        let hash = ((self.factor * history) & mask) >> (self.history_bits - self.hashed_bits);
+        let mask = self.directions.len() as u64 - 1;
         let high = packet >> 2;
-        let address = high & ((1 << bits) - 1) ^ high >> bits & 3;
-        (address ^ hash << (bits - self.hashed_bits)) as usize
+        let address = high & mask ^ high >> mask.count_ones() & 3;
+        let hash = self.hashes.get(history as usize).copied().unwrap_or_default();
+        (address ^ u64::from(hash)) as usize & mask as usize
+    }
+
+    /// How a block at `pc` is followed, if the buffer foresees that, or that nothing is taken. Else nothing more than being asked for the packet happens.
+    #[inline]
+    pub(super) fn foresees(&mut self, last: &Last, pc: u64, next: u64) -> Option<Followed> {
+        if self.open.is_some() {
+            return None;
+        }
+        let (after, flow) = match *last {
+            Last::Branch { after, .. } => (after, Flow::Branch),
+            Last::Jump { after } => (after, Flow::Jump),
+            Last::Call { after } => (after, Flow::Call),
+            Last::Return { after } => (after, Flow::Return),
+            Last::Other | Last::Rare => return None,
+        };
+        let after = pc.wrapping_add(after.into());
+        let taken = flow != Flow::Branch || next != after;
+        let end = after.wrapping_sub(2);
+        let (packet, half) = (end & !3, (end >> 1 & 1) as u8);
+        if self.look.packet != packet {
+            self.look = self.look_up(packet);
+        }
+        let known = self.look.hit.filter(|hit| hit.taken);
+        let early = known.filter(|hit| hit.half == half);
+        let foreseen = match early {
+            Some(hit) => taken && hit.target == next,
+            // What decoding takes for a jump is more than a look.
+            None => !taken && (known.is_some() || !self.look.direction),
+        };
+        if !foreseen {
+            return None;
+        }
+        let seen = if taken { next & !3 } else { packet.wrapping_add(4) };
+        self.lag = Lag { packet: seen, history: self.history, head: self.head() };
+        match flow {
+            Flow::Branch => self.went(taken),
+            Flow::Call => self.push(after),
+            Flow::Return => self.pop(),
+            _ => {}
+        }
+        if taken {
+            self.look.packet = NONE;
+            self.entered = next;
+        }
+        Some(if taken { Followed::Early } else { Followed::Straight })
+    }
+
+    /// The branch of the packet that was asked for goes somewhere.
+    #[inline(always)]
+    fn went(&mut self, taken: bool) {
+        if let Some(direction) = self.directions.get_mut(self.look.index) {
+            *direction = taken;
+        }
+        if !self.look.pushed {
+            self.history = self.pushed(self.history, self.look.direction);
+            self.look.pushed = true;
+        }
+    }
+
+    fn push(&mut self, after: u64) {
+        self.top = (self.top + 1) % self.returns.len();
+        self.returns[self.top] = after;
+        self.depth = (self.depth + 1).min(self.returns.len());
+    }
+
+    fn pop(&mut self) {
+        if self.depth != 0 {
+            self.depth -= 1;
+            self.top = (self.top + self.returns.len() - 1) % self.returns.len();
+        }
     }
 
     /// See [`super::Predictor::follow`].
@@ -150,10 +239,10 @@ impl Buffer {
         // It belongs to the packet that holds its last two bytes.
         let last = after.wrapping_sub(2);
         let (packet, half) = (last & !3, (last >> 1 & 1) as u8);
-        let mut look = match self.look.take() {
-            Some(look) if look.packet == packet => look,
-            _ => self.look_up(packet),
-        };
+        if self.look.packet != packet {
+            self.look = self.look_up(packet);
+        }
+        let look = self.look;
         let known = look.hit.filter(|hit| hit.taken);
         let early = known.filter(|hit| hit.half == half).map(|hit| hit.target);
         let late = match flow {
@@ -171,32 +260,21 @@ impl Buffer {
             head: self.head(),
         };
         if flow == Flow::Branch {
-            self.directions[look.index] = taken;
-            if !look.pushed {
-                self.history = self.pushed(self.history, look.direction);
-                look.pushed = true;
-            }
+            self.went(taken);
         }
         if wrong {
             let branch = flow == Flow::Branch;
             self.history = if branch { self.pushed(look.history, taken) } else { look.history };
         }
         match flow {
-            Flow::Call | Flow::IndirectCall | Flow::Exchange => {
-                self.top = (self.top + 1) % self.returns.len();
-                self.returns[self.top] = after;
-                self.depth = (self.depth + 1).min(self.returns.len());
-            }
-            Flow::Return if self.depth != 0 => {
-                self.depth -= 1;
-                self.top = (self.top + self.returns.len() - 1) % self.returns.len();
-            }
+            Flow::Call | Flow::IndirectCall | Flow::Exchange => self.push(after),
+            Flow::Return => self.pop(),
             _ => {}
         }
         // A redirection that decoding finds, or execution, takes long enough for what changed to be seen.
-        self.lag = (!wrong && (early.is_some() || !taken)).then_some(unchanged);
-        self.look = (!wrong && !taken).then_some(look);
+        self.lag = if !wrong && (early.is_some() || !taken) { unchanged } else { Lag::NONE };
         if wrong || taken {
+            self.look.packet = NONE;
             self.entered = next;
         }
         self.learn(
@@ -209,9 +287,12 @@ impl Buffer {
 
     /// The buffer is asked for a packet.
     fn look_up(&mut self, packet: u64) -> Look {
-        let lag = self.lag.take().filter(|lag| lag.packet == packet);
-        let (history, head) =
-            lag.map_or((self.history, self.head()), |lag| (lag.history, lag.head));
+        let (history, head) = if self.lag.packet == packet {
+            (self.lag.history, self.lag.head)
+        } else {
+            (self.history, self.head())
+        };
+        self.lag.packet = NONE;
         let index = self.index(packet, history);
         let direction = self.directions[index];
         // It is asked with the very address at which fetching began, and knows packets alone.
@@ -279,7 +360,8 @@ impl Buffer {
         };
         self.drop_entry(slot);
         self.entries[slot] = Some(entry);
-        self.found[place_of(lesson.packet)].0 += 1;
+        let (count, last) = &mut self.found[place_of(lesson.packet)];
+        (*count, *last) = (*count + 1, slot as u16);
         self.tree.touch(slot);
     }
 
@@ -353,7 +435,7 @@ impl Buffer {
     /// Fetching begins somewhere without a transfer.
     pub(super) fn went_elsewhere(&mut self) {
         self.settle(true);
-        (self.look, self.lag, self.entered) = (None, None, 0);
+        (self.look.packet, self.lag.packet, self.entered) = (NONE, NONE, 0);
     }
 }
 
@@ -433,7 +515,7 @@ mod tests {
         buffer.history = 0xf0;
         let index = buffer.index(0x1000, 0xf0);
         buffer.directions[index] = true;
-        (buffer.look, buffer.lag) = (None, None);
+        (buffer.look.packet, buffer.lag.packet) = (NONE, NONE);
         assert!(buffer.follow(&around, 0x1000, true).early);
         let look = buffer.look_up(0x1000);
         assert_eq!((look.history, buffer.history), (0xf0, 0xf8));

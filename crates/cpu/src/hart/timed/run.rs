@@ -59,6 +59,32 @@ fn again<T: Scalar>(
     (op.run)(core, op, behind, filter)
 }
 
+/// Goes on behind a load that may take time.
+#[inline(never)]
+fn after_load<T: Scalar>(
+    core: &mut Core,
+    op: &TimedOp,
+    behind: &[TimedOp],
+    filter: &mut Filter,
+    va: u64,
+) -> usize {
+    filter.load(va, (op.number, op.touch), T::BYTES as u8);
+    next(core, behind, filter)
+}
+
+/// The same behind a store.
+#[inline(never)]
+fn after_store<T: Scalar>(
+    core: &mut Core,
+    op: &TimedOp,
+    behind: &[TimedOp],
+    filter: &mut Filter,
+    va: u64,
+) -> usize {
+    filter.store(va, (op.number, op.touch), T::BYTES as u8);
+    next(core, behind, filter)
+}
+
 /// An instruction, ready to run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TimedOp {
@@ -267,8 +293,8 @@ fn run_of(op: &Op) -> Option<Run> {
                     return again::<$t>(core, op, behind, filter, Kind::Load);
                 };
                 core.set_x(op.op.rd, value as $signed as u64);
-                if !filter.load(va, op.number, size_of::<$t>() as u8) {
-                    filter.note(op.touch, va);
+                if !filter.passes_load(va) {
+                    return after_load::<$t>(core, op, behind, filter, va);
                 }
                 next(core, behind, filter)
             }
@@ -287,8 +313,8 @@ fn run_of(op: &Op) -> Option<Run> {
                 if !core.store::<$t>(va, core.x(op.op.rs2) as $t) {
                     return again::<$t>(core, op, behind, filter, Kind::Store);
                 }
-                if !filter.store(va, op.number, size_of::<$t>() as u8) {
-                    filter.note(op.touch, va);
+                if !filter.passes_store(va, size_of::<$t>() as u8) {
+                    return after_store::<$t>(core, op, behind, filter, va);
                 }
                 next(core, behind, filter)
             }
@@ -312,8 +338,8 @@ fn run_of(op: &Op) -> Option<Run> {
                 };
                 core.f[usize::from(op.op.rd & 31)] = u64::from(value) | $boxed;
                 set_fs_dirty(core);
-                if !filter.load(va, op.number, size_of::<$t>() as u8) {
-                    filter.note(op.touch, va);
+                if !filter.passes_load(va) {
+                    return after_load::<$t>(core, op, behind, filter, va);
                 }
                 next(core, behind, filter)
             }
@@ -336,8 +362,8 @@ fn run_of(op: &Op) -> Option<Run> {
                 if !core.store::<$t>(va, value as $t) {
                     return again::<$t>(core, op, behind, filter, Kind::Store);
                 }
-                if !filter.store(va, op.number, size_of::<$t>() as u8) {
-                    filter.note(op.touch, va);
+                if !filter.passes_store(va, size_of::<$t>() as u8) {
+                    return after_store::<$t>(core, op, behind, filter, va);
                 }
                 next(core, behind, filter)
             }
