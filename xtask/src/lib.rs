@@ -8,7 +8,7 @@
 //! * [`kvm`] what runs in a machine whose Linux has loaded KVM
 //! * [`hyp`] Linux as a guest of the embedded hypervisor
 //! * [`lockstep`] guest programs beside Spike
-//! * [`bench`] guest programs beside Spike and QEMU, and boots of Linux, in processor time
+//! * [`bench`] guest programs beside Spike and [`qemu`], and boots of Linux, in processor time
 //! * [`norm`] which rules of the manual have a test
 //! * [`process`] running other programs, [`scratch`] files of one run
 
@@ -25,6 +25,7 @@ pub mod lockstep;
 pub mod modules;
 pub mod norm;
 pub mod process;
+pub mod qemu;
 pub mod scratch;
 pub mod sources;
 pub mod stories;

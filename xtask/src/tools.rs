@@ -139,6 +139,11 @@ fn install(chosen: impl Fn(&Tool) -> bool) -> Vec<Missing> {
 
 /// Installs Debian packages on this system, if we may.
 pub fn apt_install(packages: &[&str]) -> Result<()> {
+    apt_install_with(&[], &[], packages)
+}
+
+/// The same with options of apt-get: for whatever it does, and for the installation.
+pub fn apt_install_with(options: &[&str], choice: &[&str], packages: &[&str]) -> Result<()> {
     if process::find("apt-get").is_none() {
         bail!("this system has no apt-get to install it with");
     }
@@ -148,11 +153,12 @@ pub fn apt_install(packages: &[&str]) -> Result<()> {
     say(&format!("installing {}", packages.join(" ")));
     let apt = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-q");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-q").args(options);
         command
     };
     process::output(apt().arg("update"))?;
-    process::output(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages))?;
+    let install = ["install", "--yes", "--no-install-recommends"];
+    process::output(apt().args(install).args(choice).args(packages))?;
     Ok(())
 }
 

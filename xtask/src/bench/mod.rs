@@ -28,6 +28,7 @@ use clap::Args;
 use crate::inputs;
 use crate::linux::{InputArgs, build_nestwalk};
 use crate::process::{self, say};
+use crate::qemu;
 use crate::tools;
 use emulator::{Emulator, Kind, Run};
 use programs::{PROGRAMS, Program, Unit};
@@ -54,6 +55,9 @@ pub struct BenchArgs {
     /// Another qemu-system-riscv64
     #[arg(long, value_name = "FILE")]
     qemu: Option<PathBuf>,
+    /// Install QEMU where it is missing: Debian, as root; 12 has it in its backports. Spike is fetched anyway
+    #[arg(long)]
+    install: bool,
     /// Runs on each emulator: 5 unless told otherwise, 3 of a boot
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pairs: Option<u32>,
@@ -166,7 +170,11 @@ fn emulators(args: &BenchArgs) -> Result<Vec<Emulator>> {
         emulators.extend(found(Kind::Spike, args.spike.clone().or_else(|| tools::spike().ok())));
     }
     if on(Kind::Qemu) {
-        let path = args.qemu.clone().or_else(|| process::find("qemu-system-riscv64"));
+        let path = match &args.qemu {
+            Some(path) => Some(path.clone()),
+            None if args.install => Some(qemu::installed()?),
+            None => qemu::find(),
+        };
         emulators.extend(found(Kind::Qemu, path));
     }
     ensure!(!emulators.is_empty(), "none of these emulators is installed");
@@ -175,7 +183,8 @@ fn emulators(args: &BenchArgs) -> Result<Vec<Emulator>> {
 
 fn found(kind: Kind, path: Option<PathBuf>) -> Option<Emulator> {
     if path.is_none() {
-        say(&format!("{} is not installed", kind.name()));
+        let hint = if kind == Kind::Qemu { ": --install installs it" } else { "" };
+        say(&format!("{} is not installed{hint}", kind.name()));
     }
     path.map(|path| Emulator { kind, path })
 }
