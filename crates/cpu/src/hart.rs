@@ -610,7 +610,7 @@ impl Hart {
     pub fn fence(&mut self, fence: Fence) {
         self.core.offset = 0;
         self.core.fence(fence, None);
-        self.forget_timed_translations();
+        self.flush_timed(fence);
     }
 
     /// Instructions retired since power-on.

@@ -14,8 +14,8 @@ mod walks;
 use isa::field::{self, hgatp, satp};
 use isa::{Decoder, Exception, Insn, Mode, Op, PAGE_BYTES, Pa, Privilege, Va, pte};
 use mmu::{
-    Access, ImplicitAccess, Kind, PageClass, StageName, Target as Place, Verdict, WalkRecord,
-    WalkStep,
+    Access, Fence, ImplicitAccess, Kind, PageClass, StageName, Target as Place, Verdict,
+    WalkRecord, WalkStep,
 };
 use timing::{Context, Flush, Item, Model, Operands, Step, Target, Trap, Walk, Walker};
 
@@ -389,11 +389,15 @@ impl Hart {
         issued
     }
 
-    /// Firmware outside the guest fenced on its behalf.
-    pub(super) fn forget_timed_translations(&mut self) {
+    /// Firmware or a hypervisor outside the guest fenced on its behalf.
+    pub(super) fn flush_timed(&mut self, fence: Fence) {
+        let flush = match fence {
+            Fence::Sfence { va, asid } => Flush::S { va: va.map(|va| va.0), asid },
+            Fence::Vvma { va, asid, vmid } => Flush::Vs { va: va.map(|va| va.0), asid, vmid },
+            Fence::Gvma { gpa, vmid } => Flush::G { gpa: gpa.map(|gpa| gpa.0), vmid },
+        };
         if let Some(timed) = &mut self.timed {
-            timed.model.flush(Flush::S { va: None, asid: None });
-            timed.model.flush(Flush::G { gpa: None, vmid: None });
+            timed.model.flush(flush);
         }
     }
 }

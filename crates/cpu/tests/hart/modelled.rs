@@ -2,7 +2,8 @@
 
 use cpu::{EVENTS, Event, Hart, Register};
 use isa::field::mhpmevent::{MINH, OF, UINH};
-use isa::{Interrupt, Pa, csr};
+use isa::{Interrupt, Pa, Va, csr};
+use mmu::Fence;
 use timing::{Core, Counts, Stages};
 
 use crate::rig::{DATA, Empty, hart};
@@ -68,6 +69,27 @@ fn a_walk_behind_each_fence_waits_until_the_walker_is_free() {
     // The walker is busy for 133 cycles behind it, of which the load sees all but a few.
     let waited = counts.held.walks_behind_fences;
     assert!((10 * 115..10 * 133).contains(&waited), "{waited}");
+}
+
+#[test]
+fn a_fence_from_outside_removes_what_it_names_from_the_model_s_tlbs() {
+    let misses = |fence: Fence| {
+        let mut hart = looping("ld a0, 0(s0);");
+        // CVA6's own fences remove more than they name.
+        hart.set_model(&Core::preset("generic-h").expect("a preset"), None, None);
+        translate(&mut hart);
+        assert_eq!(counts(&mut hart, 1 + 5 * 3).translation().data_tlb.misses, 1);
+        hart.fence(fence);
+        counts(&mut hart, 1 + 10 * 3).translation().data_tlb.misses
+    };
+    let (own, other) = (Some(Va(0x4000_0000)), Some(Va(0x4000_1000)));
+    assert_eq!(misses(Fence::Sfence { va: None, asid: None }), 2);
+    assert_eq!(misses(Fence::Sfence { va: own, asid: None }), 2);
+    assert_eq!(misses(Fence::Sfence { va: own, asid: Some(0) }), 2);
+    assert_eq!(misses(Fence::Sfence { va: other, asid: None }), 1);
+    assert_eq!(misses(Fence::Sfence { va: None, asid: Some(7) }), 1);
+    assert_eq!(misses(Fence::Vvma { va: own, asid: None, vmid: 0 }), 1, "not of a guest");
+    assert_eq!(misses(Fence::Gvma { gpa: None, vmid: None }), 1, "not of a guest");
 }
 
 #[test]
