@@ -7,7 +7,7 @@ use hyp::memory::{Clearing, MemoryConfig};
 use hyp::vm::{End, FenceCounts};
 use isa::{Ext, PAGE_BYTES};
 use machine::Setup;
-use machine::guests::{GuestSetup, ToggleCounts};
+use machine::guests::{Cpi, GuestSetup, ToggleCounts};
 use std::fmt::Write;
 
 /// Makes a machine one for guests: its memory becomes a guest's, and its own holds all of them.
@@ -42,6 +42,7 @@ pub(crate) fn set_up(setup: &mut Setup, options: &GuestOptions, run: &RunOptions
             let cycles = every.0.as_nanos() * u128::from(setup.clock.cpu_hz()) / 1_000_000_000;
             u64::try_from(cycles).unwrap_or(u64::MAX)
         }),
+        cpi: Cpi::ONE,
         slice_ticks: u64::try_from(slice).unwrap_or(u64::MAX).max(1),
     };
     setup.ram_bytes = guests.ram_bytes();

@@ -268,6 +268,45 @@ fn policies_are_compared_by_figures_that_can_be_computed_by_hand() {
 }
 
 #[test]
+fn a_core_tells_what_the_cycles_of_a_logged_write_go_to() {
+    let args = "--working-set 4M --write-pattern seq --write-rate 10MHz --bandwidth 256M --rounds 2 \
+                --policy split-on-fault,eager-enable --core cva6";
+    let slow = dirty_log(&format!("{args} --hypervisor-cpi 2"));
+    let quick = dirty_log(&format!("{args} --hypervisor-cpi 1"));
+    let run = |report: &serde_json::Value, policy: usize| report["runs"][policy].clone();
+    let figure = |of: &serde_json::Value, name: &str| of[name].as_u64().unwrap();
+    for report in [&slow, &quick] {
+        let kinds = |policy| run(report, policy)["fault_cycles"].clone();
+        assert_eq!(figure(&kinds(0)["split"], "count"), 2, "one for each leaf of the working set");
+        assert_eq!(figure(&kinds(1)["split"], "count"), 0, "all were split when logging began");
+    }
+    let [slow, quick] = [slow, quick].map(|report| run(&report, 1));
+    for run in [&slow, &quick] {
+        let (logged, logging) = (&run["fault_cycles"]["logged"], &run["logging"]);
+        let of = |name| figure(logged, name);
+        assert_eq!(of("count"), figure(logging, "log_faults"));
+        let parts = ["walk", "trap", "returns", "instructions", "ptes", "fences", "refill"].map(of);
+        assert_eq!(of("total"), parts.iter().sum::<u64>());
+        assert!(parts.iter().all(|part| *part != 0), "{parts:?}");
+        // What the RTL takes: 5 and 1 more for an exception of an access, and 7 back (`cva6.toml`).
+        assert_eq!((of("trap"), of("returns")), (6 * of("count"), 7 * of("count")));
+        // Three PTEs and the guest's own page, from a cache or from memory at 10 cycles a beat.
+        assert!((3..200).contains(&(of("refill") / of("count"))), "{logged}");
+    }
+    // An instruction of a cycle each, but for those that are told one by one: a load and what uses it for each PTE read, a store, a
+    // fence, and the return.
+    let of = |run: &serde_json::Value| {
+        (
+            figure(&run["fault_cycles"]["logged"], "instructions") as f64,
+            figure(&run["logging"], "exits_cost") as f64,
+        )
+    };
+    let ((slow_cycles, slow_insns), (quick_cycles, quick_insns)) = (of(&slow), of(&quick));
+    assert!((0.98..1.01).contains(&(quick_cycles / quick_insns)), "{quick_cycles} {quick_insns}");
+    assert!((1.97..2.01).contains(&(slow_cycles / slow_insns)), "{slow_cycles} {slow_insns}");
+}
+
+#[test]
 fn every_pattern_leaves_a_copy_that_is_what_is_there() {
     for pattern in ["seq", "random", "zipf"] {
         for args in ["", "--vcpus 2 --harts 2 --tlb adversarial", "--pages 4K --manual-clear"] {

@@ -65,6 +65,10 @@ pub(crate) struct DirtyLogArgs {
     /// Cycles until memory delivers the first bytes of a line, in place of the core's own
     #[arg(long, value_name = "CYCLES", requires = "core")]
     pub(crate) mem_latency: Option<Count>,
+    /// Cycles that an instruction of the hypervisor takes on the core, beside its PTEs and fences; by default what one of KVM's takes there, where that was
+    /// measured, else 1
+    #[arg(long, value_name = "CYCLES", requires = "core")]
+    pub(crate) hypervisor_cpi: Option<f64>,
     /// Shape of the TLBs
     #[arg(long, value_name = "SHAPE", default_value = "default")]
     pub(crate) tlb: Tlb,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::measure::Measured;
-use super::report::{ROWS, Row, question};
+use super::report::{Row, question, rows};
 use crate::cli::DirtyLogArgs;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1b1b1b;background:#fff}\
@@ -22,7 +22,7 @@ pub(super) fn page(args: &DirtyLogArgs, runs: &[Measured]) -> String {
         let _ = write!(html, "<th>{}</th>", escaped(&run.policy));
     }
     html.push_str("</tr>\n");
-    for Row { name, value, digits } in ROWS {
+    for Row { name, value, digits } in rows(args) {
         let _ = write!(html, "<tr><td>{}</td>", escaped(name));
         for run in runs {
             let _ = write!(html, "<td>{:.digits$}</td>", value(run));
@@ -40,7 +40,7 @@ pub(super) fn page(args: &DirtyLogArgs, runs: &[Measured]) -> String {
         chart(&mut html, &run.policy, &bars, 0);
     }
     html.push_str("<h2>Line by line</h2>\n");
-    for row in ROWS {
+    for row in rows(args) {
         let values: Vec<f64> = runs.iter().map(row.value).collect();
         if values.windows(2).all(|pair| pair[0] == pair[1]) {
             continue;

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
+use cpu::Hart;
 use hyp::cost::{Costs, Work};
 use hyp::dirty::{Bitmap, RingEntry};
 use hyp::hypervisor::{Hypervisor, VcpuId};
@@ -10,7 +11,7 @@ use hyp::memory::{Clearing, MemoryConfig};
 use hyp::policy::Policy;
 use hyp::port::Parts;
 use isa::{Ext, PAGE_BYTES};
-use machine::guests::{GuestSetup, RAM_SLOT};
+use machine::guests::{ExitCycles, ExitKind, GuestSetup, RAM_SLOT};
 use machine::{Machine, Setup};
 use serde::Serialize;
 
@@ -70,6 +71,27 @@ pub(super) struct Measured {
     /// Pages that a log named and that had not changed. Under write protection a store marks its page and then comes
     /// again, and a log read between the two is early; else it is what a leaf holds beside the page that was written.
     pub(super) not_changed: u64,
+    /// What faults took while the log was on, from its beginning to its end; none without a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault_cycles: Option<Faults>,
+}
+
+/// What the cycles of faults went to, by what was done for them: sums, until each access was made.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Faults {
+    pub(super) mapped: ExitCycles,
+    pub(super) logged: ExitCycles,
+    pub(super) split: ExitCycles,
+}
+
+impl Faults {
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            mapped: self.mapped.since(&before.mapped),
+            logged: self.logged.since(&before.logged),
+            split: self.split.since(&before.split),
+        }
+    }
 }
 
 /// How often rings that are full are looked for, in cycles.
@@ -94,6 +116,7 @@ pub(super) fn measure(args: &DirtyLogArgs, policy: Policy) -> Result<Measured> {
     let hz = 1_000_000_000u64;
     let span = u64::try_from(args.before_after.0.as_nanos()).unwrap_or(u64::MAX).max(1);
     run.measured.before = run.part(|run| run.pass(span))?;
+    let faults = run.faults();
     run.measured.enable = run.part(|run| {
         run.copy = run.memory()?;
         run.on_log(|memory, env| memory.enable_log(env, RAM_SLOT))
@@ -118,6 +141,7 @@ pub(super) fn measure(args: &DirtyLogArgs, policy: Policy) -> Result<Measured> {
         run.on_log(|memory, env| memory.disable_log(env, RAM_SLOT))?;
         run.empty_rings()
     })?;
+    run.measured.fault_cycles = faults.zip(run.faults()).map(|(before, now)| now.since(&before));
     run.measured.after = run.part(|run| run.pass(span))?;
     Ok(run.measured)
 }
@@ -172,6 +196,7 @@ impl Run {
             bare: true,
             toggle_cycles: None,
             slice_ticks: 10_000,
+            cpi: super::cpi::of(args)?,
         };
         setup.ram_bytes = guests.ram_bytes();
         setup.guests = Some(guests);
@@ -210,6 +235,7 @@ impl Run {
                 table_pages: 0,
                 lost: 0,
                 not_changed: 0,
+                fault_cycles: None,
             },
             log_cost: 0,
             manual,
@@ -354,6 +380,17 @@ impl Run {
         let size = PAGE_BYTES as usize;
         let differ = self.copy.chunks(size).zip(now.chunks(size)).filter(|(copy, now)| copy != now);
         Ok(differ.count() as u64)
+    }
+
+    /// What faults took so far, on a core.
+    fn faults(&self) -> Option<Faults> {
+        let of = |kind| self.machine.exit_cycles(kind);
+        self.machine.harts().iter().any(Hart::has_model).then_some(())?;
+        Some(Faults {
+            mapped: of(ExitKind::Mapped)?,
+            logged: of(ExitKind::Logged)?,
+            split: of(ExitKind::Split)?,
+        })
     }
 
     fn snapshot(&self) -> Part {

@@ -3,6 +3,7 @@
 //! A run is a migration without a destination: a copy of the working set is brought up to date in rounds, each with the pages that
 //! the log named, until few are left. At the end the copy must equal the memory.
 
+mod cpi;
 mod guest;
 mod html;
 mod measure;

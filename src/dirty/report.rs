@@ -5,7 +5,10 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::measure::{Measured, Part};
+use machine::guests::ExitCycles;
+
+use super::cpi;
+use super::measure::{Faults, Measured, Part};
 use crate::cli::DirtyLogArgs;
 
 /// One line of the comparison.
@@ -27,7 +30,7 @@ macro_rules! row {
 }
 
 /// The lines: while the log is on, from its beginning to its end, unless they say otherwise.
-pub(super) const ROWS: &[Row] = &[
+const ROWS: &[Row] = &[
     row!("exits", exits),
     row!("guest-page faults", faults),
     row!("of them stores that the log is the reason for", log_faults),
@@ -83,9 +86,56 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "cost of exits after", value: |run| run.after.exits_cost as f64 / 1e3, digits: 1 },
 ];
 
+/// The mean cycles of a fault of one kind that went to something; 0 where there was none.
+fn mean(of: fn(&Faults) -> &ExitCycles, part: fn(&ExitCycles) -> u64) -> impl Fn(&Measured) -> f64 {
+    move |run| {
+        let faults = run.fault_cycles.as_ref().map(of);
+        faults.map_or(0.0, |faults| part(faults) as f64 / faults.count.max(1) as f64)
+    }
+}
+
+macro_rules! cycles {
+    ($($name:literal, $field:ident;)*) => {
+        &[
+            $(Row {
+                name: concat!("logged write, no split: ", $name),
+                value: |run| mean(|faults| &faults.logged, |sums| sums.$field)(run),
+                digits: 0,
+            },)*
+            $(Row {
+                name: concat!("logged write, split: ", $name),
+                value: |run| mean(|faults| &faults.split, |sums| sums.$field)(run),
+                digits: 0,
+            },)*
+        ]
+    };
+}
+
+/// More lines, on a core: the mean cycles of a fault that the log is the reason for, from the issue of the store until it has its translation
+/// when it comes again.
+const CYCLES: &[Row] = cycles! {
+    "cycles", total;
+    "walk that faults", walk;
+    "trap", trap;
+    "return", returns;
+    "hypervisor's instructions", instructions;
+    "its PTEs", ptes;
+    "fences, and walks behind them", fences;
+    "refill: the guest's walk", refill;
+};
+
+/// The lines of a comparison.
+pub(super) fn rows(args: &DirtyLogArgs) -> impl Iterator<Item = &'static Row> + Clone {
+    let cycles = if args.core.is_some() { CYCLES } else { &[] };
+    ROWS.iter().chain(cycles)
+}
+
 /// What was asked for, in a line.
 pub(super) fn question(args: &DirtyLogArgs) -> String {
-    let core = args.core.as_ref().map_or(String::new(), |core| format!(", cycles of {core}"));
+    let core = args
+        .core
+        .as_ref()
+        .map_or(String::new(), |core| format!(", cycles of {core}, {}", cpi::told(args)));
     let ring = args.ring.map_or(String::new(), |ring| format!(", rings of {ring}"));
     format!(
         "{} of memory in pages of up to {}, {:?} stores at {}, {} vCPUs on {} harts, {} a second leave{ring}{core}",
@@ -111,14 +161,14 @@ fn hyp_size(args: &DirtyLogArgs) -> &'static str {
 /// The comparison, a column a policy.
 pub(super) fn text(args: &DirtyLogArgs, runs: &[Measured]) -> String {
     let mut text = format!("{}\n\n", question(args));
-    let first = ROWS.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let first = rows(args).map(|row| row.name.len()).max().unwrap_or(0);
     let width = runs.iter().map(|run| run.policy.len()).max().unwrap_or(0).max(10) + 2;
     let _ = write!(text, "{:first$}", "");
     for run in runs {
         let _ = write!(text, "{:>width$}", run.policy);
     }
     text.push('\n');
-    for Row { name, value, digits } in ROWS {
+    for Row { name, value, digits } in rows(args) {
         let _ = write!(text, "{name:first$}");
         for run in runs {
             let _ = write!(text, "{:>width$.digits$}", value(run));

@@ -5,6 +5,7 @@ mod hypervisor;
 mod timed;
 
 pub use debug::{Catches, Caught, Explained, Halt, Requests, Step};
+pub use timed::{Left, OutsideStep};
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ mod witness;
 pub use commit::{Commit, Event, Register, Touched, Trapped};
 pub use config::{HartConfig, Misaligned};
 pub use counters::{EVENTS, EventRow, sbi_events};
-pub use hart::{Catches, Caught, Exit, Explained, Halt, Hart, Requests, Step};
+pub use hart::{Catches, Caught, Exit, Explained, Halt, Hart, Left, OutsideStep, Requests, Step};
 pub use platform::{Platform, Wires};
 pub use trap::{Target, Trap};
 pub use watch::WatchHit;

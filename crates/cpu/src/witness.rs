@@ -46,7 +46,7 @@ pub struct Spent {
 }
 
 impl Spent {
-    fn of(totals: &timing::Totals) -> Self {
+    pub(crate) fn of(totals: &timing::Totals) -> Self {
         let held = &totals.held;
         Self {
             walks: totals.walk_cycles,

@@ -75,6 +75,15 @@ impl Work {
     }
 }
 
+/// What an exit cost, in instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Spent {
+    /// All of them.
+    pub instructions: u64,
+    /// Of them, those that split leaves: a loop that fills a table takes other cycles an instruction than what finds a page.
+    pub splitting: u64,
+}
+
 /// Instructions for each thing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Costs {
@@ -116,6 +125,11 @@ impl Costs {
         ipi: 3200,
     };
 
+    /// What of that goes to splits: what each takes, and the PTEs written for it.
+    pub fn of_splits(&self, work: &Work) -> u64 {
+        if work.splits == 0 { 0 } else { self.split * work.splits + self.write * work.writes }
+    }
+
     /// What it comes to, without exits.
     pub fn of(&self, work: &Work) -> u64 {
         let Work { faults, log_faults, loads, writes, splits, fences_local, fences_remote, ipis } =
@@ -154,5 +168,8 @@ mod tests {
         assert_eq!(before.plus(&work), after);
         let costs = Costs { fault: 100, load: 3, ipi: 7, ..Costs::NONE };
         assert_eq!(costs.of(&work), 2 * 100 + 4 * 3 + 7);
+        let costs = Costs { split: 1000, write: 10, ..costs };
+        assert_eq!(costs.of_splits(&Work { writes: 3, ..work }), 0);
+        assert_eq!(costs.of_splits(&Work { writes: 514, splits: 1, ..work }), 6140);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use isa::field::mip;
 use isa::{Cause, Exception, Interrupt, csr};
 
-use crate::cost::{Costs, Work};
+use crate::cost::{Costs, Spent, Work};
 use crate::dirty::RingEntry;
 use crate::exit::Then;
 use crate::memory::{Env, MemoryError};
@@ -232,7 +232,8 @@ impl Hypervisor {
         let cost = self.costs.exit + self.costs.of(&work);
         if cost != 0 {
             self.spent += cost;
-            parts.harts.spend(hart, cost);
+            let splitting = self.costs.of_splits(&work);
+            parts.harts.spend(hart, Spent { instructions: cost, splitting });
         }
         match then {
             Then::Resume => {

@@ -3,6 +3,7 @@
 
 use isa::{Gpa, Pa, Privilege, Va};
 
+use crate::cost::Spent;
 use crate::gstage::Fence;
 
 /// Memory that holds page tables, by physical address.
@@ -126,8 +127,9 @@ pub trait Harts {
     /// Sends a supervisor software interrupt.
     fn interrupt(&mut self, hart: usize);
 
-    /// Lets virtual time pass on a hart: what the hypervisor's own work costs.
-    fn spend(&mut self, hart: usize, cycles: u64);
+    /// Lets virtual time pass on a hart: that of these instructions, which are what the hypervisor's own work since the hart's
+    /// exit costs, with the accesses to tables and the fences that it made meanwhile.
+    fn spend(&mut self, hart: usize, spent: Spent);
 
     /// What HLVX.HU reads at this privilege in the guest whose state the hart has; `None` where it traps.
     fn read_guest_code(&mut self, hart: usize, va: Va, privilege: Privilege) -> Option<u16>;

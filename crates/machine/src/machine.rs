@@ -1,5 +1,7 @@
 //! The machine: board, harts, devices and what was loaded, from power-on to the end.
 
+mod hosted;
+
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -9,8 +11,6 @@ use std::time::Duration;
 use cpu::{Exit, Hart, HartConfig, Writer};
 use devices::htif::Htif;
 use devices::{Finish, Sink};
-use hyp::hypervisor::Hypervisor;
-use hyp::port::Parts;
 use isa::{Cause, Exception, Ext, ExtSet, Pa};
 use mmu::{PmaError, Ram, RamError, Shape};
 use timing::Clock;
@@ -23,7 +23,7 @@ use crate::config::Boot;
 use crate::device_tree::BoardTree;
 use crate::events::{Counts, HartStats, Moment, Observing, SharedRecorder, Stats, Translation};
 use crate::firmware::{End, Firmware, Outcome};
-use crate::guests::{self, GuestSetup, Hosted, Surroundings, ToggleCounts};
+use crate::guests::{self, GuestSetup, Hosted, Surroundings};
 use crate::load::{HtifWords, LoadError, Loaded, SignatureArea, Start, load};
 use crate::sbi_port::SbiPort;
 use crate::turns::{After, Call, Log, Round, SOLO_TURN_INSNS, State, TURN_INSNS, Turns};
@@ -330,21 +330,6 @@ impl Machine {
         Ok(())
     }
 
-    /// The hypervisor, where guests run without HS software.
-    pub fn hypervisor(&self) -> Option<&Hypervisor> {
-        self.hosted.as_ref().map(|hosted| &hosted.hypervisor)
-    }
-
-    /// Acts on the hypervisor between two rounds of turns; `None` where there is none.
-    pub fn with_hypervisor<T>(
-        &mut self,
-        act: impl FnOnce(&mut Hypervisor, &mut Parts<'_>) -> T,
-    ) -> Option<T> {
-        let sstc = self.exts.contains(Ext::Sstc);
-        let Self { turns, bus, ram, hosted, input, .. } = self;
-        Some(hosted.as_mut()?.with(Surroundings { turns, bus, ram, input, sstc }, act))
-    }
-
     /// Runs until `cycle` of virtual time; `Some` if the run ended before.
     ///
     /// # Errors
@@ -378,21 +363,6 @@ impl Machine {
     /// The moment up to which all harts have run, in cycles of virtual time.
     pub fn now(&self) -> u64 {
         self.turns.cycle
-    }
-
-    /// What switching dirty logs on and off found, where guests were to have that.
-    pub fn toggle_counts(&self) -> Option<ToggleCounts> {
-        self.hosted.as_ref()?.toggle_counts()
-    }
-
-    /// What the guests were made of.
-    pub fn guests(&self) -> Option<&GuestSetup> {
-        self.hosted.as_ref().map(|hosted| hosted.setup())
-    }
-
-    /// Where a guest's memory lies in main memory.
-    pub fn guest_memory(&self, vm: usize) -> Option<Pa> {
-        self.hosted.as_ref()?.memory_of(vm)
     }
 
     /// Writes what was loaded into memory, which has been `used` after a reset, and puts the harts at

@@ -118,6 +118,14 @@ impl Model {
         }
     }
 
+    /// The core executes for so many cycles what it is not told of, between two instructions that it is.
+    pub fn work(&mut self, cycles: u64) {
+        self.show();
+        self.at = None;
+        self.pipeline.work(cycles.min(CYCLES_MAX));
+        self.issued = self.pipeline.issued;
+    }
+
     /// An instruction issues.
     pub fn issue(&mut self, step: &Step<'_>, walker: &mut dyn Walker) {
         self.show();

@@ -296,6 +296,14 @@ impl Pipeline {
         }
     }
 
+    /// For so many cycles the core issues what nobody tells of.
+    pub(crate) fn work(&mut self, cycles: u64) {
+        if cycles != 0 {
+            self.issued += cycles;
+            self.group.close();
+        }
+    }
+
     /// An instruction issues.
     pub(crate) fn issue(&mut self, item: &Item, outcome: &Outcome) {
         let work = &item.work;

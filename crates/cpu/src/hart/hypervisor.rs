@@ -13,12 +13,6 @@ impl Hart {
         self.hypervisor = true;
     }
 
-    /// Returns from HS-mode by SRET, as a hypervisor does to enter its guest.
-    pub fn sret(&mut self) {
-        self.core.offset = 0;
-        self.core.sret(None);
-    }
-
     /// What HLVX.HU reads at a guest's virtual address at this privilege; `None` where it would trap.
     pub fn read_guest_code(&mut self, va: Va, privilege: Privilege) -> Option<u16> {
         let access = Access { kind: Kind::Load, size: 2, privilege, v: true, hlvx: true };

@@ -8,6 +8,7 @@
 
 mod code;
 mod logged;
+mod outside;
 mod run;
 mod walks;
 
@@ -20,12 +21,15 @@ use mmu::{
 use timing::{Context, Flush, Item, Model, Operands, Step, Target, Trap, Walk, Walker};
 
 use self::code::TimedCode;
+use self::outside::Marks;
+pub use self::outside::{Left, OutsideStep};
 use self::walks::KnownWalks;
 use super::{Exit, Hart, Outside};
 use crate::commit::{Recorder, plan, traps};
 use crate::core::Core;
 use crate::memory::Manner;
 use crate::platform::Platform;
+use crate::witness::Spent;
 
 const PAGE: u64 = !(PAGE_BYTES - 1);
 /// ADDI x0, x0, 0.
@@ -42,6 +46,7 @@ pub(super) struct Timed {
     at_end: bool,
     /// Instruction by instruction, always.
     single: bool,
+    marks: Marks,
 }
 
 /// What an instruction is to the loop that told the model of it.
@@ -133,6 +138,16 @@ impl Timed {
     }
 }
 
+impl Timed {
+    /// Tells the model that the instruction that issued last retired, and where the hart goes on.
+    fn tell_retired(&mut self, core: &Core) {
+        let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
+        let under = Under { fetch, data: fetch, kind: Kind::Fetch, contexts: None };
+        let mut walks = Walks { core, under: &under, known: &mut self.walks };
+        self.model.retire(core.pc, &mut walks);
+    }
+}
+
 impl Hart {
     /// From now on its cycles are what `core` would take, on a memory of its own latency or of another one; `outer` is what it shares
     /// with other harts, as [`timing::Core::outer`] makes it.
@@ -149,6 +164,7 @@ impl Hart {
             calls_retire: core.calls_retire,
             at_end: true,
             single: false,
+            marks: Marks::default(),
         }));
     }
 
@@ -269,6 +285,9 @@ impl Hart {
         let (retired, trapped) = (self.core.retired, traps(&self.core));
         let (pc, mode) = (self.core.pc, self.core.mode);
         self.show_totals(timed, None);
+        if self.hypervisor {
+            timed.marks.before(Spent::of(&timed.model.totals()));
+        }
         let (mut issued, mut raised) = (None, None);
         let exit = match self.enter() {
             Ok(entry) => {
@@ -301,11 +320,7 @@ impl Hart {
             },
         };
         if self.core.retired != retired {
-            let core = &self.core;
-            let fetch = Manner { privilege: core.mode.privilege(), v: core.mode.v(), hlvx: false };
-            let under = Under { fetch, data: fetch, kind: Kind::Fetch, contexts: None };
-            let mut walks = Walks { core, under: &under, known: &mut timed.walks };
-            timed.model.retire(core.pc, &mut walks);
+            timed.tell_retired(&self.core);
             if let Some(flush) = issued.and_then(|issued| issued.flush) {
                 timed.model.flush(flush);
             }
@@ -324,6 +339,7 @@ impl Hart {
             timed.at_end = true;
         }
         self.core.cycle = timed.model.now();
+        timed.marks.after(retired, || Spent::of(&timed.model.totals()));
         exit
     }
 
@@ -377,6 +393,7 @@ impl Hart {
         let under = Under { fetch, data, kind, contexts: None };
         let mut walker = Walks { core, under: &under, known: &mut timed.walks };
         timed.model.issue(&step, &mut walker);
+        timed.marks.issued(timed.model.now());
         let issued = Issued {
             accesses: access.is_some(),
             calls: is_call(insn.op),

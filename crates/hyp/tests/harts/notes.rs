@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use hyp::cost::Spent;
 use hyp::gstage::{Gstage, Mode, Size};
 use hyp::hypervisor::{Hypervisor, Next, VcpuId};
 use hyp::memory::{Clearing, GuestMemory, MemoryConfig};
@@ -87,7 +88,7 @@ impl Harts for Notes {
         self.timers[hart] = ticks;
     }
     fn interrupt(&mut self, _: usize) {}
-    fn spend(&mut self, _: usize, _: u64) {}
+    fn spend(&mut self, _: usize, _: Spent) {}
     fn read_guest_code(&mut self, _: usize, _: Va, _: Privilege) -> Option<u16> {
         None
     }

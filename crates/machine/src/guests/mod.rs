@@ -4,17 +4,21 @@
 //! Main memory is its own: tables at the bottom, guests' memory behind.
 
 mod console;
+mod cycles;
 mod heap;
 mod port;
 mod setup;
 mod toggle;
 
+pub use cycles::{Cpi, ExitCycles, ExitKind};
 pub use setup::{GUEST_BASE, GuestSetup};
 pub use toggle::ToggleCounts;
 
 use std::collections::VecDeque;
 
+use cpu::Hart;
 use devices::Sink;
+use hyp::cost::Work;
 use hyp::gstage::Gstage;
 use hyp::hypervisor::{Hypervisor, Next};
 use hyp::memory::GuestMemory;
@@ -33,6 +37,7 @@ use crate::load::{LoadError, Loaded, load_guest};
 use crate::machine::Setup;
 use crate::turns::{After, Turns};
 use console::Console;
+use cycles::{Exits, Steps};
 use heap::Heap;
 use port::{HartsPort, IoPort, Physical};
 use toggle::Toggle;
@@ -52,6 +57,8 @@ pub(crate) struct Hosted {
     /// Where each guest's memory lies.
     memories: Vec<Pa>,
     toggle: Option<Toggle>,
+    steps: Steps,
+    exits: Exits,
 }
 
 /// What the hypervisor reaches of the machine.
@@ -61,6 +68,14 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) ram: &'a Ram,
     pub(crate) input: &'a mut VecDeque<u8>,
     pub(crate) sstc: bool,
+}
+
+impl Surroundings<'_> {
+    /// The same, for less long.
+    fn again(&mut self) -> Surroundings<'_> {
+        let Self { turns, bus, ram, input, sstc } = self;
+        Surroundings { turns, bus, ram, input, sstc: *sstc }
+    }
 }
 
 impl Hosted {
@@ -76,7 +91,8 @@ impl Hosted {
         let heap = Heap::new(places.tables.start, places.tables.end);
         let prefix = |vm: usize| if setup.vms > 1 { format!("vm{vm}: ") } else { String::new() };
         let consoles = (0..setup.vms).map(|vm| Console::new(sink(), prefix(vm))).collect();
-        let mut parts = MachineParts { around, heap, consoles };
+        let (steps, cpi) = (Steps::default(), setup.cpi);
+        let mut parts = MachineParts { around, heap, consoles, steps, cpi };
         let ticks = setup.slice_ticks;
         let mut hypervisor = parts.with(|parts| Hypervisor::new(parts, exts, ticks));
         let start = loaded.start;
@@ -98,10 +114,11 @@ impl Hosted {
                 parts.with(|parts| hypervisor.start(parts, id, pc.0, tree.0));
             }
         }
-        let MachineParts { heap, consoles, .. } = parts;
+        let MachineParts { heap, consoles, steps, .. } = parts;
         let memories = places.memories;
         let toggle = setup.toggle_cycles.map(Toggle::new);
-        Some(Self { hypervisor, heap, consoles, setup: setup.clone(), memories, toggle })
+        let (setup, exits) = (setup.clone(), Exits::default());
+        Some(Self { hypervisor, heap, consoles, setup, memories, toggle, steps, exits })
     }
 
     /// How it ended, once every VM has: badly if one did.
@@ -131,10 +148,11 @@ impl Hosted {
         act: impl FnOnce(&mut Hypervisor, &mut Parts<'_>) -> T,
     ) -> T {
         let Surroundings { turns, bus, ram, input, sstc } = around;
-        let memory = Physical(ram);
+        let steps = &self.steps;
+        let memory = Physical { ram, steps };
         let mut frames = heap::Frames { heap: &mut self.heap, ram };
-        let now = bus.now();
-        let mut harts = HartsPort { turns, bus, sstc };
+        let (now, cpi) = (bus.now(), self.setup.cpi);
+        let mut harts = HartsPort { turns, bus, sstc, steps, cpi };
         let mut io = IoPort { consoles: &mut self.consoles, input, now };
         let mut parts =
             Parts { memory: &memory, frames: &mut frames, harts: &mut harts, io: &mut io };
@@ -159,8 +177,12 @@ impl Hosted {
     }
 
     /// A hart has trapped to HS-mode, or woken there.
-    pub(crate) fn exit(&mut self, around: Surroundings<'_>, hart: usize) -> After {
-        let next = self.with(around, |hypervisor, parts| hypervisor.exit(parts, hart));
+    pub(crate) fn exit(&mut self, mut around: Surroundings<'_>, hart: usize) -> After {
+        let next = if around.turns.harts[hart].has_model() {
+            self.timed_exit(&mut around, hart)
+        } else {
+            self.with(around, |hypervisor, parts| hypervisor.exit(parts, hart))
+        };
         match next {
             _ if self.hypervisor.is_over() => After::End,
             Next::Guest => After::Guest,
@@ -169,20 +191,48 @@ impl Hosted {
     }
 }
 
+impl Hosted {
+    /// What exits of a kind took, on harts with a model.
+    pub(crate) fn exit_cycles(&self, kind: ExitKind, harts: &[Hart]) -> ExitCycles {
+        self.exits.of(kind, harts)
+    }
+
+    /// An exit of a hart with a model.
+    fn timed_exit(&mut self, around: &mut Surroundings<'_>, hart: usize) -> Next {
+        self.exits.left(hart, &around.turns.harts[hart]);
+        self.steps.begin(hart);
+        let id = self.hypervisor.on_hart(hart);
+        let done = |hypervisor: &Hypervisor| {
+            id.map_or(Work::default(), |id| Work::of(&hypervisor.vms[id.vm]))
+        };
+        let before = done(&self.hypervisor);
+        let next = self.with(around.again(), |hypervisor, parts| hypervisor.exit(parts, hart));
+        self.steps.end();
+        if id.is_some() && self.hypervisor.on_hart(hart) == id {
+            let work = done(&self.hypervisor).since(&before);
+            self.exits.entered(hart, &around.turns.harts[hart], &self.steps, &work);
+        }
+        next
+    }
+}
+
 /// The parts while there is no hypervisor yet.
 struct MachineParts<'a> {
     around: Surroundings<'a>,
     heap: Heap,
     consoles: Vec<Console>,
+    steps: Steps,
+    cpi: Cpi,
 }
 
 impl MachineParts<'_> {
     fn with<T>(&mut self, act: impl FnOnce(&mut Parts<'_>) -> T) -> T {
         let Surroundings { turns, bus, ram, input, sstc } = &mut self.around;
-        let memory = Physical(ram);
+        let (steps, cpi) = (&self.steps, self.cpi);
+        let memory = Physical { ram, steps };
         let mut frames = heap::Frames { heap: &mut self.heap, ram };
         let now = bus.now();
-        let mut harts = HartsPort { turns, bus, sstc: *sstc };
+        let mut harts = HartsPort { turns, bus, sstc: *sstc, steps, cpi };
         let mut io = IoPort { consoles: &mut self.consoles, input, now };
         act(&mut Parts { memory: &memory, frames: &mut frames, harts: &mut harts, io: &mut io })
     }

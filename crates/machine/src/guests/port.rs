@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use cpu::OutsideStep;
 use devices::aclint::spec;
 use devices::{Device, Dma, OutOfRam, Ticks};
+use hyp::cost::Spent;
 use hyp::port::{HartFence, Harts, Io, Memory, NotMemory};
 use isa::field::mip;
 use isa::{Gpa, Interrupt, Pa, Privilege, Va, csr};
@@ -11,34 +13,43 @@ use mmu::{Fence, Ram};
 
 use super::GUEST_BASE;
 use super::console::{Console, UART_BASE, UART_BYTES};
+use super::cycles::{Cpi, Steps};
 use crate::bus::MachineBus;
 use crate::turns::Turns;
 
 /// Main memory.
-pub(super) struct Physical<'a>(pub(super) &'a Ram);
+pub(super) struct Physical<'a> {
+    pub(super) ram: &'a Ram,
+    pub(super) steps: &'a Steps,
+}
 
 impl Memory for Physical<'_> {
     fn load(&self, pte: Pa) -> Result<u64, NotMemory> {
-        self.0.read(pte).ok_or(NotMemory(pte))
+        self.steps.push(None, OutsideStep::Load(pte));
+        self.ram.read(pte).ok_or(NotMemory(pte))
     }
 
     fn store(&self, pte: Pa, value: u64) -> Result<(), NotMemory> {
-        self.0.write(pte, value).ok_or(NotMemory(pte))
+        self.steps.push(None, OutsideStep::Store(pte));
+        self.ram.write(pte, value).ok_or(NotMemory(pte))
     }
 
     fn compare_exchange(&self, pte: Pa, old: u64, new: u64) -> Result<u64, NotMemory> {
-        let outcome = self.0.compare_exchange(pte, old, new).ok_or(NotMemory(pte))?;
+        // As a load and a store, which it is for a cache.
+        self.steps.push(None, OutsideStep::Load(pte));
+        self.steps.push(None, OutsideStep::Store(pte));
+        let outcome = self.ram.compare_exchange(pte, old, new).ok_or(NotMemory(pte))?;
         Ok(outcome.err().unwrap_or(old))
     }
 }
 
 impl hyp::port::Physical for Physical<'_> {
     fn read_bytes(&self, from: Pa, bytes: &mut [u8]) -> Result<(), NotMemory> {
-        self.0.read_bytes(from, bytes).map_err(|_| NotMemory(from))
+        self.ram.read_bytes(from, bytes).map_err(|_| NotMemory(from))
     }
 
     fn write_bytes(&self, to: Pa, bytes: &[u8]) -> Result<(), NotMemory> {
-        self.0.write_bytes(to, bytes).map_err(|_| NotMemory(to))
+        self.ram.write_bytes(to, bytes).map_err(|_| NotMemory(to))
     }
 }
 
@@ -47,6 +58,8 @@ pub(super) struct HartsPort<'a> {
     pub(super) turns: &'a mut Turns,
     pub(super) bus: &'a mut MachineBus,
     pub(super) sstc: bool,
+    pub(super) steps: &'a Steps,
+    pub(super) cpi: Cpi,
 }
 
 impl Harts for HartsPort<'_> {
@@ -90,6 +103,7 @@ impl Harts for HartsPort<'_> {
             // Decoded code never outlives a store to it, on any hart.
             HartFence::I => return,
         });
+        self.steps.push(Some(hart), OutsideStep::Fence);
     }
 
     fn set_timer(&mut self, hart: usize, ticks: u64) {
@@ -111,9 +125,13 @@ impl Harts for HartsPort<'_> {
         self.turns.harts[hart].set_pending(Interrupt::SupervisorSoftware, true);
     }
 
-    fn spend(&mut self, hart: usize, cycles: u64) {
+    fn spend(&mut self, hart: usize, spent: Spent) {
         let hart = &mut self.turns.harts[hart];
-        hart.set_cycle(hart.cycle().saturating_add(cycles));
+        if hart.has_model() {
+            self.steps.replay(hart, spent, self.cpi);
+        } else {
+            hart.set_cycle(hart.cycle().saturating_add(spent.instructions));
+        }
     }
 
     fn read_guest_code(&mut self, hart: usize, va: Va, privilege: Privilege) -> Option<u16> {

@@ -6,6 +6,7 @@ use hyp::gstage::Mode;
 use hyp::memory::MemoryConfig;
 use isa::{Ext, ExtSet, PAGE_BYTES, Pa};
 
+use super::cycles::Cpi;
 use crate::board::RAM_BASE;
 
 /// Where a guest's memory begins for the guest: where that of the machine does, so that the same programs run on both.
@@ -32,6 +33,8 @@ pub struct GuestSetup {
     pub toggle_cycles: Option<u64>,
     /// How long a vCPU keeps its hart while others wait, in ticks.
     pub slice_ticks: u64,
+    /// How long the hypervisor's own instructions take on harts with a cycle model.
+    pub cpi: Cpi,
 }
 
 /// Where things lie.
