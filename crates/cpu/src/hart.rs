@@ -167,12 +167,12 @@ impl Hart {
     /// Runs for `budget` cycles: so many instructions, where none traps.
     pub fn run(&mut self, port: &mut dyn Platform, budget: u64) -> Exit {
         let end = self.core.cycle.saturating_add(budget);
+        if self.timed.is_some() {
+            return self.run_modelled(port, end);
+        }
         self.meet(port);
         if self.debug.is_some() {
             return self.run_debugged(port, end);
-        }
-        if self.timed.is_some() {
-            return self.run_timed(port, end);
         }
         loop {
             if self.core.ram.page_events() != self.pages_seen.count() && self.read_page_events() {
@@ -271,9 +271,10 @@ impl Hart {
             }
             Err(Outside::Done(exit)) => exit,
             Err(Outside::Uncached) => match self.fetch_uncached(port) {
-                Ok(insn) => {
-                    recorder.before(&mut self.core, Some(insn));
-                    self.run_uncached(port, &insn)
+                Ok(word) => {
+                    let insn = self.decoder.decode(word);
+                    recorder.before(&mut self.core, insn);
+                    self.run_uncached(port, word, insn).and_then(|trap| self.trap(trap))
                 }
                 Err(trap) => self.trap(trap),
             },
@@ -283,8 +284,7 @@ impl Hart {
     /// Exchanges wires and time with the machine.
     fn meet(&mut self, port: &mut dyn Platform) {
         let wires = port.sync(self.core.hartid, self.core.cycle);
-        self.core.offset = 0;
-        self.core.after_write(Writer::Device);
+        self.report_writes(Writer::Device);
         self.core.lines = wires.lines;
         self.core.guest_lines = wires.guest_lines;
         self.core.mtime_start = wires.mtime_start;
@@ -420,31 +420,42 @@ impl Hart {
     /// One instruction that cannot be kept: it straddles two pages, is not in RAM, or lies where PMP divides a
     /// page.
     fn advance_uncached(&mut self, port: &mut dyn Platform) -> Option<Exit> {
-        match self.fetch_uncached(port) {
-            Ok(insn) => self.run_uncached(port, &insn),
+        let trap = match self.fetch_uncached(port) {
+            Ok(word) => {
+                let insn = self.decoder.decode(word);
+                self.run_uncached(port, word, insn)?
+            }
             // `pc` stays; `tval` names the parcel that failed.
-            Err(trap) => self.trap(trap),
-        }
+            Err(trap) => trap,
+        };
+        self.trap(trap)
     }
 
-    fn fetch_uncached(&mut self, port: &mut dyn Platform) -> Result<Insn, Trap> {
+    fn fetch_uncached(&mut self, port: &mut dyn Platform) -> Result<u32, Trap> {
         let pc = self.core.pc;
         let low = self.fetch_parcel(port, pc)?;
-        let word = match low & 3 {
+        Ok(match low & 3 {
             3 => low | self.fetch_parcel(port, pc.wrapping_add(2))? << 16,
             _ => low,
-        };
-        let illegal = Trap::new(Exception::IllegalInstruction, u64::from(word));
-        self.decoder.decode(word).ok_or(illegal)
+        })
     }
 
-    fn run_uncached(&mut self, port: &mut dyn Platform, insn: &Insn) -> Option<Exit> {
+    /// Runs what was fetched, `insn` if it is an instruction; its trap is still to be taken.
+    fn run_uncached(
+        &mut self,
+        port: &mut dyn Platform,
+        word: u32,
+        insn: Option<Insn>,
+    ) -> Option<Trap> {
+        let Some(insn) = insn else {
+            return Some(Trap::new(Exception::IllegalInstruction, u64::from(word)));
+        };
         let before = self.core.retired;
-        let trap = chain::run_one(&mut self.core, &self.decoder, port, insn);
+        let trap = chain::run_one(&mut self.core, &self.decoder, port, &insn);
         if self.core.retired != before {
             self.barren_traps = 0;
         }
-        trap.and_then(|trap| self.trap(trap))
+        trap
     }
 
     fn fetch_parcel(&mut self, port: &mut dyn Platform, va: u64) -> Result<u32, Trap> {

@@ -48,7 +48,7 @@ impl Core {
         self.watches.hit.take()
     }
 
-    /// An access has been made. A hit ends the run behind its instruction.
+    /// An access has been made. A hit ends what runs behind its instruction.
     #[inline]
     pub(crate) fn note_access(&mut self, va: u64, bytes: u8, touch: Touch) {
         if !self.watches.ranges.is_empty() {
@@ -68,7 +68,8 @@ impl Core {
         {
             let stored = range.stores && touch != Touch::Load;
             *hit = Some(WatchHit { range, va: va.max(range.start), stored });
-            self.recheck = true;
+            // With a cycle model the hart looks behind each instruction; asked to attend, it could see other things earlier.
+            self.recheck |= self.counters.model.is_none();
         }
     }
 }

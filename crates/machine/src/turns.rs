@@ -177,14 +177,17 @@ impl Turns {
         let several = self.harts.len() > 1;
         for index in first..self.harts.len() {
             let resumes = resumed.is_some() && index == first;
-            if several && !resumes {
-                // What other harts wrote in between may have been the reserved bytes.
-                self.harts[index].clear_reservation();
+            if !resumes {
+                self.harts[index].begin_turn();
+                if several {
+                    // What other harts wrote in between may have been the reserved bytes.
+                    self.harts[index].clear_reservation();
+                }
             }
             self.loops[index] = None;
-            while self.takes_turns(index) && self.harts[index].cycle() < end {
+            while self.takes_turns(index) && self.has_to_run(index, end) {
                 let hart = &mut self.harts[index];
-                let left = end - hart.cycle();
+                let left = end.saturating_sub(hart.cycle());
                 let call = if self.states[index] == State::Suspended {
                     if !hart.wakes(bus) {
                         break;
@@ -252,6 +255,11 @@ impl Turns {
         self.cycle = if several { end } else { self.harts[0].cycle() };
         self.bring_harts_to(self.cycle);
         Round::Passed
+    }
+
+    /// Whether a hart is not yet where its turn in a round up to `end` leads it.
+    fn has_to_run(&self, hart: usize, end: u64) -> bool {
+        self.harts[hart].cycle() < end || self.harts[hart].is_halfway()
     }
 
     fn takes_turns(&self, hart: usize) -> bool {

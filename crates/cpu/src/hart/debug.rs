@@ -129,7 +129,7 @@ impl Hart {
         let Some(requests) = requests else {
             self.core.watch(&[]);
             if self.debug.take().is_some_and(|debug| !debug.breakpoints.is_empty()) {
-                self.codes.clear();
+                self.forget_decoded();
             }
             return;
         };
@@ -142,7 +142,15 @@ impl Hart {
         debug.catches = requests.catches;
         if debug.breakpoints != breakpoints {
             (debug.breakpoints, debug.offsets) = (breakpoints, offsets);
-            self.codes.clear();
+            self.forget_decoded();
+        }
+    }
+
+    /// Other instructions than before are not to be decoded with others.
+    fn forget_decoded(&mut self) {
+        self.codes.clear();
+        if let Some(timed) = &mut self.timed {
+            timed.forget_blocks();
         }
     }
 
@@ -205,9 +213,20 @@ impl Hart {
 
     /// The debugger changed something: an exception that was caught is raised anew, if at all.
     pub fn forget_caught(&mut self) {
-        if let Some(debug) = &mut self.debug {
-            debug.held = None;
+        self.take_held();
+        if let Some(timed) = &mut self.timed {
+            timed.forget_caught();
         }
+    }
+
+    /// The exception that was caught, once.
+    pub(super) fn take_held(&mut self) -> Option<Trap> {
+        self.debug.as_mut().and_then(|debug| debug.held.take())
+    }
+
+    /// Whether it goes so far and no further.
+    pub(super) fn steps(&self) -> bool {
+        self.debug.as_ref().is_some_and(|debug| debug.step.is_some())
     }
 
     /// [`Hart::run`] with requests.
@@ -232,7 +251,7 @@ impl Hart {
             return Some(Exit::Halted);
         }
         let before = self.progress();
-        if let Some(trap) = self.debug.as_mut().and_then(|debug| debug.held.take()) {
+        if let Some(trap) = self.take_held() {
             let exit = self.take(trap);
             self.count_step(before);
             return exit;
@@ -250,22 +269,21 @@ impl Hart {
         if self.core.cycle >= end {
             return Some(Exit::Budget);
         }
-        let steps = self.debug.as_ref().is_some_and(|debug| debug.step.is_some());
         let room = end.min(self.deadline) - self.core.cycle;
         let before = self.progress();
-        let exit = self.advance(port, if steps { 1 } else { room });
+        let exit = self.advance(port, if self.steps() { 1 } else { room });
         self.count_step(before);
         exit
     }
 
     /// Instructions retired and traps taken.
-    fn progress(&self) -> (u64, u64) {
+    pub(super) fn progress(&self) -> (u64, u64) {
         let events = &self.core.counters.events;
         (self.core.retired, events.exceptions.wrapping_add(events.interrupts))
     }
 
     /// Halts if a step is done, now that some progress may have been made.
-    fn count_step(&mut self, before: (u64, u64)) {
+    pub(super) fn count_step(&mut self, before: (u64, u64)) {
         let step = self.debug.as_ref().and_then(|debug| debug.step);
         let done = match step {
             None => false,
@@ -279,7 +297,7 @@ impl Hart {
 
     /// Halts for the first reason that comes up; an access to watched memory is told rather than the
     /// step that made it.
-    fn halt(&mut self, why: Halt) {
+    pub(super) fn halt(&mut self, why: Halt) {
         let Some(debug) = &mut self.debug else { return };
         if matches!(debug.halt, None | Some(Halt::Stepped)) {
             debug.halt = Some(why);

@@ -7,6 +7,7 @@
 //! execution goes on in another page.
 
 mod code;
+mod debugged;
 mod logged;
 mod outside;
 mod run;
@@ -24,12 +25,15 @@ use self::code::TimedCode;
 use self::outside::Marks;
 pub use self::outside::{Left, OutsideStep};
 use self::walks::KnownWalks;
+use super::debug::Debug;
 use super::{Exit, Hart, Outside};
+use crate::code::Offsets;
 use crate::commit::{Recorder, plan, traps};
 use crate::core::Core;
 use crate::memory::Manner;
 use crate::platform::Platform;
-use crate::witness::Spent;
+use crate::trap::Trap as CpuTrap;
+use crate::witness::{Spent, Writer};
 
 const PAGE: u64 = !(PAGE_BYTES - 1);
 /// ADDI x0, x0, 0.
@@ -47,6 +51,27 @@ pub(super) struct Timed {
     /// Instruction by instruction, always.
     single: bool,
     marks: Marks,
+    /// The cycle at which a debugger halted it, in the middle of what it was told to run.
+    halted: Option<u64>,
+    /// What a debugger caught and the model was told of: the trap is still to be taken.
+    caught: Option<Caught>,
+}
+
+/// An exception that was caught before it was taken.
+#[derive(Clone, Copy)]
+struct Caught {
+    trap: CpuTrap,
+    /// What the instruction is to the loop; none if it could not be fetched.
+    issued: Option<Issued>,
+}
+
+/// Where a hart was before it executed something.
+#[derive(Clone, Copy)]
+struct Before {
+    pc: u64,
+    mode: Mode,
+    retired: u64,
+    traps: u64,
 }
 
 /// What an instruction is to the loop that told the model of it.
@@ -77,6 +102,15 @@ impl Timed {
         self.code.forget(page);
         self.model.forget_code();
     }
+
+    /// Blocks are to be cut anew; what code does is the same.
+    pub(super) fn forget_blocks(&mut self) {
+        self.code.forget(None);
+    }
+
+    pub(super) fn forget_caught(&mut self) {
+        self.caught = None;
+    }
 }
 
 impl Timed {
@@ -85,6 +119,7 @@ impl Timed {
         &mut self,
         core: &mut Core,
         decoder: &Decoder,
+        stops: Option<&Offsets>,
         under: &Under,
         mut pa: Pa,
         end: u64,
@@ -96,7 +131,7 @@ impl Timed {
                 // Before the block runs for the first time, lest it store to its own page natively.
                 core.ram.watch(pa.page(), PageClass::Code);
                 core.mmu.sync_page_events();
-                code.insert(code::prepare(decoder, model, &core.ram, pa));
+                code.insert(code::prepare(decoder, model, &core.ram, pa, stops));
             }
             let leaves = core.recheck || core.ram.page_events() != page_events;
             let mut block = code.find(pa.0)?;
@@ -165,7 +200,10 @@ impl Hart {
             at_end: true,
             single: false,
             marks: Marks::default(),
+            halted: None,
+            caught: None,
         }));
+        self.core.counters.model = Some(timing::Totals::default());
     }
 
     /// With a model, runs instruction by instruction, and nothing is remembered: slower, to the same cycles.
@@ -187,32 +225,46 @@ impl Hart {
     }
 
     /// [`Hart::run`] with a model.
-    pub(super) fn run_timed(&mut self, port: &mut dyn Platform, end: u64) -> Exit {
+    pub(super) fn run_modelled(&mut self, port: &mut dyn Platform, end: u64) -> Exit {
         let Some(mut timed) = self.timed.take() else { return Exit::Budget };
-        let exit = loop {
+        if timed.halted.take() == Some(self.core.cycle) {
+            // It goes on as if it had not been halted; meeting the machine once more could show a counter's overflow earlier.
+            self.report_writes(Writer::Device);
+        } else {
+            self.meet(port);
+        }
+        let exit = if self.debug.is_some() || timed.caught.is_some() {
+            self.debugged_timed(&mut timed, port, end)
+        } else {
+            self.run_timed(&mut timed, port, end)
+        };
+        self.core.counters.model = Some(timed.model.totals());
+        self.timed = Some(timed);
+        exit
+    }
+
+    fn run_timed(&mut self, timed: &mut Timed, port: &mut dyn Platform, end: u64) -> Exit {
+        loop {
             if self.core.ram.page_events() != self.pages_seen.count()
                 && self.follow_page_events(|page| timed.forget_code(page))
             {
-                break Exit::Tripped;
+                return Exit::Tripped;
             }
             if timed.at_end
-                && let Some(exit) = self.attend_timed(&mut timed, port, end)
+                && let Some(exit) = self.attend_timed(timed, port, end)
             {
-                break exit;
+                return exit;
             }
-            let single = self.run_blocks(&mut timed, end);
+            let single = self.run_blocks(timed, end);
             let due = self.core.recheck || self.core.cycle >= end.min(self.deadline);
             let events = self.core.ram.page_events() != self.pages_seen.count();
             if timed.at_end && due || events {
                 continue;
             }
-            if let Some(exit) = self.step_timed(&mut timed, port, single, None) {
-                break exit;
+            if let Some(exit) = self.step_timed(timed, port, single, None) {
+                return exit;
             }
-        };
-        self.core.counters.model = Some(timed.model.totals());
-        self.timed = Some(timed);
-        exit
+        }
     }
 
     /// Shows the hart what the model counted so far, if anybody looks.
@@ -266,7 +318,9 @@ impl Hart {
         let contexts = Some((contexts.1, contexts.0));
         let under = Under { fetch, data, kind: Kind::Load, contexts };
         let retired = core.retired;
-        let single = timed.run_blocks(core, &self.decoder, &under, pa, end.min(self.deadline));
+        let stops = self.debug.as_deref().map(Debug::offsets);
+        let end = end.min(self.deadline);
+        let single = timed.run_blocks(core, &self.decoder, stops, &under, pa, end);
         core.cycle = timed.model.now();
         if core.retired != retired {
             self.barren_traps = 0;
@@ -274,7 +328,8 @@ impl Hart {
         single
     }
 
-    /// Executes one instruction, or takes its trap. `recorder` is told between the instruction's fetch and its execution.
+    /// Executes one instruction, or takes its trap, unless a debugger halts the hart before either. `recorder` is told between the
+    /// instruction's fetch and its execution.
     fn step_timed(
         &mut self,
         timed: &mut Timed,
@@ -282,8 +337,7 @@ impl Hart {
         single: Option<(Insn, Item)>,
         recorder: Option<&mut Recorder>,
     ) -> Option<Exit> {
-        let (retired, trapped) = (self.core.retired, traps(&self.core));
-        let (pc, mode) = (self.core.pc, self.core.mode);
+        let before = self.place();
         self.show_totals(timed, None);
         if self.hypervisor {
             timed.marks.before(Spent::of(&timed.model.totals()));
@@ -294,44 +348,66 @@ impl Hart {
                 issued = match single {
                     Some((insn, item)) => Some(self.issue(timed, &insn, &item, true)),
                     None => {
-                        // What is no instruction goes the way of one until it traps.
-                        let insn = self.decoded(entry).or_else(|| self.decoder.decode(NOP));
-                        insn.map(|insn| self.issue_decoded(timed, &insn))
+                        let insn = self.decoded(entry);
+                        self.issue_decoded(timed, insn)
                     }
                 };
                 if let Some(recorder) = recorder {
                     let insn = self.decoded(entry);
                     recorder.before(&mut self.core, insn);
                 }
-                let trap = self.run_from(port, entry, retired + 1);
-                raised = trap.map(|trap| trap.exception);
-                trap.and_then(|trap| self.trap(trap))
+                raised = self.run_from(port, entry, before.retired + 1);
+                raised.and_then(|trap| self.trap(trap))
             }
             Err(Outside::Done(exit)) => exit,
             Err(Outside::Uncached) => match self.fetch_uncached(port) {
-                Ok(insn) => {
-                    issued = Some(self.issue_decoded(timed, &insn));
+                Ok(word) => {
+                    let insn = self.decoder.decode(word);
+                    issued = self.issue_decoded(timed, insn);
                     if let Some(recorder) = recorder {
-                        recorder.before(&mut self.core, Some(insn));
+                        recorder.before(&mut self.core, insn);
                     }
-                    self.run_uncached(port, &insn)
+                    raised = self.run_uncached(port, word, insn);
+                    raised.and_then(|trap| self.trap(trap))
                 }
                 Err(trap) => self.trap(trap),
             },
         };
-        if self.core.retired != retired {
+        if exit == Some(Exit::Halted) {
+            timed.caught = self.take_held().map(|trap| Caught { trap, issued });
+            return exit;
+        }
+        self.tell(timed, before, issued, raised.map(|trap| trap.exception));
+        exit
+    }
+
+    /// Where the hart is.
+    fn place(&self) -> Before {
+        let core = &self.core;
+        Before { pc: core.pc, mode: core.mode, retired: core.retired, traps: traps(core) }
+    }
+
+    /// Tells the model what became of what was issued, if it was.
+    fn tell(
+        &mut self,
+        timed: &mut Timed,
+        before: Before,
+        issued: Option<Issued>,
+        raised: Option<Exception>,
+    ) {
+        if self.core.retired != before.retired {
             timed.tell_retired(&self.core);
             if let Some(flush) = issued.and_then(|issued| issued.flush) {
                 timed.model.flush(flush);
             }
         }
         timed.at_end = issued.is_none_or(|issued| issued.ends_run)
-            || (self.core.pc ^ pc) & PAGE != 0
+            || (self.core.pc ^ before.pc) & PAGE != 0
             || self.core.device_accessed;
-        if traps(&self.core) != trapped {
+        if traps(&self.core) != before.traps {
             match issued {
                 Some(issued) => timed.model.trap(issued.trap(raised)),
-                None => self.fail_to_fetch(timed, pc, mode),
+                None => self.fail_to_fetch(timed, before.pc, before.mode),
             }
             if timed.calls_retire && issued.is_some_and(|issued| issued.calls) {
                 self.core.count_unretired();
@@ -339,8 +415,7 @@ impl Hart {
             timed.at_end = true;
         }
         self.core.cycle = timed.model.now();
-        timed.marks.after(retired, || Spent::of(&timed.model.totals()));
-        exit
+        timed.marks.after(before.retired, || Spent::of(&timed.model.totals()));
     }
 
     /// Tells the model that the instruction at `pc` could not be fetched.
@@ -354,11 +429,12 @@ impl Hart {
         timed.model.fail_to_fetch(&item, pc, context(core, fetch), &mut walks);
     }
 
-    /// Tells the model of the instruction at `pc`.
-    fn issue_decoded(&mut self, timed: &mut Timed, insn: &Insn) -> Issued {
-        let item = timed.model.item(insn, self.core.pc);
-        let ends_run = code::ends_run(&self.decoder, insn);
-        self.issue(timed, insn, &item, ends_run)
+    /// Tells the model of the instruction at `pc`. What is none goes the way of one until it traps.
+    fn issue_decoded(&mut self, timed: &mut Timed, insn: Option<Insn>) -> Option<Issued> {
+        let insn = insn.or_else(|| self.decoder.decode(NOP))?;
+        let item = timed.model.item(&insn, self.core.pc);
+        let ends_run = code::ends_run(&self.decoder, &insn);
+        Some(self.issue(timed, &insn, &item, ends_run))
     }
 
     /// The same, of one that was prepared.

@@ -14,6 +14,7 @@ mod guest_traps;
 mod interrupts;
 mod masking;
 mod modelled;
+mod modelled_debug;
 mod pmp;
 mod reset;
 mod rig;

@@ -44,6 +44,12 @@ impl devices::Sink for Nowhere {
 
 /// A machine at `source`.
 pub(crate) fn machine(source: &str, harts: usize) -> Machine {
+    machine_of(source, harts, None)
+}
+
+/// The same with the cycles of a core.
+pub(crate) fn machine_of(source: &str, harts: usize, core: Option<&str>) -> Machine {
+    let core = core.map(|name| (timing::Core::preset(name).expect("a preset"), None));
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let program = Program::assemble(BASE, source).expect("the program assembles");
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +70,7 @@ pub(crate) fn machine(source: &str, harts: usize) -> Machine {
         misaligned: cpu::Misaligned::Handle,
         seed: 0,
         power_on_ns: 0,
-        core: None,
+        core,
         test_device: false,
         boot: Boot { bios: Bios::File(file.0.clone()), ..Boot::default() },
         reboots: false,

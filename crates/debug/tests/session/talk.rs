@@ -3,7 +3,7 @@
 use debug::End;
 use machine::Stop;
 
-use crate::rig::{BASE, EXIT, Say, at, converse, machine, monitor, talk};
+use crate::rig::{BASE, EXIT, Say, at, converse, machine, machine_of, monitor, talk};
 
 fn packets(texts: &[&str]) -> Vec<Say> {
     texts.iter().map(|text| Say::Packet(text.as_bytes().to_vec())).collect()
@@ -436,31 +436,33 @@ data:   .zero 32"
         let harts: Vec<_> = machine
             .harts()
             .iter()
-            .map(|hart| (hart.pc(), hart.retired(), hart.cycle(), hart.x(20)))
+            .map(|hart| (hart.pc(), hart.retired(), hart.cycle(), hart.x(20), hart.model_counts()))
             .collect();
         (data, harts)
     };
-    let mut plain = machine(&source, 2);
-    let end = converse(&mut plain, packets(&["vCont;c"])).end;
-    assert_eq!(end, End::Stop(Stop::Exit { code: 0 }));
     let quiet = labels["quiet"];
     let handler = labels["handler"];
     let (breakpoint, at_handler) = (format!("Z0,{quiet:x},4"), format!("Z1,{handler:x},4"));
     let watch = format!("Z2,{:x},8", labels["data"]);
-    for points in [&[&breakpoint, &at_handler][..], &[&watch], &[&at_handler, &watch]] {
-        let mut says: Vec<&str> = points.iter().map(|text| text.as_str()).collect();
-        // Steps between, of both harts, the others running.
-        for round in 0..8000 {
-            says.push(match round % 7 {
-                3 => "vCont;s:1;c",
-                5 => "vCont;s:2;c",
-                _ => "vCont;c",
-            });
+    for core in [None, Some("cva6"), Some("generic-h")] {
+        let mut plain = machine_of(&source, 2, core);
+        let end = converse(&mut plain, packets(&["D"])).end;
+        assert_eq!(end, End::Stop(Stop::Exit { code: 0 }));
+        for points in [&[&breakpoint, &at_handler][..], &[&watch], &[&at_handler, &watch]] {
+            let mut says: Vec<&str> = points.iter().map(|text| text.as_str()).collect();
+            // Steps between, of both harts, the others running.
+            for round in 0..8000 {
+                says.push(match round % 7 {
+                    3 => "vCont;s:1;c",
+                    5 => "vCont;s:2;c",
+                    _ => "vCont;c",
+                });
+            }
+            let mut stopped = machine_of(&source, 2, core);
+            let went = converse(&mut stopped, packets(&says));
+            assert_eq!(went.end, End::Stop(Stop::Exit { code: 0 }));
+            assert!(went.replies.len() > 3000, "{}", went.replies.len());
+            assert_eq!(state(&stopped), state(&plain), "{core:?}");
         }
-        let mut stopped = machine(&source, 2);
-        let went = converse(&mut stopped, packets(&says));
-        assert_eq!(went.end, End::Stop(Stop::Exit { code: 0 }));
-        assert!(went.replies.len() > 3000, "{}", went.replies.len());
-        assert_eq!(state(&stopped), state(&plain));
     }
 }

@@ -8,6 +8,7 @@ use mmu::Ram;
 use timing::{Item, Model};
 
 use super::run::TimedOp;
+use crate::code::Offsets;
 use crate::op::is_control_transfer;
 
 /// Instructions that run and are timed together. What each run looks at lies together.
@@ -139,11 +140,20 @@ impl TimedCode {
 
 /// Prepares what stands at `pa`, up to the end of its page. A block without operations stands where the first one is
 /// not for blocks.
-pub(super) fn prepare(decoder: &Decoder, model: &mut Model, ram: &Ram, pa: Pa) -> TimedBlock {
+///
+/// Nothing goes into a block that stands at one of these page offsets, where a debugger may halt the hart.
+pub(super) fn prepare(
+    decoder: &Decoder,
+    model: &mut Model,
+    ram: &Ram,
+    pa: Pa,
+    stops: Option<&Offsets>,
+) -> TimedBlock {
     let page_end = pa.page().0 + PAGE_BYTES;
     let (mut ops, mut insns) = (Vec::new(), Vec::<Insn>::new());
     let (mut at, mut jumps, mut single, mut touches) = (pa.0, false, None, 0);
-    while insns.len() < timing::Block::MAX && !jumps && at + 2 <= page_end {
+    let stops_at = |at| stops.is_some_and(|stops| stops.contains(at));
+    while insns.len() < timing::Block::MAX && !jumps && at + 2 <= page_end && !stops_at(at) {
         let Some(insn) = read(decoder, ram, at, page_end) else { break };
         let item = model.item(&insn, at);
         let (offset, numbers) = ((at - pa.0) as u16, (insns.len() as u8, touches));
