@@ -284,17 +284,34 @@ impl Hart {
         port: &mut dyn Platform,
         end: u64,
     ) -> Option<Exit> {
-        if self.core.recheck || self.core.cycle >= self.deadline {
-            self.show_totals(timed, None);
-            let before = traps(&self.core);
-            let exit = self.attend(port);
-            if traps(&self.core) != before {
-                timed.model.trap(Trap::Interrupt);
-            }
+        while self.is_due() {
+            let exit = self.attend_once(timed, port);
             if exit.is_some() {
                 return exit;
             }
         }
+        self.begin_run(timed, end)
+    }
+
+    /// Whether something is to be attended to between two runs.
+    fn is_due(&self) -> bool {
+        self.core.recheck || self.core.cycle >= self.deadline
+    }
+
+    /// Takes an interrupt at most, and the time it takes may make the next one due: that comes before any instruction.
+    fn attend_once(&mut self, timed: &mut Timed, port: &mut dyn Platform) -> Option<Exit> {
+        self.show_totals(timed, None);
+        let before = traps(&self.core);
+        let exit = self.attend(port);
+        if traps(&self.core) != before {
+            timed.model.trap(Trap::Interrupt);
+            self.core.cycle = self.core.cycle.max(timed.model.now());
+        }
+        exit
+    }
+
+    /// A run begins, if there is time left.
+    fn begin_run(&mut self, timed: &mut Timed, end: u64) -> Option<Exit> {
         if self.core.cycle >= end {
             return Some(Exit::Budget);
         }

@@ -2,17 +2,27 @@
 
 use cpu::{Catches, Exit, Hart, Requests, Step};
 use isa::asm::Program;
-use isa::{Mode, Pa, Va, csr};
+use isa::field::{mstatus, vsstatus};
+use isa::{Interrupt, Mode, Pa, Va, csr};
 use mmu::WatchedRange;
 use timing::{Core, Counts, Stages};
 
-use crate::rig::{BASE, Empty, hart};
+use crate::rig::{BASE, Empty, Wired, hart};
 
 /// A guest that loads, stores and branches as a random number says, through two stages and pages that come and go from TLBs, and traps in
-/// every way; in M-mode, a handler that goes on behind what trapped. A timer and a counter's overflow interrupt it.
+/// every way; in M-mode, a handler that goes on behind what trapped. A timer and a counter's overflow
+/// interrupt it, and so does it itself.
 const PROGRAM: &str = "
-        j handler
-        .align 4
+handler: csrrw t6, mscratch, t6
+        csrr t6, mcause; blt t6, zero, interrupt
+        csrr t6, mepc; addi t6, t6, 4; csrw mepc, t6
+back:   csrrw t6, mscratch, t6
+        mret
+interrupt: csrr t6, time; addi t6, t6, 3; csrw stimecmp, t6
+        li t6, 0x2000; csrc mip, t6
+        li t6, -5; csrw mhpmcounter5, t6
+        li t6, 23; csrw mhpmevent5, t6
+        j back
 guest:  li s3, 0x400000
         li s5, 12345
         li s9, 0x430000
@@ -38,17 +48,11 @@ legal:  fcvt.d.l ft0, s5; fdiv.d ft1, ft0, ft0; divu a5, s5, t1
         amoadd.d a6, a0, (t2)
         csrr s7, cycle; xor s8, s8, s7
         csrr s7, instret; add s8, s8, s7
+        csrsi sip, 2
         j top
-handler: csrrw t6, mscratch, t6
-        csrr t6, mcause; blt t6, zero, interrupt
-        csrr t6, mepc; addi t6, t6, 4; csrw mepc, t6
-back:   csrrw t6, mscratch, t6
-        mret
-interrupt: csrr t6, time; addi t6, t6, 29; csrw stimecmp, t6
-        li t6, 0x2000; csrc mip, t6
-        li t6, -5; csrw mhpmcounter5, t6
-        li t6, 23; csrw mhpmevent5, t6
-        j back
+        .align 4
+asked:  addi s10, s10, 1; csrci sip, 2
+        sret
         .align 12
         .zero 4092
 far:    c.nop
@@ -99,7 +103,10 @@ fn guest(core: &str) -> Hart {
         (csr::MHPMEVENT3 + 1, 4),
         (csr::MHPMEVENT3 + 2, 23),
         (csr::MHPMCOUNTER3 + 2, 5u64.wrapping_neg()),
-        (csr::VSSTATUS, 3 << 13),
+        (csr::HIDELEG, 1 << 2),
+        (csr::VSIE, 1 << 1),
+        (csr::VSTVEC, at("asked")),
+        (csr::VSSTATUS, vsstatus::FS | vsstatus::SIE),
     ] {
         hart.set_csr(number, value).expect("it has that register");
     }
@@ -109,7 +116,9 @@ fn guest(core: &str) -> Hart {
 }
 
 /// How long it is told to run, time after time.
-const TURNS: [u64; 6] = [1, 700, 13, 5000, 20_000, 4000];
+fn turns() -> impl Iterator<Item = u64> {
+    [1, 700, 13, 90, 91, 92, 400, 7, 150, 5000].into_iter().cycle().take(60)
+}
 
 fn watch(page: u64) -> Requests {
     let watched = vec![WatchedRange {
@@ -171,7 +180,7 @@ fn halted(core: &str, requests: &Requests, steps: Steps, seen: &[State]) -> (boo
     let mut hart = guest(core);
     hart.set_requests(Some(requests));
     let (mut halts, mut same) = (0, true);
-    for (budget, seen) in TURNS.iter().zip(seen) {
+    for (budget, seen) in turns().zip(seen) {
         let end = hart.cycle() + budget;
         loop {
             let step = match steps {
@@ -191,7 +200,7 @@ fn halted(core: &str, requests: &Requests, steps: Steps, seen: &[State]) -> (boo
                 hart.set_requests(Some(requests));
             }
         }
-        same &= state(&hart) == *seen;
+        same &= state(&hart) == *seen && !hart.is_halted();
     }
     (same, halts)
 }
@@ -212,7 +221,7 @@ fn a_debugger_changes_neither_the_cycles_of_a_model_nor_what_it_counts() {
     for core in ["cva6", "rocket", "u74", "generic-h"] {
         let mut free = guest(core);
         let mut seen = Vec::new();
-        for budget in TURNS {
+        for budget in turns() {
             assert_eq!(free.run(&mut Empty, budget), Exit::Budget);
             seen.push(state(&free));
         }
@@ -237,12 +246,36 @@ fn a_debugger_changes_neither_the_cycles_of_a_model_nor_what_it_counts() {
     }
 }
 
+/// The machine tells it of lines when its turn begins, and not when a debugger lets it go.
+#[test]
+fn what_a_hart_is_halted_in_ends_with_its_turn() {
+    for (begins, taken) in [(false, false), (true, true)] {
+        let mut hart = hart("nop; nop; top: addi a0, a0, 1; j top");
+        hart.set_model(&Core::preset("cva6").expect("a preset"), None, None);
+        hart.set_csr(csr::MIE, Interrupt::MachineSoftware.bit());
+        hart.set_csr(csr::MSTATUS, mstatus::MIE);
+        hart.set_requests(Some(&break_at([BASE + 8])));
+        let mut wires = Wired::lines(0);
+        assert_eq!(hart.run(&mut wires, 1000), Exit::Halted);
+        assert!(hart.is_halfway() && hart.take_halt().is_some());
+        wires = Wired::lines(Interrupt::MachineSoftware.bit());
+        hart.set_requests(Some(&Requests::default()));
+        if begins {
+            hart.begin_turn();
+        }
+        assert_eq!(hart.is_halfway(), !begins);
+        hart.run(&mut wires, 500);
+        assert!(!hart.is_halfway());
+        assert_eq!(hart.csr(csr::MCAUSE) != Some(0), taken);
+    }
+}
+
 #[test]
 fn blocks_single_instructions_and_logs_come_to_the_same_cycles() {
     for (core, _) in timing::PRESETS {
         let [mut blocks, mut plain, mut logged] = [(); 3].map(|()| guest(core));
         plain.model_plainly();
-        for budget in TURNS {
+        for budget in turns() {
             assert_eq!(blocks.run(&mut Empty, budget), Exit::Budget);
             assert_eq!(plain.run(&mut Empty, budget), Exit::Budget);
             assert_eq!(logged.run_logged(&mut Empty, budget, &mut |_| {}), Exit::Budget);

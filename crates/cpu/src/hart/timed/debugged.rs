@@ -53,12 +53,15 @@ impl Hart {
             return Some(Exit::Tripped);
         }
         if timed.at_end {
-            let exit = self.attend_timed(timed, port, end);
-            self.count_step(before);
-            if self.is_halted() && exit == Some(Exit::Budget) {
-                return None;
+            while self.is_due() {
+                let exit = self.attend_once(timed, port);
+                self.count_step(before);
+                if exit.is_some() || self.is_halted() {
+                    return exit;
+                }
             }
-            if exit.is_some() || self.is_halted() {
+            let exit = self.begin_run(timed, end);
+            if exit.is_some() {
                 return exit;
             }
         } else {
