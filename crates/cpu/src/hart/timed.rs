@@ -300,12 +300,14 @@ impl Hart {
 
     /// Takes an interrupt at most, and the time it takes may make the next one due: that comes before any instruction.
     fn attend_once(&mut self, timed: &mut Timed, port: &mut dyn Platform) -> Option<Exit> {
+        // The machine's clock may have passed it by while it waited: what it is woken for comes then.
+        timed.model.skip_to(self.core.cycle);
         self.show_totals(timed, None);
         let before = traps(&self.core);
         let exit = self.attend(port);
         if traps(&self.core) != before {
             timed.model.trap(Trap::Interrupt);
-            self.core.cycle = self.core.cycle.max(timed.model.now());
+            self.core.cycle = timed.model.now();
         }
         exit
     }
@@ -315,7 +317,6 @@ impl Hart {
         if self.core.cycle >= end {
             return Some(Exit::Budget);
         }
-        // The machine's clock may have passed it by while it waited.
         timed.model.skip_to(self.core.cycle);
         None
     }

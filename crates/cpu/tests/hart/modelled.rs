@@ -1,12 +1,12 @@
 //! What a cycle model counts, against counts by hand.
 
-use cpu::{EVENTS, Event, Hart, Register};
+use cpu::{EVENTS, Event, Exit, Hart, Register};
 use isa::field::mhpmevent::{MINH, OF, UINH};
 use isa::{Interrupt, Pa, Va, csr};
 use mmu::Fence;
 use timing::{Core, Counts, Stages};
 
-use crate::rig::{DATA, Empty, hart};
+use crate::rig::{DATA, Empty, Wired, hart};
 
 /// A hart with the cycles of CVA6 at a program that goes through its loop ten times.
 fn looping(body: &str) -> Hart {
@@ -259,4 +259,26 @@ fn an_overflow_is_not_forgotten_when_the_mode_changes_at_once() {
     assert_eq!(hart.csr(csr::MHPMCOUNTER3), Some(1), "two jumps");
     assert_ne!(hart.csr(csr::MHPMEVENT3).unwrap_or(0) & OF, 0);
     assert_ne!(hart.csr(csr::MIP).unwrap_or(0) & Interrupt::CounterOverflow.bit(), 0);
+}
+
+/// What wakes a hart takes as long to reach its handler as what interrupts one that runs.
+#[test]
+fn an_interrupt_that_ends_a_wait_takes_its_time() {
+    let line = Interrupt::MachineSoftware.bit();
+    for core in ["cva6", "rocket", "u74"] {
+        let taken = |program: &str| {
+            let mut hart = hart(program);
+            hart.set_model(&Core::preset(core).expect("a preset"), None, None);
+            hart.set_csr(csr::MIE, line);
+            hart.set_csr(csr::MSTATUS, isa::field::mstatus::MIE);
+            let exit = hart.run(&mut Wired::lines(0), 3000);
+            assert_eq!(exit == Exit::Wfi, hart.waiting());
+            hart.set_cycle(5000);
+            hart.run(&mut Wired::lines(line), 1);
+            assert_eq!(hart.csr(csr::MCAUSE), Some(1 << 63 | 3));
+            hart.cycle() - 5000
+        };
+        let (awake, woken) = (taken("stay: j stay"), taken("wfi; stay: j stay"));
+        assert!(woken > 2 && woken.abs_diff(awake) <= 3, "{core}: {woken} cycles, {awake} awake");
+    }
 }
