@@ -163,12 +163,6 @@ pub(crate) fn notes(options: &MachineOptions, run: &RunOptions) -> Result<Vec<St
     if options.isa.is_some() {
         notes.push(format!("--isa stands in place of what {name} has: {}", core.isa));
     }
-    if run.gdb.is_some() && options.timing() == cli::Timing::On {
-        notes.push(format!(
-            "with a debugger an instruction is a cycle: {name} says what the harts are, not how \
-             long they take"
-        ));
-    }
     Ok(notes)
 }
 

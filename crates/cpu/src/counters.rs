@@ -95,6 +95,11 @@ impl EventRow {
     const fn modelled(self) -> Self {
         Self { modelled: true, ..self }
     }
+
+    /// How often it has happened on a hart.
+    pub(crate) fn count(&self, core: &Core) -> u64 {
+        (self.count)(core)
+    }
 }
 
 /// The events of SBI that harts can count, with or without a cycle model, each with its selector in `mhpmevent`.
@@ -171,7 +176,7 @@ pub(crate) struct Counters {
 
 impl Core {
     fn event_count(&self, index: usize) -> u64 {
-        self.row(index).map_or(0, |row| (row.count)(self))
+        self.row(index).map_or(0, |row| row.count(self))
     }
 
     fn model(&self) -> timing::Totals {

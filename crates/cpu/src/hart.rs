@@ -20,6 +20,7 @@ use crate::chain::{self, Bounds, Portable};
 use crate::code::{CodeCache, Entry};
 use crate::commit::{Event, Recorder};
 use crate::core::Core;
+use crate::counters::EventRow;
 use crate::csr;
 use crate::memory::trap_of;
 use crate::platform::Platform;
@@ -633,6 +634,11 @@ impl Hart {
     /// Its place in virtual time, in cycles since power-on.
     pub fn cycle(&self) -> u64 {
         self.core.cycle
+    }
+
+    /// How often an event of [`EVENTS`](crate::EVENTS) has happened since power-on, whether or not a counter was told to count it.
+    pub fn count(&self, event: &EventRow) -> u64 {
+        event.count(&self.core)
     }
 
     /// Moves it on in virtual time: the machine's clock passed it by while it waited.

@@ -54,6 +54,8 @@ pub(crate) struct Debugged<'m> {
     pub(crate) space: Space,
     /// The hart that the client looks at.
     pub(crate) selected: usize,
+    /// What had happened on each hart when the client last asked, by the places of [`cpu::EVENTS`].
+    pub(crate) counted: Vec<Vec<u64>>,
     actions: Vec<Action>,
     /// Harts that the client does not name stay where they are.
     locked: bool,
@@ -65,11 +67,14 @@ impl<'m> Debugged<'m> {
     pub(crate) fn new(machine: &'m mut Machine) -> Self {
         let description = description::xml(machine.exts());
         let actions = vec![Action::default(); machine.harts().len()];
+        let counts = |hart: &Hart| cpu::EVENTS.iter().map(|event| hart.count(event)).collect();
+        let counted = machine.harts().iter().map(counts).collect();
         Self {
             machine,
             points: Points::default(),
             space: Space::default(),
             selected: 0,
+            counted,
             actions,
             locked: false,
             description,

@@ -15,6 +15,7 @@ pub(super) fn run(debugged: &mut Debugged<'_>, words: &mut Words<'_>) -> Result<
         Some("harts") => Ok(harts(debugged)),
         Some("csr") => csr(debugged, words),
         Some("tlb") => Ok(tlb(debugged)),
+        Some("counts") => Ok(counts(debugged)),
         Some("smem") => Ok(map::text(debugged.hart_in_view(), Tables::S)),
         Some("vsmem") => Ok(map::text(debugged.hart_in_view(), Tables::Vs)),
         Some("gmem") => Ok(map::text(debugged.hart_in_view(), Tables::G)),
@@ -90,6 +91,23 @@ fn tlb(debugged: &Debugged<'_>) -> String {
         stats.pte_fetches.g_stage,
         stats.fences
     )
+}
+
+/// What happened on the hart in view, in all and since this was asked last.
+fn counts(debugged: &mut Debugged<'_>) -> String {
+    let hart = debugged.hart_in_view();
+    let now: Vec<u64> = cpu::EVENTS.iter().map(|event| hart.count(event)).collect();
+    let costs = if hart.has_model() { "" } else { ", on which an instruction is a cycle" };
+    let title = format!("hart {}{costs}", hart.id());
+    let mut text = format!("{title:44} {:>14} {:>14}\n", "in all", "since asked");
+    let Some(counted) = debugged.counted.get_mut(debugged.selected) else { return text };
+    let before = std::mem::replace(counted, now.clone());
+    for ((event, now), before) in cpu::EVENTS.iter().zip(now).zip(before) {
+        if now != 0 {
+            text += &format!("{:44} {now:>14} {:>14}\n", event.doc, now.wrapping_sub(before));
+        }
+    }
+    text
 }
 
 pub(super) fn memory(debugged: &mut Debugged<'_>, words: &mut Words<'_>) -> Result<String, Usage> {

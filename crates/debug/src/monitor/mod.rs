@@ -50,9 +50,10 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "info",
-        arguments: "harts|csr NAME|tlb|smem|vsmem|gmem",
+        arguments: "harts|csr NAME|tlb|counts|smem|vsmem|gmem",
         help: "What each hart does; a CSR of the hart in view, or a group (user, supervisor, hypervisor, vs, machine); what \
-               its MMU did; what satp, vsatp or hgatp maps",
+               its MMU did; cycles, instructions and what else happened on it, in all and since that was asked last; what satp, \
+               vsatp or hgatp maps",
         run: info::run,
     },
     Command {

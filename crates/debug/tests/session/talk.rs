@@ -332,6 +332,7 @@ fn help_names_everything_that_info_knows() {
             &monitor("info harts"),
             &monitor("info csr mhartid"),
             &monitor("info tlb"),
+            &monitor("info counts"),
             &monitor("info smem"),
             &monitor("info vsmem"),
             &monitor("info gmem"),
@@ -339,11 +340,11 @@ fn help_names_everything_that_info_knows() {
         ],
     );
     let usage = went.text(0).lines().next().unwrap_or_default().to_owned();
-    assert_eq!(usage, "info harts|csr NAME|tlb|smem|vsmem|gmem");
-    for index in 1..=6 {
+    assert_eq!(usage, "info harts|csr NAME|tlb|counts|smem|vsmem|gmem");
+    for index in 1..=7 {
         assert!(!went.text(index).contains("usage"), "{index}: {}", went.text(index));
     }
-    assert!(went.text(7).contains(&usage), "{}", went.text(7));
+    assert!(went.text(8).contains(&usage), "{}", went.text(8));
 }
 
 #[test]
