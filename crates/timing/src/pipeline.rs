@@ -378,10 +378,13 @@ impl Pipeline {
             };
         }
         let raised = self.issued.max(self.last_commit);
+        let resume = self.resume.unwrap_or_default();
         match trap {
+            // It comes with the next instruction; what was fetched before that is no more than a guess.
+            Trap::Interrupt if !self.core.system.trap_alone => raised.max(resume),
             _ if !self.core.system.trap_alone => raised,
             // The instruction carries it that is decoded behind the commit of what enabled it.
-            Trap::Interrupt => self.resume.unwrap_or_default().max(self.last_commit + 3),
+            Trap::Interrupt => resume.max(self.last_commit + 3),
             Trap::Access | Trap::Illegal | Trap::Other => raised.max(self.committed_before + 2),
         }
     }

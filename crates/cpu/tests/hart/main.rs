@@ -15,6 +15,7 @@ mod interrupts;
 mod masking;
 mod modelled;
 mod modelled_debug;
+mod modelled_random;
 mod pmp;
 mod reset;
 mod rig;

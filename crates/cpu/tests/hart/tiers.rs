@@ -6,7 +6,7 @@ use isa::{Pa, csr};
 use crate::rig::{BASE, DATA, Empty, hart, hart_with};
 
 /// xorshift64*.
-struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
     fn next(&mut self) -> u64 {
@@ -16,7 +16,7 @@ impl Rng {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }
@@ -368,7 +368,7 @@ fn idiom(rng: &mut Rng) -> Vec<u32> {
 }
 
 /// A hart at a random program. Traps lead into it, too.
-fn random(seed: u64) -> Hart {
+pub(crate) fn random(seed: u64) -> Hart {
     let mut hart = hart("nop");
     let mut rng = Rng(seed);
     let mut at = BASE;
@@ -388,7 +388,7 @@ fn random(seed: u64) -> Hart {
 }
 
 /// What can be seen of a hart that ran.
-fn state(hart: &Hart) -> impl PartialEq + std::fmt::Debug {
+pub(crate) fn state(hart: &Hart) -> impl PartialEq + std::fmt::Debug {
     let mut memory = vec![0; 0x9000];
     hart.ram().read_bytes(Pa(BASE), &mut memory).expect("RAM");
     let registers: Vec<u64> = (0..32).map(|index| hart.x(index)).collect();
