@@ -484,6 +484,13 @@ impl Core {
             ("fetch.queue", (1..=64).contains(&self.fetch.queue)),
             ("integer.window", (1..=1024).contains(&self.integer.window)),
             ("load.queue", (1..=64).contains(&self.load.queue)),
+            // Nothing comes out, or in anew, in the cycle in which it was asked for.
+            ("load.hit", self.load.hit != 0),
+            ("atomic.amo", self.atomic.amo != 0),
+            ("atomic.load_reserved", self.atomic.load_reserved != 0),
+            ("atomic.store_conditional", self.atomic.store_conditional != 0),
+            ("system.csr_flush", self.system.csr_flush != 0),
+            ("system.trap_return", self.system.trap_return != 0),
             (
                 "store",
                 self.store.is_none_or(|store| {
@@ -537,5 +544,8 @@ mod tests {
         let text = PRESETS[0].1.replace("bytes = 4 ", "bytes = 3 ");
         assert_ne!(text, PRESETS[0].1);
         assert!(matches!(Core::parse(&text), Err(CoreError::Unsound(key)) if key == "fetch.bytes"));
+        let mut core = Core::preset("u74").unwrap();
+        core.system.trap_return = 0;
+        assert!(matches!(core.check(), Err(CoreError::Unsound(key)) if key == "system.trap_return"));
     }
 }
