@@ -62,6 +62,22 @@ fn run(program: &str, core: Core, latency: u64, plainly: bool) -> Ran {
     Ran { printed, cycles: stats.cycles, stop, counts: stats.total }
 }
 
+/// A program takes the same cycles, prints the same and counts the same, looked up and worked out.
+fn same_both_ways(program: &str, core: &Core, latency: u64) {
+    let name = &core.name;
+    let found = run(program, core.clone(), latency, false);
+    let plain = run(program, core.clone(), latency, true);
+    assert!(found.printed.contains(','), "{program}: {:?} {}", found.stop, found.printed);
+    for (a, b) in found.printed.lines().zip(plain.printed.lines()) {
+        assert_eq!(a, b, "{program} on {name}");
+    }
+    assert_eq!((found.cycles, found.stop), (plain.cycles, plain.stop), "{program} on {name}");
+    assert_eq!(found.counts.model, plain.counts.model, "{program} on {name}");
+    assert!(found == plain, "{program} on {name}");
+    let by_mode: u64 = found.counts.cycles_by_mode.0.iter().sum();
+    assert_eq!(by_mode, found.cycles, "{program} on {name}");
+}
+
 #[test]
 fn what_is_looked_up_is_what_is_worked_out() {
     for (program, core, latency) in [
@@ -72,17 +88,7 @@ fn what_is_looked_up_is_what_is_worked_out() {
         ("k_matmul.elf", "cva6", 10),
         ("k_crc.elf", "rocket", 10),
     ] {
-        let model = || Core::preset(core).expect("a preset");
-        let found = run(program, model(), latency, false);
-        let plain = run(program, model(), latency, true);
-        assert!(found.printed.contains(','), "{program}: {:?} {}", found.stop, found.printed);
-        assert!(found.printed == plain.printed, "{program} on {core}");
-        assert_eq!(found.stop, plain.stop, "{program} on {core}");
-        assert_eq!(found.counts.model, plain.counts.model, "{program} on {core}");
-        assert_eq!(found.cycles, plain.cycles, "{program} on {core}");
-        assert!(found.counts == plain.counts, "{program} on {core}");
-        let by_mode: u64 = found.counts.cycles_by_mode.0.iter().sum();
-        assert_eq!(by_mode, found.cycles, "{program} on {core}");
+        same_both_ways(program, &Core::preset(core).expect("a preset"), latency);
     }
 }
 
@@ -144,34 +150,17 @@ fn a_second_cache_changes_nothing_of_that() {
         ("micro_s.elf", "rocket", true),
         ("k_matmul.elf", "cva6", true),
     ] {
-        let found = run(program, with_second_cache(core, inclusive), 60, false);
-        let plain = run(program, with_second_cache(core, inclusive), 60, true);
-        assert!(found.printed.contains(','), "{program}: {:?} {}", found.stop, found.printed);
-        for (a, b) in found.printed.lines().zip(plain.printed.lines()) {
-            assert_eq!(a, b, "{program} on {core}");
-        }
-        assert_eq!((found.cycles, found.stop), (plain.cycles, plain.stop), "{program} on {core}");
-        assert_eq!(found.counts.model, plain.counts.model, "{program} on {core}");
+        same_both_ways(program, &with_second_cache(core, inclusive), 60);
     }
 }
 
 #[test]
 fn presets_without_a_reference_keep_that_law_as_well() {
-    for (program, core) in [
-        ("micro_m.elf", "u74"),
-        ("micro_s.elf", "x60"),
-        ("micro_h.elf", "u74-h"),
-        ("k_matmul.elf", "generic-h"),
-    ] {
-        let model = || Core::preset(core).expect("a preset");
-        let latency = model().memory.latency;
-        let found = run(program, model(), latency, false);
-        let plain = run(program, model(), latency, true);
-        assert!(found.printed.contains(','), "{program}: {:?} {}", found.stop, found.printed);
-        for (a, b) in found.printed.lines().zip(plain.printed.lines()) {
-            assert_eq!(a, b, "{program} on {core}");
+    for core in ["u74", "x60", "u74-h", "generic-h"] {
+        let core = Core::preset(core).expect("a preset");
+        for program in ["micro_m.elf", "micro_s.elf", "micro_h.elf", "k_matmul.elf", "k_crc.elf"] {
+            same_both_ways(program, &core, core.memory.latency);
         }
-        assert_eq!((found.cycles, found.stop), (plain.cycles, plain.stop), "{program} on {core}");
     }
 }
 

@@ -546,6 +546,8 @@ mod tests {
         assert!(matches!(Core::parse(&text), Err(CoreError::Unsound(key)) if key == "fetch.bytes"));
         let mut core = Core::preset("u74").unwrap();
         core.system.trap_return = 0;
-        assert!(matches!(core.check(), Err(CoreError::Unsound(key)) if key == "system.trap_return"));
+        assert!(
+            matches!(core.check(), Err(CoreError::Unsound(key)) if key == "system.trap_return")
+        );
     }
 }
