@@ -7,7 +7,7 @@ use isa::{Interrupt, Mode, Pa, Va, csr};
 use mmu::WatchedRange;
 use timing::{Core, Counts, Stages};
 
-use crate::rig::{BASE, Empty, Wired, hart};
+use crate::rig::{BASE, DATA, Empty, Wired, hart};
 
 /// A guest that loads, stores and branches as a random number says, through two stages and pages that come and go from TLBs, and traps in
 /// every way; in M-mode, a handler that goes on behind what trapped. A timer and a counter's overflow
@@ -283,4 +283,79 @@ fn blocks_single_instructions_and_logs_come_to_the_same_cycles() {
             assert!(state(&blocks) == state(&logged), "{core}");
         }
     }
+}
+
+/// A hart with the cycles of CVA6 that halted at a breakpoint in the middle of a run.
+fn halted_at(source: &str, pc: u64) -> Hart {
+    let mut hart = hart(source);
+    hart.set_model(&Core::preset("cva6").expect("a preset"), None, None);
+    hart.set_requests(Some(&break_at([pc])));
+    assert_eq!(hart.run(&mut Empty, 10_000), Exit::Halted);
+    assert!(hart.take_halt().is_some());
+    assert_eq!(hart.pc(), pc);
+    hart
+}
+
+#[test]
+fn what_a_debugger_changes_is_what_happens_next() {
+    const SOURCE: &str = "
+        li a1, 3
+        top: addi a0, a0, 1; addi a2, a2, 1; addi a3, a3, 1; bne a0, a1, top
+        stay: j stay
+        other: addi a4, a4, 9; j other";
+    let labels = Program::assemble(BASE, SOURCE).expect("the program assembles").labels;
+    let middle = labels["top"] + 4;
+    // Another instruction, in code that has been decoded.
+    let mut patched = halted_at(SOURCE, middle);
+    patched.run(&mut Empty, 10_000);
+    assert!(patched.take_halt().is_some());
+    patched.ram().write(Pa(middle), 0x0056_0613u32).expect("RAM"); // addi a2, a2, 5
+    patched.set_requests(Some(&Requests::default()));
+    assert_eq!(patched.run(&mut Empty, 1000), Exit::Budget);
+    assert_eq!((patched.x(12), patched.x(13)), (1 + 5 + 5, 3));
+    // Another register, and another place.
+    let mut moved = halted_at(SOURCE, middle);
+    let before = moved.cycle();
+    moved.set_x(14, 100);
+    moved.set_pc(labels["other"]);
+    moved.set_step(Some(Step::Once));
+    assert_eq!(moved.run(&mut Empty, 1000), Exit::Halted);
+    assert_eq!((moved.x(14), moved.pc()), (109, labels["other"] + 4));
+    assert!((1..40).contains(&(moved.cycle() - before)), "a fetch that misses at most");
+    // Time that has passed meanwhile, because another hart had it.
+    let mut passed = halted_at(SOURCE, middle);
+    passed.set_cycle(5000);
+    passed.set_step(Some(Step::Once));
+    passed.run(&mut Empty, 1000);
+    assert!((5001..5010).contains(&passed.cycle()), "{}", passed.cycle());
+}
+
+/// A caught exception that is taken costs what it does without a debugger. One that was prevented has cost its instruction once more, as
+/// when a pipeline has it issue again.
+#[test]
+fn an_instruction_whose_exception_is_prevented_issues_again() {
+    let counts = |prevents: bool| {
+        let mut hart = hart("ld a0, 0(a1)\nstay: j stay");
+        hart.set_model(&Core::preset("cva6").expect("a preset"), None, None);
+        let catches = Catches { exceptions: u64::MAX, gpas: None };
+        hart.set_requests(Some(&Requests { catches, ..Requests::default() }));
+        if !prevents {
+            hart.set_x(11, DATA);
+        } else {
+            assert_eq!(hart.run(&mut Empty, 100), Exit::Halted);
+            assert!(hart.take_halt().is_some());
+            hart.set_x(11, DATA);
+            hart.forget_caught();
+        }
+        hart.set_step(Some(Step::Once));
+        assert_eq!(hart.run(&mut Empty, 100), Exit::Halted);
+        assert_eq!((hart.pc(), hart.retired()), (BASE + 4, 1));
+        let counts = hart.model_counts().expect("it has a model");
+        (hart.cycle(), counts.data_cache_loads.accesses, counts.held.traps)
+    };
+    let (once, again) = (counts(false), counts(true));
+    // At its first address there was nothing that the data cache could have.
+    assert_eq!((once.1, once.2), (1, 0));
+    assert_eq!((again.1, again.2), (1, 0));
+    assert!(again.0 > once.0, "{again:?} {once:?}");
 }
