@@ -1,7 +1,7 @@
 //! The core that `--core` names: what it makes of the harts, whether its cycles count, and what a user should know of
 //! it.
 
-use crate::cli::{self, MachineOptions, Misaligned, RunOptions, Tlb};
+use crate::cli::{self, MachineOptions, Misaligned, Tlb};
 use anyhow::{Context, Result, ensure};
 use isa::{Ext, ExtSet};
 use mmu::Shape;
@@ -153,7 +153,7 @@ pub(crate) fn list() -> String {
 }
 
 /// What to tell the user of the core before a run.
-pub(crate) fn notes(options: &MachineOptions, run: &RunOptions) -> Result<Vec<String>> {
+pub(crate) fn notes(options: &MachineOptions) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     let Some(core) = chosen(options)? else { return Ok(notes) };
     let name = &core.name;

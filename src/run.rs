@@ -29,7 +29,7 @@ pub(crate) fn run(args: &RunArgs, guests: Option<&GuestOptions>) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     if !args.run.quiet.unwrap_or(false) {
-        cores::notes(&args.machine, &args.run)?.iter().for_each(exit::say);
+        cores::notes(&args.machine)?.iter().for_each(exit::say);
     }
     let stop = StopRequest::default();
     let output = output(&args.run.console(), &stop)?;

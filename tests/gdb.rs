@@ -57,6 +57,11 @@ fn filled(text: &str, labels: &BTreeMap<String, u64>) -> String {
 
 /// Runs `script` at `GUEST`, which waits for it; `None` without a debugger.
 fn session(script: &str) -> Option<(Session, BTreeMap<String, u64>)> {
+    session_with(&[], script)
+}
+
+/// The same, with these words for the command.
+fn session_with(words: &[&str], script: &str) -> Option<(Session, BTreeMap<String, u64>)> {
     const GDB: &str = "gdb-multiarch";
     let version = Command::new(GDB).arg("--version").output();
     if version.is_err() {
@@ -66,7 +71,8 @@ fn session(script: &str) -> Option<(Session, BTreeMap<String, u64>)> {
     }
     let (guest, labels) = elf_with_labels(GUEST);
     let mut command = nestwalk();
-    command.args(["run", "--gdb", "0", "--gdb-wait", "--max-insns", "1e7"]).arg(guest.path());
+    command.args(["run", "--gdb", "0", "--gdb-wait", "--max-insns", "1e7"]).args(words);
+    command.arg(guest.path());
     let mut child = command.stderr(Stdio::piped()).spawn().expect("nestwalk starts");
     let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
     let mut line = String::new();
@@ -182,6 +188,52 @@ gpa:0x80000000-0xbfffffff -> pa:0x80000000  D A U X W R V  1 x 1 GiB
     );
     expect("end", "exited normally");
     assert!(session.nestwalk.contains("the guest ended with exit code 0"), "{}", session.nestwalk);
+}
+
+/// What a run says at its end of instructions and cycles.
+fn ended(stderr: &str) -> Option<&str> {
+    let (_, numbers) = stderr.split_once("exit code 0; ")?;
+    numbers.split_once(" cycles").map(|(numbers, _)| numbers)
+}
+
+#[test]
+fn a_session_takes_the_cycles_of_a_core_that_the_run_alone_takes() {
+    const SCRIPT: &str = "
+monitor catch all
+monitor info counts
+continue
+echo == caught\\n
+monitor info counts
+stepi
+break *<load>
+continue
+stepi
+echo == loaded\\n
+monitor info counts
+printf \"%lu\\n\", $mcycle
+monitor catch all off
+continue
+";
+    for core in ["cva6", "generic-h"] {
+        let words = ["--core", core];
+        let Some((session, _)) = session_with(&words, SCRIPT) else { return };
+        let (guest, _) = elf_with_labels(GUEST);
+        let alone = nestwalk().arg("run").args(words).arg(guest.path()).output().expect("it runs");
+        let alone = String::from_utf8_lossy(&alone.stderr).into_owned();
+        assert!(ended(&alone).is_some_and(|numbers| ended(&session.nestwalk) == Some(numbers)));
+        // For the fetch, and for the load, which found nothing. The handler's fence leaves nothing of either.
+        let caught = part(&session.gdb, "caught");
+        let row = |text: &str, name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name)).expect(text);
+            let numbers = line.trim_start_matches(name).split_whitespace();
+            numbers.map(|number| number.parse().expect(text)).collect::<Vec<u64>>()
+        };
+        assert_eq!(row(caught, "Page-table walks at V=1"), [2, 2], "{caught}");
+        let loaded = part(&session.gdb, "loaded");
+        assert_eq!(row(loaded, "Page-table walks at V=1"), [4, 2], "{loaded}");
+        let cycles = row(loaded, "Cycles")[0];
+        assert!(loaded.contains(&format!("\n{cycles}\n")), "{loaded}");
+    }
 }
 
 /// The walk to va 0x10008, up to the G-stage's PTE that is not there.

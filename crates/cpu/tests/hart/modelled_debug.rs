@@ -359,3 +359,20 @@ fn an_instruction_whose_exception_is_prevented_issues_again() {
     assert_eq!((again.1, again.2), (1, 0));
     assert!(again.0 > once.0, "{again:?} {once:?}");
 }
+
+#[test]
+fn a_breakpoint_in_code_that_has_run_holds() {
+    let mut hart = hart("top: addi a0, a0, 1; addi a2, a2, 1; addi a3, a3, 1; j top");
+    hart.set_model(&Core::preset("cva6").expect("a preset"), None, None);
+    assert_eq!(hart.run(&mut Empty, 1000), Exit::Budget);
+    for place in [1, 2] {
+        hart.set_requests(Some(&break_at([BASE + 4 * place])));
+        for _ in 0..3 {
+            assert_eq!(hart.run(&mut Empty, 1000), Exit::Halted);
+            assert!(hart.take_halt().is_some());
+            assert_eq!(hart.pc(), BASE + 4 * place);
+        }
+    }
+    hart.set_requests(None);
+    assert_eq!(hart.run(&mut Empty, 1000), Exit::Budget);
+}
