@@ -6,7 +6,7 @@ use crate::work::{Unit, Work};
 use isa::Insn;
 
 /// An instruction, ready to be told to the model. What it holds depends on the core and on the low bits of its address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Item {
     pub(crate) work: Work,
     pub(crate) len: u8,
@@ -25,7 +25,7 @@ pub struct Item {
 }
 
 /// The operands on whose values the time of an instruction depends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operands {
     /// None.
     None,
@@ -85,6 +85,15 @@ impl Item {
     pub fn touches(&self) -> bool {
         let accesses = matches!(self.work.unit, Unit::Load | Unit::LoadNarrow | Unit::Store);
         accesses || self.operands != Operands::None
+    }
+
+    /// Whether the time it takes by itself is looked up: it moves the program counter nowhere, and nothing that it waits for is counted.
+    pub(crate) fn is_looked_up(&self) -> bool {
+        let counted = matches!(
+            self.work.unit,
+            Unit::Fence | Unit::FenceI | Unit::FenceTranslation | Unit::TrapReturn | Unit::Wait
+        );
+        self.work.flow.is_none() && !counted
     }
 
     /// Which operands the model wants to know.

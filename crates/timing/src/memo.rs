@@ -5,10 +5,11 @@
 //! tables are bounded; when one is full, both begin anew. Of what was unusual a transition keeps 64 bits that are mixed from all of it:
 //! lists with the same bits are taken for the same.
 
+use crate::item::Item;
 use crate::outcome::{FOLLOWED, Fetched, Followed, Outcome};
 use crate::pipeline::{Pipeline, Visitor};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// States at most.
 const STATES_MAX: usize = 1 << 17;
@@ -16,6 +17,8 @@ const STATES_MAX: usize = 1 << 17;
 const TRANSITIONS_MAX: usize = 1 << 19;
 /// Places of the table of transitions.
 const PLACES: usize = 2 * TRANSITIONS_MAX;
+/// The block of an instruction by itself.
+pub(crate) const SINGLE: u32 = u32::MAX;
 /// No transition.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -65,23 +68,17 @@ impl Print {
     pub(crate) fn new(unusual: &[(u8, Outcome)]) -> Self {
         let mut mix = Mix::default();
         for (number, outcome) in unusual {
-            let Outcome { fetch, data, behind, bytes, beside, operand, walk, beyond, ahead } =
-                *outcome;
-            let fetched = |Fetched { walk, miss, beyond }: Fetched| {
-                u64::from(walk) << 32 | u64::from(beyond) << 8 | u64::from(miss)
-            };
-            mix.write_u64(u64::from(*number) << 48 | u64::from(behind) << 32 | u64::from(walk));
-            mix.write_u64(
-                u64::from(data as u8) << 56
-                    | u64::from(ahead) << 48
-                    | u64::from(beside) << 32
-                    | u64::from(operand) << 16
-                    | u64::from(beyond),
-            );
-            mix.write_u64(u64::from(u16::from_le_bytes(bytes)) << 48 ^ fetched(fetch[0]));
-            mix.write_u64(fetched(fetch[1]));
+            mix.outcome(*number, outcome);
         }
         Self(if unusual.is_empty() { 0 } else { mix.finish().max(1) })
+    }
+
+    /// That of an instruction by itself.
+    pub(crate) fn of_single(item: &Item, outcome: &Outcome) -> Self {
+        let mut mix = Mix::default();
+        item.hash(&mut mix);
+        mix.outcome(0, outcome);
+        Self(mix.finish())
     }
 }
 
@@ -213,6 +210,26 @@ fn place_of(key: &Key) -> usize {
 /// A quick hash for what no adversary chooses at a cost: collisions are looked through.
 #[derive(Clone, Debug, Default)]
 struct Mix(u64);
+
+impl Mix {
+    /// What became of an instruction.
+    fn outcome(&mut self, number: u8, outcome: &Outcome) {
+        let Outcome { fetch, data, behind, bytes, beside, operand, walk, beyond, ahead } = *outcome;
+        let fetched = |Fetched { walk, miss, beyond }: Fetched| {
+            u64::from(walk) << 32 | u64::from(beyond) << 8 | u64::from(miss)
+        };
+        self.write_u64(u64::from(number) << 48 | u64::from(behind) << 32 | u64::from(walk));
+        self.write_u64(
+            u64::from(data as u8) << 56
+                | u64::from(ahead) << 48
+                | u64::from(beside) << 32
+                | u64::from(operand) << 16
+                | u64::from(beyond),
+        );
+        self.write_u64(u64::from(u16::from_le_bytes(bytes)) << 48 ^ fetched(fetch[0]));
+        self.write_u64(fetched(fetch[1]));
+    }
+}
 
 impl Hasher for Mix {
     fn write(&mut self, bytes: &[u8]) {

@@ -21,6 +21,16 @@ use crate::tlb::{Context, Flush};
 use isa::Insn;
 use std::sync::Arc;
 
+/// An instruction of which was looked up how long it takes.
+#[derive(Clone, Debug)]
+struct Single {
+    item: Item,
+    outcome: Outcome,
+    /// The state before it, and the cycle of the last issue then.
+    entry: u32,
+    issued: u64,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -41,6 +51,8 @@ pub struct Model {
     last: u32,
     unusual: Vec<(u8, Outcome)>,
     transfer: Option<Transfer>,
+    /// The last instruction, if it was looked up and may still trap.
+    single: Option<Single>,
     blocks: u32,
     /// Before this cycle, a walk may wait for what a fence has the walker do.
     fence_ends: u64,
@@ -65,6 +77,7 @@ impl Model {
             last: memo::NONE,
             unusual: Vec::new(),
             transfer: None,
+            single: None,
             blocks: 0,
             fence_ends: 0,
             core,
@@ -128,6 +141,16 @@ impl Model {
 
     /// An instruction issues.
     pub fn issue(&mut self, step: &Step<'_>, walker: &mut dyn Walker) {
+        self.single = None;
+        if self.remembers && step.item.is_looked_up() && self.issued >= self.fence_ends {
+            if self.at.is_none() {
+                self.find_state();
+            }
+            if let Some(entry) = self.at {
+                self.look_up(entry, step, walker);
+                return;
+            }
+        }
         self.show();
         self.at = None;
         self.hierarchy.set_windows(REACH, REACH);
@@ -139,8 +162,31 @@ impl Model {
         self.transfer = step.item.transfer(step.pc);
     }
 
+    /// The same from a state that has a number, as for a block of it alone.
+    fn look_up(&mut self, entry: u32, step: &Step<'_>, walker: &mut dyn Walker) {
+        self.hierarchy.now = self.issued;
+        let outcome = self.hierarchy.outcome(step, self.resumes, walker);
+        self.transfer = None;
+        self.single = Some(Single { item: *step.item, outcome, entry, issued: self.issued });
+        let (block, unusual) = (memo::SINGLE, Print::of_single(step.item, &outcome));
+        let key = Key { entry, block, followed: Followed::Straight, unusual };
+        let known = match self.memo.follow(self.last, block, (key.followed, unusual)) {
+            Some(known) => Some(known),
+            None => self.memo.find(self.last, &key),
+        };
+        if let Some((number, transition)) = known {
+            let (cycles, exit) = (u64::from(transition.cycles), transition.exit);
+            self.pass((number, cycles), exit);
+            return;
+        }
+        self.show();
+        self.pipeline.issue(step.item, &outcome);
+        self.keep(&key);
+    }
+
     /// It retired, and execution goes on at `next`.
     pub fn retire(&mut self, next: u64, walker: &mut dyn Walker) {
+        self.single = None;
         if let Some(transfer) = self.transfer.take() {
             let (followed, ahead) = self.hierarchy.follow(&transfer, next, walker);
             self.pipeline.follow(followed, ahead);
@@ -150,7 +196,7 @@ impl Model {
 
     /// It did not retire but trapped, or an interrupt came before the next one.
     pub fn trap(&mut self, trap: Trap) {
-        self.show();
+        self.show_single();
         self.at = None;
         self.transfer = None;
         self.hierarchy.trapped();
@@ -166,6 +212,7 @@ impl Model {
         context: Context,
         walker: &mut dyn Walker,
     ) {
+        self.single = None;
         self.show();
         self.at = None;
         self.transfer = None;
@@ -306,9 +353,14 @@ impl Model {
             self.memo.restore(entry, self.issued, &mut self.pipeline);
         }
         self.shown = true;
-        let before = self.issued;
         go_through(&mut self.pipeline, &block.items, unusual);
         self.pipeline.follow(followed, ahead_of(unusual));
+        self.keep(key);
+    }
+
+    /// The pipeline worked something out: it is kept, if there is room.
+    fn keep(&mut self, key: &Key) {
+        let before = self.issued;
         self.issued = self.pipeline.issued;
         let exit = edge_of(&mut self.memo, &mut self.pipeline);
         let cycles = u32::try_from(self.issued - before).ok();
@@ -389,6 +441,17 @@ impl Model {
         self.pipeline.follow(followed, ahead_of(&self.unusual));
         self.hierarchy.decoded(self.pipeline.was_hungry());
         self.issued = self.pipeline.issued;
+    }
+
+    /// Brings the pipeline up to date, with what is known only right behind an instruction: what becomes of it if it traps.
+    fn show_single(&mut self) {
+        let Some(single) = self.single.take() else {
+            self.show();
+            return;
+        };
+        self.memo.restore(single.entry, single.issued, &mut self.pipeline);
+        self.pipeline.issue(&single.item, &single.outcome);
+        self.shown = true;
     }
 
     /// Brings the pipeline up to date.

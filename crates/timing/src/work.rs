@@ -7,7 +7,7 @@ use isa::Insn;
 type Reg = u8;
 
 /// How an instruction moves the program counter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Flow {
     /// A conditional branch.
     Branch,
@@ -26,7 +26,7 @@ pub(crate) enum Flow {
 }
 
 /// The unit that does the work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Unit {
     /// Integer arithmetic and everything that takes a cycle.
     Alu,
@@ -107,7 +107,7 @@ pub(crate) enum Unit {
 }
 
 /// An instruction's demands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Work {
     /// Who does it.
     pub(crate) unit: Unit,
