@@ -8,6 +8,7 @@ mod data;
 mod shared;
 mod translate;
 
+use self::ahead::Path;
 use crate::block::{Block, Run, Touch};
 use crate::cache::Cache;
 use crate::counts::{Counting, Weight};
@@ -55,9 +56,8 @@ pub(crate) struct Hierarchy {
     /// The line and the page of the last fetch.
     fetch_line: u64,
     fetch_page: u64,
-    /// Paths on which no packet was missing, and the age of the instruction cache at which they were walked. Of code that
-    /// cannot change unheard.
-    paths: Box<[(u64, u64); PATHS]>,
+    /// Wrong paths, by where they begin. Of code that cannot change unheard.
+    paths: Box<[Path; PATHS]>,
     /// Contexts by number, which marks addresses.
     contexts: Vec<Context>,
     /// What blocks are translated under, with marks; the data's where there was an access.
@@ -91,7 +91,7 @@ impl Hierarchy {
             tables_tree: PseudoLru::new(core.translation.tables.max(1)),
             fetch_line: NONE,
             fetch_page: NONE,
-            paths: Box::new([(NONE, 0); PATHS]),
+            paths: Box::new([Path::NONE; PATHS]),
             contexts: Vec::new(),
             fetches: (Context::default(), 0),
             accesses: (Context::default(), None),

@@ -1,6 +1,7 @@
 //! Instructions as a pipeline sees them, prepared once: what each asks for, and how it lies in fetch packets.
 
 use crate::issue::late_sources;
+use crate::memo;
 use crate::params::{Core, Multiplier};
 use crate::work::{Unit, Work};
 use isa::Insn;
@@ -22,6 +23,8 @@ pub struct Item {
     pub(crate) late: u8,
     /// What follows is fetched anew.
     pub(crate) refetches: bool,
+    /// All of that in short.
+    pub(crate) print: u64,
 }
 
 /// The operands on whose values the time of an instruction depends.
@@ -68,7 +71,7 @@ impl Item {
             }
             _ => false,
         };
-        Self {
+        let mut item = Self {
             work,
             len: insn.len,
             imm: insn.imm,
@@ -78,7 +81,10 @@ impl Item {
             pipes: core.issue.as_ref().map_or(0, |issue| issue.pipes_of(work.unit)),
             late: core.issue.as_ref().map_or(0, |_| late_sources(&work)),
             refetches,
-        }
+            print: 0,
+        };
+        item.print = memo::mixed(&item);
+        item
     }
 
     /// Whether the model wants to know its address or operands: it is a touch of its block then.

@@ -51,7 +51,7 @@ pub(crate) struct Transition {
     /// Cycles from the last issue before it to its own last one.
     pub(crate) cycles: u32,
     pub(crate) exit: Edge,
-    /// By how the next block is followed, the transition that came behind this one last.
+    /// By how the next block is followed and what is unusual there, the transition that came behind this one last.
     next: [u32; FOLLOWED],
     /// The next one in the same place of the table.
     chain: u32,
@@ -75,11 +75,17 @@ impl Print {
 
     /// That of an instruction by itself.
     pub(crate) fn of_single(item: &Item, outcome: &Outcome) -> Self {
-        let mut mix = Mix::default();
-        item.hash(&mut mix);
+        let mut mix = Mix(item.print);
         mix.outcome(0, outcome);
         Self(mix.finish())
     }
+}
+
+/// Something in 64 bits.
+pub(crate) fn mixed(what: &impl Hash) -> u64 {
+    let mut mix = Mix::default();
+    what.hash(&mut mix);
+    mix.finish()
 }
 
 /// What a block is gone through with.
@@ -148,7 +154,7 @@ impl Memo {
         block: u32,
         (followed, unusual): (Followed, Print),
     ) -> Option<(u32, &Transition)> {
-        let number = *self.transitions.get(last as usize)?.next.get(followed as usize)?;
+        let number = self.transitions.get(last as usize)?.next[slot_of(followed, unusual)];
         let next = self.transitions.get(number as usize)?;
         (next.block == block && next.unusual == unusual).then_some((number, next))
     }
@@ -173,7 +179,7 @@ impl Memo {
 
     fn link(&mut self, last: u32, key: &Key, number: u32) {
         if let Some(last) = self.transitions.get_mut(last as usize) {
-            last.next[key.followed as usize] = number;
+            last.next[slot_of(key.followed, key.unusual)] = number;
         }
     }
 
@@ -197,6 +203,12 @@ impl Memo {
         self.link(last, key, number);
         number
     }
+}
+
+/// Where a transition remembers the one that came behind it: what is unusual drives out nothing that is usual and followed alike.
+#[inline(always)]
+fn slot_of(followed: Followed, unusual: Print) -> usize {
+    (followed as usize).wrapping_add(unusual.0 as usize) % FOLLOWED
 }
 
 /// Where the table has a transition.

@@ -6,6 +6,21 @@ use crate::step::Walker;
 /// Packets that a front-end runs ahead at most.
 const AHEAD: u64 = 16;
 
+/// A wrong path that was walked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    name: u64,
+    /// The age of the instruction cache at which all of its lines were there.
+    age: u64,
+    /// The packets that it goes through if no branch is taken.
+    packets: u8,
+}
+
+impl Path {
+    /// None.
+    pub(super) const NONE: Self = Self { name: NONE, age: NONE, packets: 0 };
+}
+
 impl Hierarchy {
     /// [`Hierarchy::ahead`] from a block: changes of its page's code are [told](Hierarchy::forget_code).
     pub(super) fn ahead_of_block(&mut self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
@@ -15,31 +30,65 @@ impl Hierarchy {
         let page = self.icache.address_of(self.fetch_line) & !0xfff;
         let name = (page | va & 0xfff) << 1 | first;
         let place = (name ^ name >> 12) as usize % PATHS;
-        if self.paths[place] == (name, self.icache.age()) {
+        if self.paths[place].name != name {
+            let packets = self.reach(page, va, first, walker);
+            self.paths[place] = Path { name, packets, age: NONE };
+        }
+        let Path { packets, age, .. } = self.paths[place];
+        if age == self.icache.age() {
             return 0;
         }
         // Branches only make a path shorter: one that misses nothing without them never does.
-        if self.walk_ahead(va, first, false, walker) == 0 {
-            self.paths[place] = (name, self.icache.age());
+        if self.has_packets(page, va, first, packets) {
+            self.paths[place].age = self.icache.age();
             return 0;
         }
-        self.walk_ahead(va, first, true, walker)
+        self.ahead(va, first, walker)
+    }
+
+    /// How many packets a path goes through if no branch is taken.
+    #[cold]
+    fn reach(&self, page: u64, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
+        let bytes = self.core.fetch.bytes;
+        let begin = va.wrapping_sub(first) & 0xfff & !(bytes - 1);
+        let mut instruction = va & 0xfff;
+        if first != 0 && instruction == 0 {
+            return 0;
+        }
+        for number in 0..AHEAD {
+            let packet = begin + (first + number) * bytes;
+            if packet > 0xfff {
+                return number as u8;
+            }
+            while instruction < packet + bytes {
+                match walker.code(page | instruction) {
+                    Some(parcel) if !always_jumps(parcel) => {
+                        instruction += if parcel & 3 == 3 { 4 } else { 2 };
+                    }
+                    _ => return number as u8 + 1,
+                }
+            }
+        }
+        AHEAD as u8
+    }
+
+    /// Whether so many packets on are all in the instruction cache.
+    fn has_packets(&self, page: u64, va: u64, first: u64, packets: u8) -> bool {
+        let bytes = self.core.fetch.bytes;
+        let begin = va.wrapping_sub(first) & 0xfff & !(bytes - 1);
+        let line = |number: u64| self.icache.line_of(page | (begin + (first + number) * bytes));
+        packets == 0 || (line(0)..=line(u64::from(packets) - 1)).all(|line| self.icache.has(line))
     }
 
     /// Code of blocks was written.
     pub(crate) fn forget_code(&mut self) {
-        self.paths.fill((NONE, 0));
+        self.paths.fill(Path::NONE);
     }
 
     /// How many packets on, on a path that begins at `va` in the page that was fetched from last, one is not in the instruction
     /// cache: 0 for none that is near, before the path jumps elsewhere or leaves the page. The packet of `va - 1` was fetched
     /// if there is a `first`.
     pub(super) fn ahead(&self, va: u64, first: u64, walker: &mut dyn Walker) -> u8 {
-        self.walk_ahead(va, first, true, walker)
-    }
-
-    /// The same, where branches may be guessed to be taken, or not.
-    fn walk_ahead(&self, va: u64, first: u64, guesses: bool, walker: &mut dyn Walker) -> u8 {
         let bytes = self.core.fetch.bytes;
         if !self.core.fetch.waits_for_killed || self.fetch_line == NONE {
             return 0;
@@ -64,7 +113,7 @@ impl Hierarchy {
                     return 0;
                 }
                 let long = parcel & 3 == 3;
-                if guesses && branches(parcel) {
+                if branches(parcel) {
                     // The sign of its offset is the highest bit of a long one, and bit 12 of a short one.
                     let last =
                         if long { walker.code(page | (instruction + 2) & 0xfff) } else { None };
