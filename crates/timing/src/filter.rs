@@ -1,12 +1,14 @@
 //! What loads and stores look at first, while they execute: a frequent access is known here to be one that takes no time of its own, and
 //! nothing more is done about it.
 //!
-//! One that may meet a store on its way is judged here, too. Anything else is *noted*, and so is everything behind it in its block: the
+//! One that may meet a store on its way is judged here, too, and so are the operands of products and quotients. Anything else is *noted*, and so is everything behind it in its block: the
 //! hierarchy works through what was noted once the block is through, in the order in which it was done. Filters hold nothing that the
 //! tables behind them would not say.
 
+use crate::integer::operand;
+use crate::item::Arithmetic;
 use crate::outcome::Outcome;
-use crate::params::Core;
+use crate::params::{Core, Divider, Multiplier};
 use crate::stores::{Undrained, bytes_of};
 use crate::tlb::{Context, Flush, Page, Tlb};
 
@@ -44,6 +46,9 @@ pub struct Filter {
     through: bool,
     /// Lines that are there do not change by being used.
     random: bool,
+    /// What operands are for.
+    divider: Divider,
+    multiplier: Multiplier,
     /// Stores that loads and stores can still meet are later than these.
     load_horizon: u64,
     store_horizon: u64,
@@ -54,7 +59,8 @@ pub struct Filter {
     first: u8,
     count: usize,
     noted: [u64; NOTES],
-    /// What became of accesses that were not noted, by the numbers of their instructions: they met stores.
+    /// What became of instructions that were not noted, by their numbers: accesses that met stores, and what takes the time that its
+    /// operands say.
     pub(crate) met: Vec<(u8, Outcome)>,
     /// For each place in a page, the last store to it.
     offsets: [u64; OFFSETS],
@@ -143,6 +149,8 @@ impl Filter {
             line_bits: core.dcache.line.trailing_zeros(),
             through: core.store.is_some(),
             random: core.dcache.is_random(),
+            divider: core.integer.divider,
+            multiplier: core.integer.multiplier,
             load_horizon: 0,
             store_horizon: 0,
             stores: REACH,
@@ -206,6 +214,18 @@ impl Filter {
         let (behind, bytes) = self.behind_store(marked, size);
         if behind != 0 {
             self.met.push((number, Outcome { behind, bytes, ..Outcome::default() }));
+        }
+    }
+
+    /// The instruction with this number in its block, which is the given touch of it, is done with these operands, on which its time depends.
+    pub fn operands(&mut self, of: Arithmetic, (number, touch): (u8, u8), operands: [u64; 2]) {
+        if self.closed {
+            operands.into_iter().for_each(|operand| self.note(touch, operand));
+            return;
+        }
+        let operand = operand(self.divider, self.multiplier, of.0, operands);
+        if operand != 0 {
+            self.met.push((number, Outcome { operand, ..Outcome::default() }));
         }
     }
 

@@ -14,11 +14,11 @@ use crate::cache::Cache;
 use crate::counts::{Counting, Weight};
 use crate::filter::{Filter, NONE, Pages};
 use crate::float::spared;
-use crate::integer::{divide_cycles, multiply_iterations};
+use crate::integer::operand;
 use crate::item::{Item, Operands};
 use crate::outcome::{Data, Fetched, Followed, Outcome};
 use crate::outer::{Port, Want};
-use crate::params::{Core, Multiplier};
+use crate::params::Core;
 use crate::predictor::{Last, Predictor, Transfer};
 use crate::step::{Place, Step, Walker};
 use crate::tlb::{Context, Flush, SharedTlb, Tlb};
@@ -301,7 +301,10 @@ impl Hierarchy {
             self.go_on();
             return Followed::Straight;
         }
-        self.follow_block(block, run, walker, unusual)
+        match self.foresees(block, (run.pc, run.next)) {
+            Some(followed) => followed,
+            None => self.follow_block(block, run, walker, unusual),
+        }
     }
 
     /// Adds what became of accesses that met stores.
@@ -585,20 +588,15 @@ impl Hierarchy {
 
     /// What the operands of an instruction make of its time.
     fn operand(&self, item: &Item, operands: [u64; 2]) -> u16 {
-        let cycles = match (item.operands, item.work.unit) {
-            (Operands::None, _) => return 0,
-            (_, Unit::Div { signed, word }) => {
-                divide_cycles(self.core.integer.divider, operands, signed, word)
-            }
+        let integer = &self.core.integer;
+        match (item.operands, item.work.unit) {
+            (Operands::None, _) => 0,
             (_, unit @ (Unit::FpDivide { .. } | Unit::FpRoot { .. })) => {
-                spared(&self.core.float, unit, operands)
+                let cycles = spared(&self.core.float, unit, operands);
+                u16::try_from(cycles).unwrap_or(u16::MAX)
             }
-            (_, unit) => match self.core.integer.multiplier {
-                Multiplier::Iterative { bits, .. } => multiply_iterations(bits, unit, operands[0]),
-                Multiplier::Pipelined { .. } => 0,
-            },
-        };
-        u16::try_from(cycles).unwrap_or(u16::MAX)
+            (_, unit) => operand(integer.divider, integer.multiplier, unit, operands),
+        }
     }
 }
 
@@ -610,6 +608,10 @@ fn cycles(cycles: u64) -> u32 {
 /// Puts an outcome with what is known of the instruction already.
 fn note(unusual: &mut Vec<(u8, Outcome)>, number: u8, outcome: Outcome) {
     if outcome == Outcome::default() {
+        return;
+    }
+    if unusual.is_empty() {
+        unusual.push((number, outcome));
         return;
     }
     match unusual.iter_mut().find(|(known, _)| *known == number) {

@@ -1,10 +1,20 @@
 //! How long multiplication and division take where that depends on their operands.
 
-use crate::params::Divider;
+use crate::params::{Divider, Multiplier};
 use crate::work::Unit;
 
+/// What the operands of a product or quotient make of its time: see [`crate::outcome::Outcome::operand`].
+pub(crate) fn operand(divider: Divider, multiplier: Multiplier, unit: Unit, x: [u64; 2]) -> u16 {
+    let cycles = match (unit, multiplier) {
+        (Unit::Div { signed, word }, _) => divide_cycles(divider, x, signed, word),
+        (_, Multiplier::Iterative { bits, .. }) => multiply_iterations(bits, unit, x[0]),
+        (_, Multiplier::Pipelined { .. }) => 0,
+    };
+    u16::try_from(cycles).unwrap_or(u16::MAX)
+}
+
 /// Iterations of a multiplier that makes so many bits of its first operand a cycle and ends early.
-pub(crate) fn multiply_iterations(bits: u64, unit: Unit, first: u64) -> u64 {
+fn multiply_iterations(bits: u64, unit: Unit, first: u64) -> u64 {
     let word = matches!(unit, Unit::Mul { word: true });
     let all = if word { 32u64 } else { 64 }.div_ceil(bits);
     // That the rest is zero shows an iteration later.
@@ -14,7 +24,7 @@ pub(crate) fn multiply_iterations(bits: u64, unit: Unit, first: u64) -> u64 {
 }
 
 /// Cycles of a division.
-pub(crate) fn divide_cycles(divider: Divider, x: [u64; 2], signed: bool, word: bool) -> u64 {
+fn divide_cycles(divider: Divider, x: [u64; 2], signed: bool, word: bool) -> u64 {
     let [a, b] = x.map(|value| match (signed, word) {
         (true, true) => value as i32 as i64 as u64,
         (false, true) => value & 0xffff_ffff,

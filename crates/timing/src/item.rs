@@ -27,6 +27,10 @@ pub struct Item {
     pub(crate) print: u64,
 }
 
+/// What is done with integer operands on whose values the time depends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arithmetic(pub(crate) Unit);
+
 /// The operands on whose values the time of an instruction depends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operands {
@@ -100,6 +104,11 @@ impl Item {
             Unit::Fence | Unit::FenceI | Unit::FenceTranslation | Unit::TrapReturn | Unit::Wait
         );
         self.work.flow.is_none() && !counted
+    }
+
+    /// What it does with its operands.
+    pub fn arithmetic(&self) -> Arithmetic {
+        Arithmetic(self.work.unit)
     }
 
     /// Which operands the model wants to know.

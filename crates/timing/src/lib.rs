@@ -34,7 +34,7 @@ pub use counts::{Counts, Held, Lookups, SpaceCounts, Stages, Totals, WalkCounts}
 pub use divider::FloatDivider;
 pub use filter::Filter;
 pub use issue::{Issue, Kind};
-pub use item::{Item, Operands};
+pub use item::{Arithmetic, Item, Operands};
 pub use model::Model;
 pub use outer::{Banks, Outer, SecondCache};
 pub use params::{

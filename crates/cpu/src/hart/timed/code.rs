@@ -7,7 +7,7 @@ use isa::{Decoder, Insn, PAGE_BYTES, Pa};
 use mmu::Ram;
 use timing::{Item, Model};
 
-use super::run::TimedOp;
+use super::run::{TimedOp, can_run};
 use crate::code::Offsets;
 use crate::op::is_control_transfer;
 
@@ -157,7 +157,7 @@ pub(super) fn prepare(
         let Some(insn) = read(decoder, ram, at, page_end) else { break };
         let item = model.item(&insn, at);
         let (offset, numbers) = ((at - pa.0) as u16, (insns.len() as u8, touches));
-        let Some(op) = TimedOp::new(decoder, &insn, offset, item.operands(), numbers) else {
+        let Some(op) = TimedOp::new(decoder, &insn, offset, &item, numbers) else {
             single = Some((insn, item));
             break;
         };
@@ -181,8 +181,7 @@ pub(super) fn prepare(
 
 /// Whether an instruction could stand in a block: what cannot ends a run, and so does a jump.
 pub(super) fn ends_run(decoder: &Decoder, insn: &Insn) -> bool {
-    is_control_transfer(insn.op)
-        || TimedOp::new(decoder, insn, 0, timing::Operands::None, (0, 0)).is_none()
+    is_control_transfer(insn.op) || !can_run(decoder, insn)
 }
 
 fn read(decoder: &Decoder, ram: &Ram, at: u64, page_end: u64) -> Option<Insn> {

@@ -8,7 +8,7 @@
 
 use isa::{Decoder, Insn, Op as Code};
 use mmu::{Kind, Scalar};
-use timing::Filter;
+use timing::{Arithmetic, Filter, Item, Operands};
 
 use crate::bits::{self, sext32};
 use crate::core::Core;
@@ -95,6 +95,8 @@ pub(super) struct TimedOp {
     /// Which of the block's instructions it is, and which of those that are loads and stores or note operands.
     number: u8,
     touch: u8,
+    /// What it does with operands that are noted.
+    arithmetic: Arithmetic,
 }
 
 impl TimedOp {
@@ -103,17 +105,18 @@ impl TimedOp {
         decoder: &Decoder,
         insn: &Insn,
         offset: u16,
-        wants: Operands,
+        item: &Item,
         (number, touch): (u8, u8),
     ) -> Option<Self> {
         let op = Op::new(decoder, insn, offset);
         let run = run_of(&op)?;
-        let run = match wants {
+        let run = match item.operands() {
             Operands::None => run,
             Operands::Integer => noting_x(&op)?,
             Operands::Float => noting_f,
         };
-        Some(Self { run, op, behind: offset + u16::from(insn.len), number, touch })
+        let arithmetic = item.arithmetic();
+        Some(Self { run, op, behind: offset + u16::from(insn.len), number, touch, arithmetic })
     }
 
     /// Its offset in its block.
@@ -122,7 +125,10 @@ impl TimedOp {
     }
 }
 
-pub(super) use timing::Operands;
+/// Whether an instruction is for timed blocks.
+pub(super) fn can_run(decoder: &Decoder, insn: &Insn) -> bool {
+    run_of(&Op::new(decoder, insn, 0)).is_some()
+}
 
 /// Runs operations; how many of them ran.
 #[inline]
@@ -195,7 +201,7 @@ fn noting_x(op: &Op) -> Option<Run> {
                         let meaning: fn(u64, u64) -> u64 = $meaning;
                         let (a, b) = (core.x(op.op.rs1), core.x(op.op.rs2));
                         core.set_x(op.op.rd, meaning(a, b));
-                        note_two(filter, op, a, b);
+                        filter.operands(op.arithmetic, (op.number, op.touch), [a, b]);
                         next(core, behind, filter)
                     }
                     Some(run)
