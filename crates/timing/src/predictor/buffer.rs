@@ -38,25 +38,39 @@ struct Entry {
     half: u8,
 }
 
-/// What the buffer says of a packet.
+/// An entry with its page registers put in, while they stand.
 #[derive(Clone, Copy, Debug)]
-struct Hit {
-    slot: usize,
+struct Resolved {
+    /// `NONE` where that is not known.
+    packet: u64,
     target: u64,
+    flow: Flow,
     half: u8,
-    taken: bool,
 }
+
+impl Resolved {
+    /// Nothing that is known.
+    const NONE: Self = Self { packet: NONE, target: 0, flow: Flow::Jump, half: 0 };
+}
+
+/// No half of a packet.
+const NO_HALF: u8 = 2;
+/// No entry.
+const NO_SLOT: u16 = u16::MAX;
 
 /// A packet that was asked for.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     /// `NONE` for none.
     packet: u64,
+    /// What the buffer says of it: where it leads, the entry, and in which half the transfer ends if it is taken.
+    target: u64,
+    slot: u16,
+    half: u8,
     /// The history then, and the direction that stood for it.
-    history: u64,
-    index: usize,
+    history: u16,
+    index: u32,
     direction: bool,
-    hit: Option<Hit>,
     /// The history has a place for it.
     pushed: bool,
 }
@@ -66,14 +80,29 @@ struct Look {
 struct Lag {
     /// `NONE` where all is seen.
     packet: u64,
-    history: u64,
-    head: Option<u64>,
+    history: u16,
+    /// The top of the return stack, where it is not what it is now.
+    head: Option<Option<u64>>,
 }
 
 impl Look {
     /// None.
-    const NONE: Self =
-        Self { packet: NONE, history: 0, index: 0, direction: false, hit: None, pushed: false };
+    const NONE: Self = Self {
+        packet: NONE,
+        target: 0,
+        slot: NO_SLOT,
+        half: NO_HALF,
+        history: 0,
+        index: 0,
+        direction: false,
+        pushed: false,
+    };
+
+    /// Whether the buffer has it leading elsewhere.
+    #[inline(always)]
+    fn is_taken(&self) -> bool {
+        self.half != NO_HALF
+    }
 }
 
 impl Lag {
@@ -96,11 +125,13 @@ struct Lesson {
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer {
     directions: Vec<bool>,
-    history: u64,
+    direction_bits: u32,
+    history: u16,
     history_bits: u32,
     /// By the history, what it is hashed to.
     hashes: Vec<u16>,
     entries: Vec<Option<Entry>>,
+    resolved: Vec<Resolved>,
     /// By the low bits of packets: how many entries there are, and where one may be.
     found: Box<[(u16, u16); PLACES]>,
     tree: PseudoLru,
@@ -133,10 +164,12 @@ impl Buffer {
         let hash = |before| ((factor * before) & mask) >> (history - hashed) << high;
         Self {
             directions: vec![false; directions],
+            direction_bits: directions.trailing_zeros(),
             history: 0,
             history_bits: history,
             hashes: (0..=mask).map(|before| hash(before) as u16).collect(),
             entries: vec![None; targets],
+            resolved: vec![Resolved::NONE; targets],
             found: Box::new([(0, 0); PLACES]),
             tree: PseudoLru::new(targets),
             pages: [None; PAGES],
@@ -153,63 +186,96 @@ impl Buffer {
 
     /// The direction that stands for a packet with a history.
     #[inline(always)]
-    fn index(&self, packet: u64, history: u64) -> usize {
+    fn index(&self, packet: u64, history: u16) -> usize {
         let mask = self.directions.len() as u64 - 1;
         let high = packet >> 2;
-        let address = high & mask ^ high >> mask.count_ones() & 3;
-        let hash = self.hashes.get(history as usize).copied().unwrap_or_default();
+        let address = high & mask ^ high >> self.direction_bits & 3;
+        let hash = self.hashes.get(usize::from(history)).copied().unwrap_or_default();
         (address ^ u64::from(hash)) as usize & mask as usize
     }
 
     /// How a block at `pc` is followed, if the buffer foresees that, or that nothing is taken. Else nothing more than being asked for the packet happens.
-    #[inline]
+    #[inline(always)]
     pub(super) fn foresees(&mut self, last: &Last, pc: u64, next: u64) -> Option<Followed> {
+        match *last {
+            Last::Branch { after, .. } => self.foresees_branch(pc.wrapping_add(after.into()), next),
+            Last::Jump { after } => {
+                self.foresees_other(Flow::Jump, pc.wrapping_add(after.into()), next)
+            }
+            Last::Call { after } => {
+                self.foresees_other(Flow::Call, pc.wrapping_add(after.into()), next)
+            }
+            Last::Return { after } => {
+                self.foresees_other(Flow::Return, pc.wrapping_add(after.into()), next)
+            }
+            Last::Other | Last::Rare => None,
+        }
+    }
+
+    /// Asks for the packet of a transfer that `after` follows: it, and in which half the transfer ends.
+    #[inline(always)]
+    fn ask(&mut self, after: u64) -> (u64, u8) {
+        // It belongs to the packet that holds its last two bytes.
+        let end = after.wrapping_sub(2);
+        let packet = end & !3;
+        if self.look.packet != packet {
+            self.look_up(packet);
+        }
+        (packet, (end >> 1 & 1) as u8)
+    }
+
+    #[inline]
+    fn foresees_branch(&mut self, after: u64, next: u64) -> Option<Followed> {
         if self.open.is_some() {
             return None;
         }
-        let (after, flow) = match *last {
-            Last::Branch { after, .. } => (after, Flow::Branch),
-            Last::Jump { after } => (after, Flow::Jump),
-            Last::Call { after } => (after, Flow::Call),
-            Last::Return { after } => (after, Flow::Return),
-            Last::Other | Last::Rare => return None,
-        };
-        let after = pc.wrapping_add(after.into());
-        let taken = flow != Flow::Branch || next != after;
-        let end = after.wrapping_sub(2);
-        let (packet, half) = (end & !3, (end >> 1 & 1) as u8);
-        if self.look.packet != packet {
-            self.look = self.look_up(packet);
+        let (packet, half) = self.ask(after);
+        if next != after {
+            if self.look.half != half || self.look.target != next {
+                return None;
+            }
+            self.lag = Lag { packet: next & !3, history: self.history, head: None };
+            self.went(true);
+            self.look.packet = NONE;
+            self.entered = next;
+            return Some(Followed::Early);
         }
-        let known = self.look.hit.filter(|hit| hit.taken);
-        let early = known.filter(|hit| hit.half == half);
-        let foreseen = match early {
-            Some(hit) => taken && hit.target == next,
-            // What decoding takes for a jump is more than a look.
-            None => !taken && (known.is_some() || !self.look.direction),
-        };
+        // What decoding takes for a jump is more than a look.
+        let foreseen = self.look.half != half && (self.look.is_taken() || !self.look.direction);
         if !foreseen {
             return None;
         }
-        let seen = if taken { next & !3 } else { packet.wrapping_add(4) };
-        self.lag = Lag { packet: seen, history: self.history, head: self.head() };
+        self.lag = Lag { packet: packet.wrapping_add(4), history: self.history, head: None };
+        self.went(false);
+        Some(Followed::Straight)
+    }
+
+    /// The same of a jump, call or return.
+    #[inline]
+    fn foresees_other(&mut self, flow: Flow, after: u64, next: u64) -> Option<Followed> {
+        if self.open.is_some() {
+            return None;
+        }
+        let (_, half) = self.ask(after);
+        if self.look.half != half || self.look.target != next {
+            return None;
+        }
+        let head = if flow == Flow::Jump { None } else { Some(self.head()) };
+        self.lag = Lag { packet: next & !3, history: self.history, head };
         match flow {
-            Flow::Branch => self.went(taken),
             Flow::Call => self.push(after),
             Flow::Return => self.pop(),
             _ => {}
         }
-        if taken {
-            self.look.packet = NONE;
-            self.entered = next;
-        }
-        Some(if taken { Followed::Early } else { Followed::Straight })
+        self.look.packet = NONE;
+        self.entered = next;
+        Some(Followed::Early)
     }
 
     /// The branch of the packet that was asked for goes somewhere.
     #[inline(always)]
     fn went(&mut self, taken: bool) {
-        if let Some(direction) = self.directions.get_mut(self.look.index) {
+        if let Some(direction) = self.directions.get_mut(self.look.index as usize) {
             *direction = taken;
         }
         if !self.look.pushed {
@@ -219,7 +285,7 @@ impl Buffer {
     }
 
     fn push(&mut self, after: u64) {
-        self.top = (self.top + 1) % self.returns.len();
+        self.top = if self.top + 1 < self.returns.len() { self.top + 1 } else { 0 };
         self.returns[self.top] = after;
         self.depth = (self.depth + 1).min(self.returns.len());
     }
@@ -227,7 +293,7 @@ impl Buffer {
     fn pop(&mut self) {
         if self.depth != 0 {
             self.depth -= 1;
-            self.top = (self.top + self.returns.len() - 1) % self.returns.len();
+            self.top = self.top.checked_sub(1).unwrap_or(self.returns.len() - 1);
         }
     }
 
@@ -236,17 +302,11 @@ impl Buffer {
         self.settle(true);
         let &Transfer { pc, len, flow, target } = transfer;
         let after = pc.wrapping_add(len);
-        // It belongs to the packet that holds its last two bytes.
-        let last = after.wrapping_sub(2);
-        let (packet, half) = (last & !3, (last >> 1 & 1) as u8);
-        if self.look.packet != packet {
-            self.look = self.look_up(packet);
-        }
+        let (packet, half) = self.ask(after);
         let look = self.look;
-        let known = look.hit.filter(|hit| hit.taken);
-        let early = known.filter(|hit| hit.half == half).map(|hit| hit.target);
+        let early = (look.half == half).then_some(look.target);
         let late = match flow {
-            _ if known.is_some() => None,
+            _ if look.is_taken() => None,
             Flow::Branch => look.direction.then_some(target),
             Flow::Jump | Flow::Call => Some(target),
             Flow::Return => self.head(),
@@ -257,7 +317,7 @@ impl Buffer {
         let unchanged = Lag {
             packet: if taken { next & !3 } else { packet + 4 },
             history: self.history,
-            head: self.head(),
+            head: Some(self.head()),
         };
         if flow == Flow::Branch {
             self.went(taken);
@@ -286,42 +346,52 @@ impl Buffer {
     }
 
     /// The buffer is asked for a packet.
-    fn look_up(&mut self, packet: u64) -> Look {
-        let (history, head) = if self.lag.packet == packet {
-            (self.lag.history, self.lag.head)
-        } else {
-            (self.history, self.head())
-        };
+    #[inline]
+    fn look_up(&mut self, packet: u64) {
+        let lags = self.lag.packet == packet;
+        let history = if lags { self.lag.history } else { self.history };
         self.lag.packet = NONE;
         let index = self.index(packet, history);
-        let direction = self.directions[index];
+        let direction = self.directions.get(index).is_some_and(|&direction| direction);
+        let (index, pushed) = (index as u32, false);
+        self.look = Look { packet, history, index, direction, pushed, ..Look::NONE };
         // It is asked with the very address at which fetching began, and knows packets alone.
-        let inside = self.entered & 2 != 0 && self.entered & !3 == packet;
-        let found = if inside { None } else { self.find(packet) };
-        let hit = found.and_then(|(slot, entry)| {
-            let page = self.pages[usize::from(entry.target_page)]?;
-            let taken = entry.flow != Flow::Branch || direction;
-            let target = page << MATCH_BITS | u64::from(entry.target);
-            let target = if entry.flow == Flow::Return { head.unwrap_or(target) } else { target };
-            if taken {
-                self.tree.touch(slot);
-            }
-            Some(Hit { slot, target, half: entry.half, taken })
-        });
-        Look { packet, history, index, direction, hit, pushed: false }
+        let inside = self.entered & !1 == packet | 2;
+        let (count, last) = self.found[place_of(packet)];
+        if count == 0 || inside {
+            return;
+        }
+        let (slot, found) = match self.resolved.get(usize::from(last)) {
+            Some(&found) if count == 1 && found.packet == packet => (last, found),
+            _ => match self.find(packet) {
+                Some(found) => found,
+                None => return,
+            },
+        };
+        let taken = found.flow != Flow::Branch || direction;
+        (self.look.slot, self.look.target) = (slot, found.target);
+        if found.flow == Flow::Return {
+            let head = self.lag.head.filter(|_| lags).unwrap_or_else(|| self.head());
+            self.look.target = head.unwrap_or(found.target);
+        }
+        if taken {
+            self.look.half = found.half;
+            self.tree.touch(slot.into());
+        }
     }
 
     /// Keeps what decoding (`late`) or execution found of a packet that was not known.
     fn learn(&mut self, lesson: Lesson, look: &Look, (late, executed): (Option<u64>, bool)) {
-        let decoded = late.filter(|_| look.hit.is_none());
+        let hit = (look.slot != NO_SLOT).then_some(usize::from(look.slot));
+        let decoded = late.filter(|_| hit.is_none());
         if decoded.is_none() && !executed {
             return;
         }
-        let slot = match look.hit {
-            Some(hit) if hit.taken => Some(hit.slot),
+        let slot = match hit {
+            Some(slot) if look.is_taken() => Some(slot),
             // What decoding takes for a jump carries no number of an entry; what nothing foresaw carries that of its packet, or 0.
             _ if late.is_some() || lesson.flow != Flow::Branch => None,
-            hit => Some(hit.map_or(0, |hit| hit.slot)),
+            hit => Some(hit.unwrap_or(0)),
         };
         let executed = executed.then_some(Lesson { slot, ..lesson });
         match (decoded, executed) {
@@ -362,10 +432,15 @@ impl Buffer {
         self.entries[slot] = Some(entry);
         let (count, last) = &mut self.found[place_of(lesson.packet)];
         (*count, *last) = (*count + 1, slot as u16);
+        if *count == 1 {
+            let Lesson { packet, target, flow, half, .. } = *lesson;
+            self.resolved[slot] = Resolved { packet, target, flow, half };
+        }
         self.tree.touch(slot);
     }
 
     fn drop_entry(&mut self, slot: usize) {
+        self.resolved[slot] = Resolved::NONE;
         if let Some(old) = self.entries[slot].take() {
             self.found[place_of(old.packet.into())].0 -= 1;
         }
@@ -390,6 +465,9 @@ impl Buffer {
         if new {
             self.pages[at] = Some(page);
         }
+        if new || target_new {
+            self.resolved.fill(Resolved::NONE);
+        }
         if target_new {
             self.pages[target_at] = Some(target);
         }
@@ -397,12 +475,9 @@ impl Buffer {
     }
 
     /// The entry of a packet, and where it is. Where there are two with the packet's low bits, both go after this.
-    #[inline]
-    fn find(&mut self, packet: u64) -> Option<(usize, Entry)> {
+    #[inline(never)]
+    fn find(&mut self, packet: u64) -> Option<(u16, Resolved)> {
         let (count, last) = self.found[place_of(packet)];
-        if count == 0 {
-            return None;
-        }
         let is_it = |entry: &Option<Entry>| entry.is_some_and(|entry| entry.packet == low(packet));
         let slot = match usize::from(last) {
             last if count == 1 && self.entries.get(last).is_some_and(is_it) => last,
@@ -420,7 +495,17 @@ impl Buffer {
                 }
             }
         }
-        (self.pages[usize::from(entry.page)] == Some(packet >> MATCH_BITS)).then_some((slot, entry))
+        let page = self.pages[usize::from(entry.page)]?;
+        let target = self.pages[usize::from(entry.target_page)]? << MATCH_BITS;
+        if page != packet >> MATCH_BITS {
+            return None;
+        }
+        let Entry { flow, half, .. } = entry;
+        let found = Resolved { packet, target: target | u64::from(entry.target), flow, half };
+        if count == 1 {
+            self.resolved[slot] = found;
+        }
+        Some((slot as u16, found))
     }
 
     /// The top of the return stack.
@@ -428,8 +513,8 @@ impl Buffer {
         (self.depth != 0).then(|| self.returns[self.top])
     }
 
-    fn pushed(&self, history: u64, taken: bool) -> u64 {
-        history >> 1 | u64::from(taken) << (self.history_bits - 1)
+    fn pushed(&self, history: u16, taken: bool) -> u16 {
+        history >> 1 | u16::from(taken) << (self.history_bits - 1)
     }
 
     /// Fetching begins somewhere without a transfer.
@@ -517,8 +602,8 @@ mod tests {
         buffer.directions[index] = true;
         (buffer.look.packet, buffer.lag.packet) = (NONE, NONE);
         assert!(buffer.follow(&around, 0x1000, true).early);
-        let look = buffer.look_up(0x1000);
-        assert_eq!((look.history, buffer.history), (0xf0, 0xf8));
+        buffer.look_up(0x1000);
+        assert_eq!((buffer.look.history, buffer.history), (0xf0, 0xf8));
     }
 
     #[test]
