@@ -26,9 +26,22 @@ const MEASURED: &[Measured] = &[
             (60, Cpi { other: 4662, splitting: 3479 }),
         ],
     },
+    Measured {
+        core: "cva6-stlb",
+        at: &[
+            (10, Cpi { other: 2037, splitting: 1883 }),
+            (60, Cpi { other: 4744, splitting: 3524 }),
+        ],
+    },
     Measured { core: "generic-h", at: &[(100, Cpi { other: 1223, splitting: 1223 })] },
     Measured { core: "u74-h", at: &[(100, Cpi { other: 1033, splitting: 1033 })] },
 ];
+
+/// What was measured on the core, if it was.
+fn measured(args: &DirtyLogArgs) -> Option<&'static Measured> {
+    let core = args.core.as_deref();
+    MEASURED.iter().find(|measured| Some(measured.core) == core)
+}
 
 /// What an instruction takes.
 ///
@@ -40,10 +53,7 @@ pub(super) fn of(args: &DirtyLogArgs) -> Result<Cpi> {
         let each = (cpi * 1e3).round() as u64;
         return Ok(Cpi { splitting: each, other: each });
     }
-    let core = args.core.as_deref();
-    let Some(measured) = MEASURED.iter().find(|measured| Some(measured.core) == core) else {
-        return Ok(Cpi::ONE);
-    };
+    let Some(measured) = measured(args) else { return Ok(Cpi::ONE) };
     Ok(match (measured.at, args.mem_latency) {
         ([(x, from), (to_x, to), ..], Some(latency)) => {
             let line = |y, to_y| on_the_line([(*x, y), (*to_x, to_y)], latency.0);
@@ -58,7 +68,9 @@ pub(super) fn of(args: &DirtyLogArgs) -> Result<Cpi> {
 pub(super) fn told(args: &DirtyLogArgs) -> String {
     let Cpi { splitting, other } = of(args).unwrap_or(Cpi::ONE);
     let [splitting, other] = [splitting, other].map(|each| each as f64 / 1e3);
-    if splitting == other {
+    if measured(args).is_none() && args.hypervisor_cpi.is_none() {
+        "of which an instruction of the hypervisor takes 1, which is not measured".to_owned()
+    } else if splitting == other {
         format!("of which an instruction of the hypervisor takes {other}")
     } else {
         format!(
